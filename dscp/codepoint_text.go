@@ -1,0 +1,137 @@
+package dscp
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+var (
+	// ErrRange is found by [errors.Is] under the error for a number above 63,
+	// from [Parse] and from every function that takes a [CodePoint].
+	ErrRange = errors.New("code point out of range")
+
+	// ErrSyntax is found by [errors.Is] under the error for a text that is
+	// neither a name nor a number.
+	ErrSyntax = errors.New("not a code point")
+)
+
+// names holds the name that String gives each named code point.
+var names = [maxCodePoint + 1]string{
+	DF:  "DF",
+	CS1: "CS1", CS2: "CS2", CS3: "CS3", CS4: "CS4", CS5: "CS5", CS6: "CS6", CS7: "CS7",
+	AF11: "AF11", AF12: "AF12", AF13: "AF13",
+	AF21: "AF21", AF22: "AF22", AF23: "AF23",
+	AF31: "AF31", AF32: "AF32", AF33: "AF33",
+	AF41: "AF41", AF42: "AF42", AF43: "AF43",
+	EF: "EF", VoiceAdmit: "VOICE-ADMIT", LE: "LE", NQB: "NQB",
+	LowDelay: "lowdelay", Throughput: "throughput",
+}
+
+// byName maps each name that Parse takes, in upper case, to its code point.
+var byName = func() map[string]CodePoint {
+	m := map[string]CodePoint{
+		"CS0":         CS0,
+		"VA":          VoiceAdmit, // OpenSSH's keyword
+		"VOICEADMIT":  VoiceAdmit,
+		"RELIABILITY": Reliability,
+	}
+	for cp, name := range names {
+		if name != "" {
+			m[strings.ToUpper(name)] = CodePoint(cp)
+		}
+	}
+	return m
+}()
+
+// Parse reads a code point: a name in any case ("AF21", "ef", "VOICE-ADMIT" or
+// "va", "lowdelay"), or a number from 0 to 63, decimal ("18") or hexadecimal
+// ("0x12"). A number is a DSCP and never a TOS octet: Parse("0x48") fails, and
+// the error asks whether AF21 was meant. It matches [ErrRange]; a text that is
+// no code point at all, the empty one and an octal-looking "018" among them,
+// gives an error that matches [ErrSyntax].
+//
+// OpenSSH's IPQoS option reads the same numbers as octets.
+func Parse(s string) (CodePoint, error) {
+	if cp, ok := byName[strings.ToUpper(s)]; ok {
+		return cp, nil
+	}
+	digits, base := s, 10
+	if len(s) > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') {
+		digits, base = s[2:], 16
+	} else if len(s) > 1 && s[0] == '0' {
+		return 0, syntaxError(s)
+	}
+	n, err := strconv.ParseUint(digits, base, 64)
+	switch {
+	case errors.Is(err, strconv.ErrSyntax):
+		return 0, syntaxError(s)
+	case err != nil || n > uint64(maxCodePoint):
+		return 0, rangeError(s, n)
+	}
+	return CodePoint(n), nil
+}
+
+func syntaxError(s string) error {
+	return fmt.Errorf("dscp: %w: %q (want a name such as AF21 or a number from 0 to 63)", ErrSyntax, s)
+}
+
+// rangeError tells that n, written as s, is too large, and what it would be as
+// a TOS octet, since that is the usual mistake.
+func rangeError(s string, n uint64) error {
+	if n > 0xff {
+		return fmt.Errorf("dscp: %w: %s is not within 0 to 63", ErrRange, s)
+	}
+	meant := FromTOS(uint8(n))
+	return fmt.Errorf("dscp: %w: %s is not within 0 to 63; %d is a TOS octet: %v = %d?", ErrRange, s, n, meant, uint8(meant))
+}
+
+// check returns nil for a code point and an error that matches ErrRange for a
+// value above 63.
+func (c CodePoint) check() error {
+	if c.valid() {
+		return nil
+	}
+	return rangeError(strconv.Itoa(int(c)), uint64(c))
+}
+
+// String returns the registry's name of c, "lowdelay" or "throughput" for 4
+// and 2, and the decimal number for a code point without a name. 0 is "DF" and
+// 1 is "LE". [Parse] reads all of them back. A value above 63 prints as
+// "CodePoint(72)".
+func (c CodePoint) String() string {
+	switch {
+	case !c.valid():
+		return "CodePoint(" + strconv.Itoa(int(c)) + ")"
+	case names[c] != "":
+		return names[c]
+	}
+	return strconv.Itoa(int(c))
+}
+
+// MarshalText implements [encoding.TextMarshaler]: the text is String's. It
+// fails for a value above 63.
+func (c CodePoint) MarshalText() ([]byte, error) {
+	return c.AppendText(nil)
+}
+
+// AppendText implements [encoding.TextAppender].
+func (c CodePoint) AppendText(b []byte) ([]byte, error) {
+	if err := c.check(); err != nil {
+		return b, err
+	}
+	return append(b, c.String()...), nil
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler] as [Parse], so that
+// flag.TextVar, encoding/json and YAML packages read code points by name. On an
+// error c keeps its value.
+func (c *CodePoint) UnmarshalText(text []byte) error {
+	cp, err := Parse(string(text))
+	if err != nil {
+		return err
+	}
+	*c = cp
+	return nil
+}

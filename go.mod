@@ -1,0 +1,3 @@
+module github.com/godscp/godscp
+
+go 1.26.0
