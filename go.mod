@@ -9,3 +9,5 @@ require (
 	golang.org/x/net v0.57.0
 	golang.org/x/sys v0.47.0
 )
+
+require github.com/creack/pty v1.1.24
