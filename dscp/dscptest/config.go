@@ -1,6 +1,12 @@
 package dscptest
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
 
 // A Config describes a [Middlebox]. Upstream is required; the zero value of
 // every other field is useful.
@@ -27,7 +33,34 @@ type Config struct {
 // Start starts the box. The caller has to close it.
 //
 // On an operating system where marks cannot be sensed, the error is a
-// *[dscp.UnsupportedError].
+// *[dscp.UnsupportedError]. So it is on IPv4 where the upstream is outside this
+// network namespace and a model would judge what it sends later on: see
+// [SocketOption], and set Inside to [Client].
 func (c Config) Start() (*Middlebox, error) {
-	return start(c)
+	upstream, err := c.check()
+	if err != nil {
+		return nil, err
+	}
+	return start(c, upstream)
+}
+
+// check finds what is wrong with c and resolves the upstream.
+func (c Config) check() (netip.AddrPort, error) {
+	if c.Inside > Server {
+		return netip.AddrPort{}, fmt.Errorf("dscptest: Config.Inside is %d: it must be Client, Server or zero", c.Inside)
+	}
+	if c.Delay < 0 {
+		return netip.AddrPort{}, fmt.Errorf("dscptest: Config.Delay is negative: %v", c.Delay)
+	}
+	if c.Upstream == "" {
+		return netip.AddrPort{}, errors.New("dscptest: no upstream: a box needs the host:port of a server to stand before")
+	}
+	a, err := net.ResolveTCPAddr("tcp", c.Upstream)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("dscptest: upstream %q: %w", c.Upstream, err)
+	}
+	if a.IP == nil || a.Port == 0 {
+		return netip.AddrPort{}, fmt.Errorf("dscptest: upstream %q: host and port are needed", c.Upstream)
+	}
+	return addrPort(a), nil
 }

@@ -17,7 +17,8 @@ const (
 	// set to, asked of the kernel whenever the flow moves and looked at
 	// again before anybody is blamed. It is not what was sent, and it works
 	// only for a sender in the same network namespace whose socket is still
-	// open: what a client sends right before it closes may go unjudged.
+	// open: what a client sends right before it closes may go unjudged, and
+	// what it sent right before it changed may be taken for changed.
 	SocketOption Sensor = "socket option"
 )
 

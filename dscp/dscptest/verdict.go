@@ -71,3 +71,20 @@ func (v Verdict) String() string {
 func (v Verdict) ends() bool {
 	return v == Drop || v == Blackhole || v == Reset
 }
+
+// harder reports whether v does more harm than w.
+func (v Verdict) harder(w Verdict) bool {
+	return v.severity() > w.severity()
+}
+
+// severity orders verdicts by the harm they do: rewriting a mark is less than
+// reporting it, since a report fails a test.
+func (v Verdict) severity() int {
+	if _, ok := v.Mark(); ok {
+		return 1
+	}
+	if v == Pass {
+		return 0
+	}
+	return 1 + int(v)
+}
