@@ -3,6 +3,7 @@ package dscptest
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -117,17 +118,17 @@ func (c chain) judgesLater(network string, d Direction) (bool, error) {
 	return false, nil
 }
 
-// modelName returns the name of the function that m is, or that made m,
-// without the path of its package, and without the package if it is this one.
+// closureSuffix ends the name of a function literal: ".func1", ".func2.1". The
+// numbers count within the function around it.
+var closureSuffix = regexp.MustCompile(`(\.func\d+(\.\d+)*)+$`)
+
+// modelName returns the bare name of the function that m is, or of the one that
+// made it: "VMware", "DropMarked".
 func modelName(m Model) string {
 	name := runtime.FuncForPC(reflect.ValueOf(m).Pointer()).Name()
-	name = name[strings.LastIndexByte(name, '/')+1:]
-	name = strings.TrimPrefix(name, "dscptest.")
+	name = closureSuffix.ReplaceAllString(name, "")
 	name = strings.TrimSuffix(name, "-fm") // a method value
-	if i := strings.LastIndex(name, ".func"); i > 0 {
-		name = name[:i] // the closure that name returned
-	}
-	return name
+	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
 // A panicError says that a model panicked.

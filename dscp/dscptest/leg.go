@@ -65,15 +65,16 @@ func (l *leg) look(s Sensor, precise bool) (sight, bool) {
 	return seen, true
 }
 
-// lookAgain looks until a foreign mark has lasted for a few milliseconds, and
-// returns the latest. A socket option can be set and put back with nothing
-// sent between: a guard that does so with a stranger's change leaves the old
-// mark to be found, sooner or later. What lasts until the socket is gone has
-// lasted.
+// lookAgain looks until a foreign mark has lasted, and returns the latest. A
+// socket option can be set and put back with nothing sent between: a guard that
+// does so with a stranger's change lets the old mark be found, sooner or later.
+// The time has to outlast a guard whose thread loses its processor halfway, and
+// the number of looks one that does nothing else. What lasts until the socket is
+// gone has lasted.
 func (l *leg) lookAgain(cp dscp.CodePoint) (dscp.CodePoint, bool) {
 	const (
-		times = 20
-		pause = 100 * time.Microsecond
+		times = 50
+		pause = 300 * time.Microsecond
 	)
 	for range times {
 		time.Sleep(pause)

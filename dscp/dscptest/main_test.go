@@ -1,6 +1,7 @@
 package dscptest_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -13,6 +14,9 @@ import (
 func TestMain(m *testing.M) {
 	goroutines, fds := runtime.NumGoroutine(), openFDs()
 	code := m.Run()
+	if flag.Lookup("test.fuzz").Value.String() != "" {
+		os.Exit(code) // the fuzzer keeps goroutines of its own
+	}
 	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
 		left := runtime.NumGoroutine() - goroutines
 		leftFDs := openFDs() - fds

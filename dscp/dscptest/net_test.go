@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -130,12 +129,12 @@ func ask(c net.Conn, question string) error {
 // ECONNRESET out once, to a read or to a write.
 func broken(c net.Conn, err error) bool {
 	for range 3 {
-		if errors.Is(err, syscall.ECONNRESET) {
+		if errors.Is(err, errReset) {
 			return true
 		}
 		err = ask(c, "?")
 	}
-	return errors.Is(err, syscall.ECONNRESET)
+	return errors.Is(err, errReset)
 }
 
 // eventually waits until the box's only flow is as ok wants it, and returns it.
