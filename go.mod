@@ -10,4 +10,9 @@ require (
 	golang.org/x/sys v0.47.0
 )
 
-require github.com/creack/pty v1.1.24
+require (
+	github.com/creack/pty v1.1.24
+	github.com/pkg/sftp v1.13.12
+)
+
+require github.com/kr/fs v0.1.0 // indirect

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/godscp/godscp/internal/testns"
 )
@@ -17,17 +18,28 @@ import (
 // first, so they win.
 func (s *SSHD) Args(tb testing.TB, key *Key, addr string, options ...string) []string {
 	tb.Helper()
+	return clientArgs(tb, s.User, s.HostKey, key, addr, options)
+}
+
+// Args is as [SSHD.Args].
+func (s *GoServer) Args(tb testing.TB, key *Key, addr string, options ...string) []string {
+	tb.Helper()
+	return clientArgs(tb, "whoever", s.HostKey, key, addr, options)
+}
+
+func clientArgs(tb testing.TB, user string, hostKey ssh.PublicKey, key *Key, addr string, options []string) []string {
+	tb.Helper()
 	_, port, err := net.SplitHostPort(addr)
 	require.NoError(tb, err)
 	args := []string{"-F", "none"}
 	for _, o := range append(options,
 		"Port="+port,
-		"User="+s.User,
+		"User="+user,
 		"IdentityFile="+key.File,
 		"IdentitiesOnly=yes",
 		"IdentityAgent=none",
 		"BatchMode=yes",
-		"UserKnownHostsFile="+KnownHosts(tb, s.HostKey, addr),
+		"UserKnownHostsFile="+KnownHosts(tb, hostKey, addr),
 		"GlobalKnownHostsFile=none",
 		"UpdateHostKeys=no",
 		"ConnectTimeout=20",

@@ -2,7 +2,6 @@ package sshtest
 
 import (
 	"bufio"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -30,9 +29,6 @@ type SSHD struct {
 	log  []string
 	done chan struct{} // closed when no process of it is left to write to the log
 }
-
-// patience is how long anything local may take before a test gives up on it.
-const patience = 20 * time.Second
 
 // StartSSHD starts the installed sshd with OpenSSH's own defaults and the given
 // lines of sshd_config. It listens on 127.0.0.1, or where a ListenAddress among
@@ -159,7 +155,7 @@ func (s *SSHD) read(r *os.File, listening chan<- bool) {
 
 // stop ends the server and its sessions.
 func (s *SSHD) stop(tb testing.TB) {
-	sessions := descendants(s.cmd.Process.Pid)
+	sessions := Descendants(s.cmd.Process.Pid)
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	s.cmd.Wait()
 	for _, pid := range sessions {
@@ -173,20 +169,4 @@ func (s *SSHD) stop(tb testing.TB) {
 	if tb.Failed() {
 		tb.Logf("sshd on %s:\n%s", s.Addr, s.Log())
 	}
-}
-
-// descendants returns the processes that pid has started and they have started.
-func descendants(pid int) []int {
-	var all []int
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	for _, task := range tasks {
-		text, _ := os.ReadFile(task)
-		for field := range strings.FieldsSeq(string(text)) {
-			var child int
-			if _, err := fmt.Sscan(field, &child); err == nil {
-				all = append(append(all, child), descendants(child)...)
-			}
-		}
-	}
-	return all
 }
