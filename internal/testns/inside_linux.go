@@ -1,0 +1,176 @@
+package testns
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the child reports when its test has ended. An exit status alone cannot
+// tell a pass from a skip, nor from a run in which no test matched.
+const (
+	reportRan     = "ran"
+	reportSkipped = "skipped"
+)
+
+// reportFD is the descriptor of the report pipe in the child, the first of
+// exec.Cmd's ExtraFiles.
+const reportFD = 3
+
+// enter prepares the child: it promises the report and brings lo up.
+func enter(t *testing.T) {
+	t.Helper()
+	report := os.NewFile(reportFD, "report")
+	// Registered first, so it runs last and sees the final state.
+	t.Cleanup(func() {
+		word := reportRan
+		if t.Skipped() {
+			word = reportSkipped
+		}
+		if _, err := io.WriteString(report, word); err != nil {
+			t.Errorf("reporting to the parent: %v", err)
+		}
+		if err := report.Close(); err != nil {
+			t.Errorf("reporting to the parent: %v", err)
+		}
+	})
+	// Some systems let anybody make a user namespace and then give no rights
+	// in it (AppArmor on Ubuntu): this is where that shows.
+	if err := up("lo"); err != nil {
+		denied(t, "bringing lo up in the namespace", err)
+	}
+}
+
+// up brings an interface of the calling thread's namespace up.
+func up(name string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd) //nolint:errcheck // a socket that carried nothing
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	req.SetUint16(unix.IFF_UP)
+	return os.NewSyscallError("ioctl(SIOCSIFFLAGS)", unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req))
+}
+
+// denied ends the test: as lacking something when the system refused, as
+// failed when err is anything else.
+func denied(tb testing.TB, doing string, err error) {
+	tb.Helper()
+	// EPERM and EACCES are policy, ENOSPC and EUSERS limits (see
+	// user.max_net_namespaces), EINVAL and ENOSYS a kernel without namespaces.
+	for _, errno := range []syscall.Errno{unix.EPERM, unix.EACCES, unix.ENOSPC, unix.EUSERS, unix.EINVAL, unix.ENOSYS} {
+		if errors.Is(err, errno) {
+			Lacks(tb, "no network namespace here: %s: %v", doing, err)
+		}
+	}
+	tb.Fatalf("%s: %v", doing, err)
+}
+
+// reexec runs t in a child process and takes over its outcome.
+func reexec(t *testing.T) {
+	t.Helper()
+	if strings.Contains(t.Name(), "/") {
+		t.Fatalf("testns.Inside: %s is a subtest; call it from the top-level test", t.Name())
+	}
+	// Pdeathsig is about the thread that started the child, not the process.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	ctx, childTimeout := context.Background(), time.Duration(0)
+	if deadline, ok := t.Deadline(); ok {
+		// The child gives up first, with its goroutines' stacks; if it
+		// cannot, it is killed while there is still time to show its output.
+		left := time.Until(deadline)
+		childTimeout = left * 8 / 10
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, left*9/10)
+		defer cancel()
+	}
+	out, report, err := run(ctx, t.Name(), childTimeout)
+	if out != "" {
+		t.Logf("in a namespace of its own:\n%s", out)
+	}
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		t.Fatalf("killed in its namespace: the test's time was up")
+	case errors.As(err, &exit):
+		t.Fatalf("failed in its namespace: %v", err)
+	case err != nil:
+		denied(t, "starting the test in a namespace", err)
+	case report == reportSkipped:
+		t.Skip("skipped in its namespace; the reason is in the log above")
+	case report != reportRan:
+		t.Fatalf("the child exited without running the test")
+	}
+}
+
+// run executes the test binary for one test in a new namespace: as root
+// directly, otherwise, or where root may not either, inside a user namespace.
+func run(ctx context.Context, test string, timeout time.Duration) (out, report string, err error) {
+	if os.Geteuid() == 0 {
+		out, report, err = start(ctx, test, timeout, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET})
+		if !errors.Is(err, unix.EPERM) {
+			return out, report, err
+		}
+	}
+	return start(ctx, test, timeout, &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+	})
+}
+
+func start(ctx context.Context, test string, timeout time.Duration, attr *syscall.SysProcAttr) (out, report string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", "", err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return "", "", err
+	}
+	defer r.Close() //nolint:errcheck // read to its end below
+
+	attr.Pdeathsig = syscall.SIGKILL
+	var buf bytes.Buffer
+	cmd := exec.CommandContext(ctx, self,
+		"-test.run=^"+regexp.QuoteMeta(test)+"$",
+		"-test.v=true", // or the reason of a skip would be lost
+		"-test.timeout="+timeout.String(),
+		"-test.short="+flag.Lookup("test.short").Value.String(),
+	)
+	cmd.Env = append(os.Environ(), marker+"="+test,
+		"GORACE=atexit_sleep_ms=20 "+os.Getenv("GORACE")) // a race detector's child waits a second before it exits
+	cmd.Stdout, cmd.Stderr = &buf, &buf
+	cmd.ExtraFiles = []*os.File{w}
+	cmd.SysProcAttr = attr
+	cmd.WaitDelay = time.Second // a grandchild may hold the output open
+	err = cmd.Start()
+	w.Close() //nolint:errcheck,gosec // the child has its own
+	if err != nil {
+		return "", "", err
+	}
+	err = cmd.Wait()
+	// The child and whatever it left behind may still hold the pipe; what it
+	// reported is there already.
+	_ = r.SetReadDeadline(time.Now().Add(cmd.WaitDelay))
+	word, _ := io.ReadAll(r)
+	return buf.String(), string(word), err
+}

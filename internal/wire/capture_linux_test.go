@@ -1,0 +1,187 @@
+package wire
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/internal/testns"
+)
+
+func port(a net.Addr) uint16 { return netip.MustParseAddrPort(a.String()).Port() }
+
+// exchange runs a short flow on lo and returns its capture.
+func exchange(t *testing.T, network, address string, payload int) []Packet {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	require.NoError(t, err)
+	defer l.Close() //nolint:errcheck // a listener
+	capture := Start(t, "lo", port(l.Addr()))
+	echoed := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			_, err = io.Copy(c, c)
+		}
+		if err == nil {
+			err = c.Close()
+		}
+		echoed <- err
+	}()
+	c, err := net.Dial(network, l.Addr().String())
+	require.NoError(t, err)
+	_, err = c.Write(make([]byte, payload))
+	require.NoError(t, err)
+	require.NoError(t, c.(*net.TCPConn).CloseWrite())
+	n, err := io.Copy(io.Discard, c)
+	require.NoError(t, err)
+	require.EqualValues(t, payload, n)
+	require.NoError(t, <-echoed)
+	require.NoError(t, c.Close())
+	return capture.Until(Closed(1))
+}
+
+func TestCaptureTCP(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		for _, payload := range []int{0, 1, 100_000} {
+			t.Run(fmt.Sprintf("%s %d", address, payload), func(t *testing.T) {
+				packets := exchange(t, "tcp", address, payload)
+				require.GreaterOrEqual(t, len(packets), 6, "%s", Text(packets))
+				client, server := packets[0].Src, packets[0].Dst
+				assert.Equal(t, SYN, packets[0].Flags)
+				assert.Equal(t, SYN|ACK, packets[1].Flags)
+				sent, syns, fins := map[netip.AddrPort]int{}, 0, 0
+				for _, p := range packets {
+					assert.Equal(t, TCP, p.Proto)
+					assert.ElementsMatch(t, []netip.AddrPort{client, server}, []netip.AddrPort{p.Src, p.Dst})
+					sent[p.Src] += p.Len
+					if p.Has(SYN) {
+						syns++
+					}
+					if p.Has(FIN) {
+						fins++
+					}
+				}
+				assert.Equal(t, map[netip.AddrPort]int{client: payload, server: payload}, sent, "each packet once")
+				assert.Equal(t, 2, syns)
+				assert.Equal(t, 2, fins)
+			})
+		}
+	}
+}
+
+func TestCaptureUDP(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		t.Run(address, func(t *testing.T) {
+			const n = 1000
+			here, err := net.ListenPacket("udp", address)
+			require.NoError(t, err)
+			defer here.Close() //nolint:errcheck // a socket that nobody reads
+			there, err := net.ListenPacket("udp", address)
+			require.NoError(t, err)
+			defer there.Close() //nolint:errcheck // the same
+			other, err := net.ListenPacket("udp", address)
+			require.NoError(t, err)
+			defer other.Close() //nolint:errcheck // the same
+
+			capture := Start(t, "lo", 1, port(there.LocalAddr()))
+			for i := range n {
+				_, err := here.WriteTo(make([]byte, i), there.LocalAddr())
+				require.NoError(t, err)
+				_, err = here.WriteTo(make([]byte, i), other.LocalAddr())
+				require.NoError(t, err)
+			}
+			_, err = there.WriteTo([]byte("back"), here.LocalAddr())
+			require.NoError(t, err)
+
+			packets := capture.Until(func(p Packet) bool { return p.Dst.Port() == port(here.LocalAddr()) })
+			require.Len(t, packets, n+1)
+			for i, p := range packets[:n] {
+				assert.Equal(t, UDP, p.Proto)
+				assert.Equal(t, i, p.Len)
+			}
+			assert.Equal(t, packets, capture.Stop())
+			assert.Equal(t, packets, capture.Stop())
+		})
+	}
+}
+
+func TestCaptureAllPorts(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	capture := Start(t, "lo")
+	a := exchange(t, "tcp", "127.0.0.1:0", 1)
+	b := exchange(t, "tcp", "[::1]:0", 1)
+	assert.Equal(t, append(a, b...), capture.Until(Closed(2)))
+}
+
+// TestCaptureVeth looks at a cable, where a packet either leaves or arrives.
+func TestCaptureVeth(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	here, there := testns.Current(t), testns.New(t)
+	testns.Connect(
+		testns.End{Net: here, Name: "here", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}},
+		testns.End{Net: there, Name: "there", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24")}},
+	)
+	var l net.Listener
+	there.Do(func() {
+		var err error
+		l, err = net.Listen("tcp4", "192.0.2.2:0")
+		require.NoError(t, err)
+	})
+	near := Start(t, "here")
+	var far *Capture
+	there.Do(func() { far = Start(t, "there") })
+	c, err := net.Dial("tcp4", l.Addr().String())
+	require.NoError(t, err)
+	accepted, err := l.Accept()
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+	require.NoError(t, accepted.Close())
+	require.NoError(t, l.Close())
+	assert.ElementsMatch(t, near.Until(Closed(1)), far.Until(Closed(1)))
+}
+
+// recorder is a testing.TB that keeps what it is told.
+type recorder struct {
+	testing.TB
+	said []string
+}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.said = append(r.said, fmt.Sprintf(format, args...))
+}
+
+func TestCaptureDrop(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer c.Close() //nolint:errcheck // a socket that nobody reads
+	tb := &recorder{TB: t}
+	capture := start(tb, 1, "lo", nil)
+	capture.mu.Lock() // the reader stands still
+	for range 2 * blockSize / frameSize {
+		_, err := c.WriteTo(nil, c.LocalAddr())
+		require.NoError(t, err)
+	}
+	capture.mu.Unlock()
+	capture.Stop()
+	require.Len(t, tb.said, 1)
+	assert.Contains(t, tb.said[0], "of 512 packets were dropped")
+}
