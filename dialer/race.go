@@ -82,16 +82,23 @@ func Race[C io.Closer](ctx context.Context, delay time.Duration, attempts ...fun
 				fates[r.attempt] = stop.error
 				return conn, -1, &RaceError{Errs: fates, stopped: true}
 			}
-			if r.attempt == started-1 && started < len(attempts) && ctx.Err() == nil {
+			if r.attempt == started-1 && started < len(attempts) && !over(ctx) {
 				start()
 			}
 		case <-due:
-			if ctx.Err() == nil {
+			if !over(ctx) {
 				start()
 			}
 		}
 	}
 	return conn, -1, &RaceError{Errs: fates}
+}
+
+// over reports whether ctx has ended, or is about to: an attempt that keeps its
+// deadline by a timer of its own, as net's do, may fail a moment earlier.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // Stop wraps the error of an attempt that settles the matter for all. An attempt

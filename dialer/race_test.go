@@ -208,6 +208,16 @@ func TestRaceContext(t *testing.T) {
 		require.ErrorIs(t, err, errDown)
 		assert.EqualValues(t, notStarted, records[1].started)
 	})
+	t.Run("an attempt that is ahead of the context's own timer", func(t *testing.T) {
+		ran := 0
+		attempt := func(context.Context) (io.Closer, error) {
+			ran++
+			return nil, os.ErrDeadlineExceeded
+		}
+		_, _, err := dialer.Race(late{t.Context()}, time.Hour, attempt, attempt)
+		require.EqualError(t, err, "i/o timeout; not started")
+		assert.Equal(t, 1, ran)
+	})
 	t.Run("cancelled before", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -221,6 +231,11 @@ func TestRaceContext(t *testing.T) {
 		assert.Equal(t, 1, ran, "only the first, for its error")
 	})
 }
+
+// late is a context whose deadline has passed and which has not ended yet.
+type late struct{ context.Context }
+
+func (late) Deadline() (time.Time, bool) { return time.Now(), true }
 
 func TestRaceNothing(t *testing.T) {
 	_, winner, err := dialer.Race[net.Conn](t.Context(), time.Second)
