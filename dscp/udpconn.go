@@ -64,7 +64,7 @@ func (c *UDPConn) SyscallConn() (syscall.RawConn, error) { return c.pin.guarded(
 func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
 	pinned, err := c.pin.pinControl(oob)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, c.pin.opError("write", err)
 	}
 	return c.UDPConn.WriteMsgUDP(b, pinned, addr)
 }
@@ -73,7 +73,7 @@ func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, er
 func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error) {
 	pinned, err := c.pin.pinControl(oob)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, c.pin.opError("write", err)
 	}
 	return c.UDPConn.WriteMsgUDPAddrPort(b, pinned, addr)
 }
