@@ -52,3 +52,18 @@ func optionOf(level, typ int) (option, bool) {
 	}
 	return 0, false
 }
+
+// receivedOctet returns the octet that received control messages tell.
+func receivedOctet(oob []byte) (octet uint8, ok bool) {
+	for len(oob) >= unix.CmsgLen(0) {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			return 0, false
+		}
+		if octet, ok := host.reported(int(h.Level), int(h.Type), data); ok {
+			return octet, true
+		}
+		oob = rest
+	}
+	return 0, false
+}

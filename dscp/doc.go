@@ -48,6 +48,17 @@
 //	Windows                UnsupportedError: the system ignores IP_TOS silently
 //	plan9, js, wasip1      UnsupportedError: net gives no access before connect
 //
+// The marks of received datagrams, see [UDPConn.ReceiveMarks]:
+//
+//	system                 from IPv4   from IPv6        dual-stack socket
+//	Linux, Android         IP_RECVTOS  IPV6_RECVTCLASS  both options
+//	macOS, iOS, FreeBSD    IP_RECVTOS  IPV6_RECVTCLASS  UnsupportedError
+//	Solaris, illumos       IP_RECVTOS  IPV6_RECVTCLASS  as the kernel says
+//	NetBSD, OpenBSD,
+//	DragonFly, AIX         no          IPV6_RECVTCLASS  UnsupportedError
+//	Windows, plan9, js,
+//	wasip1                 no          no               no
+//
 // Only Linux has been tried, down to the packets; the rest is from the sources of
 // the systems and of x/net. A dual-stack wildcard is a listener, or an
 // unconnected UDP socket, that takes peers of both families; where one socket

@@ -192,3 +192,32 @@ func ExampleCodePoint_NATSafe() {
 	// LE throughput
 	// DF DF
 }
+
+// A datagram socket reads the mark of each datagram from its control messages.
+func ExampleReceivedMark() {
+	lc := dscp.ListenConfig{DSCP: dscp.EF}
+	pc, err := lc.ListenPacket(context.Background(), "udp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer pc.Close()
+	conn := pc.(*dscp.UDPConn)
+	if err := conn.ReceiveMarks(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := conn.WriteTo([]byte("to myself"), conn.LocalAddr()); err != nil {
+		fmt.Println(err)
+		return
+	}
+	b, oob := make([]byte, 1500), make([]byte, 128)
+	n, oobn, _, _, err := conn.ReadMsgUDP(b, oob)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mark, ecn, ok := dscp.ReceivedMark(oob[:oobn])
+	fmt.Printf("%s: %v, ECN %02b, %v\n", b[:n], mark, ecn, ok)
+	// Output: to myself: EF, ECN 00, true
+}

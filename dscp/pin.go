@@ -31,14 +31,9 @@ func (p *pin) set(c interface {
 }) error {
 	p.local, p.remote = c.LocalAddr(), c.RemoteAddr()
 	// The family of the packets counts, not that of the socket: an IPv6 socket
-	// with an IPv4-mapped peer sends IPv4. An unconnected socket has its local
-	// address only.
-	far := p.remote
-	if far == nil {
-		far = p.local
-	}
+	// with an IPv4-mapped peer sends IPv4.
 	p.option = trafficClass
-	if isIPv4(far) {
+	if isIPv4(p.far()) {
 		p.option = ipTOS
 	}
 	raw, err := c.SyscallConn()
@@ -55,6 +50,15 @@ func (p *pin) set(c interface {
 		}
 	}
 	return nil
+}
+
+// far returns the address of the peer, or the local one of an unconnected
+// socket, which has no other.
+func (p *pin) far() net.Addr {
+	if p.remote != nil {
+		return p.remote
+	}
+	return p.local
 }
 
 // pinned returns the mark that opt is held at.
