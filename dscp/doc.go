@@ -34,6 +34,10 @@
 // AF21, 18. OpenSSH's IPQoS and the IP_TOS socket option speak of octets, this
 // package of code points everywhere.
 //
+// What becomes of a code point on Wi-Fi tells [CodePoint.AccessCategory], and in
+// the queue of the sending Linux host [CodePoint.SocketPriority]. To mark by the
+// kind of traffic, see [ServiceClass].
+//
 // # Systems
 //
 // A socket that cannot be marked is an error, an [UnsupportedError] where the
@@ -65,7 +69,7 @@
 // cannot mark for both, use "tcp4" and "tcp6" (with IPV6_V6ONLY, which net sets
 // for those) separately. On macOS marks have no effect on networks with Cisco
 // Fastlane, and no error says so. On Linux IP_TOS sets the socket's SO_PRIORITY
-// too.
+// too, see [CodePoint.SocketPriority].
 //
 // Linux needs no privilege for any code point.
 package dscp
