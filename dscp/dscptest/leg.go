@@ -18,6 +18,7 @@ type leg struct {
 	known   bool           // mark has been seen
 	taken   int64          // bytes read off conn
 	eof     bool           // there will be no more
+	looked  time.Time      // when the box last did
 	old     position       // what had arrived, at least, when the latest mark was seen last
 }
 

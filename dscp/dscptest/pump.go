@@ -13,7 +13,7 @@ import (
 // every read, and large reads make them cheap.
 const (
 	smallBuffer = 16 << 10
-	largeBuffer = 256 << 10
+	largeBuffer = 512 << 10
 )
 
 var (
@@ -21,9 +21,9 @@ var (
 	largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
 )
 
-// preciseBelow is the size of a read under which the position is noted at each
-// look: interactive flows get exact offsets, bulk flows keep their speed.
-const preciseBelow = 4 << 10
+// bulkFrom is the size of a read from which on looks are spared where they can
+// be: interactive flows get exact offsets, bulk flows keep their speed.
+const bulkFrom = 4 << 10
 
 // A step is what a pump does with what it has read.
 type step uint8
@@ -74,7 +74,7 @@ func (f *tcpFlow) took(from *leg, n int, err error) step {
 	from.taken += int64(n)
 	from.eof = err != nil
 	if !f.reset && !f.fault {
-		f.watch(n < preciseBelow)
+		f.watch(from, n >= bulkFrom)
 	}
 	switch {
 	case f.fault:

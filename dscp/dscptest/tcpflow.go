@@ -161,13 +161,20 @@ func (f *tcpFlow) first(l *leg, cp dscp.CodePoint) (dscp.CodePoint, bool) {
 	return r.out, !f.reset && (l.dir == ServerToClient || !f.dark[l.dir])
 }
 
-// watch looks at both legs and acts on what they show. f.mu is held.
-func (f *tcpFlow) watch(precise bool) {
+// restPeriod is how seldom a bulk transfer in one direction has the box look at
+// the other, which only acknowledges: a look costs as much as some kilobytes.
+const restPeriod = 200 * time.Microsecond
+
+// watch looks at both legs and acts on what they show. Something has just
+// arrived on one, a bulk transfer perhaps. f.mu is held.
+func (f *tcpFlow) watch(arrived *leg, bulk bool) {
+	now := time.Now()
 	for _, l := range [...]*leg{f.client, f.server} {
-		if f.reset || f.dark[l.dir] {
+		if f.reset || f.dark[l.dir] || bulk && l != arrived && now.Sub(l.looked) < restPeriod {
 			continue
 		}
-		s, ok := l.look(f.box.Sensor(), precise)
+		l.looked = now
+		s, ok := l.look(f.box.Sensor(), !bulk)
 		if !ok {
 			continue
 		}
