@@ -12,9 +12,9 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// panicky panics about one mark.
+// panicky panics about one mark, once a flow is up.
 func panicky(s dscptest.Segment) dscptest.Verdict {
-	if s.DSCP == dscp.EF {
+	if !s.Handshake && s.DSCP == dscp.EF {
 		panic("no voice here")
 	}
 	return dscptest.Pass
@@ -32,6 +32,15 @@ func TestModelPanics(t *testing.T) {
 		assert.True(t, broken(c, err), "%v", err)
 		f := eventually(t, box, over)
 		require.ErrorContains(t, f.Err, "model panicky panicked: no voice here")
+	})
+}
+
+// TestModelPanicsAtOnce has a box refuse a model that panics about a SYN.
+func TestModelPanicsAtOnce(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		box, err := dscptest.Start(serve(t, address, echo), func(dscptest.Segment) dscptest.Verdict { panic("at once") })
+		require.ErrorContains(t, err, "panicked: at once")
+		assert.Nil(t, box)
 	})
 }
 

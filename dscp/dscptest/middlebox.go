@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -24,6 +25,7 @@ type Middlebox struct {
 	network  string // "tcp4" or "tcp6"
 	senses   senses
 	listener *net.TCPListener
+	hole     io.Closer // loses SYNs; nil if no model wants that
 
 	stopping context.Context // done when Close begins
 	stop     context.CancelFunc
@@ -83,7 +85,11 @@ func (b *Middlebox) open() error {
 	if err != nil {
 		return err
 	}
-	lc := net.ListenConfig{Control: b.senses.prepareListener(out), KeepAlive: -1}
+	lost, err := b.chain.losesSYNs(b.network)
+	if err != nil {
+		return err
+	}
+	lc := net.ListenConfig{Control: b.senses.prepareListener(out, lost != 0), KeepAlive: -1}
 	lc.SetMultipathTCP(false) // an MPTCP listener saves no SYNs and has no Traffic Class
 	l, err := lc.Listen(context.Background(), b.network, loopback(b.network))
 	if err != nil {
@@ -91,6 +97,12 @@ func (b *Middlebox) open() error {
 	}
 	b.listener = l.(*net.TCPListener)
 	b.synACK.Store(uint32(out))
+	if lost != 0 {
+		if b.hole, err = b.senses.openHole(b.listener, b.network, lost); err != nil {
+			b.listener.Close()
+			return err
+		}
+	}
 	return nil
 }
 
@@ -193,6 +205,9 @@ func (b *Middlebox) Sensor() Sensor { return b.senses.sensor() }
 func (b *Middlebox) Close() error {
 	b.mu.Lock()
 	b.stop()
+	if b.hole != nil {
+		b.hole.Close() // before the listener: see hole
+	}
 	err := b.listener.Close()
 	for f := range b.live {
 		f.abort()

@@ -75,6 +75,9 @@ func (f *tcpFlow) took(from *leg, n int, err error) step {
 	from.eof = err != nil
 	if !f.reset && !f.fault {
 		f.watch(from, n >= bulkFrom)
+		if n > 0 && !f.reset && !f.fault && !f.dark[from.dir] {
+			f.payload(from, from.taken-int64(n))
+		}
 	}
 	switch {
 	case f.fault:

@@ -155,7 +155,9 @@ func (f *tcpFlow) first(l *leg, cp dscp.CodePoint) (dscp.CodePoint, bool) {
 	}
 	f.note(r, reasonFirst(r, l.dir, cp))
 	f.act(l, r.verdict)
-	if l.dir == ServerToClient {
+	if l.dir == ClientToServer {
+		l.out, l.outKnown = r.out, true // the box's own SYN will have it
+	} else {
 		f.forwardMark(l, r.out)
 	}
 	return r.out, !f.reset && (l.dir == ServerToClient || !f.dark[l.dir])
@@ -210,6 +212,26 @@ func (f *tcpFlow) change(l *leg, s sight) {
 	f.forwardMark(l, r.out)
 }
 
+// payload asks the models about what was read off a leg, from offset on, under
+// its latest mark, and acts. f.mu is held.
+func (f *tcpFlow) payload(l *leg, offset int64) {
+	if !l.known {
+		return // its sender cannot be looked at
+	}
+	r, err := f.box.chain.judge(Segment{
+		Network: f.rec.Network, Direction: l.dir, DSCP: l.mark, Offset: offset,
+	}, l.history)
+	if err != nil {
+		f.fail(err)
+		return
+	}
+	if r.verdict.harder(f.rec.Verdict) {
+		f.note(r, reasonPayload(r, l.dir, l.mark))
+	}
+	f.act(l, r.verdict)
+	f.forwardMark(l, r.out)
+}
+
 // note keeps the hardest verdict. f.mu is held.
 func (f *tcpFlow) note(r ruling, reason string) {
 	if !r.verdict.harder(f.rec.Verdict) {
@@ -246,9 +268,10 @@ func (f *tcpFlow) forwardMark(l *leg, cp dscp.CodePoint) {
 	if l.dir == ServerToClient {
 		to = f.client.conn
 	}
-	if to == nil || f.reset {
+	if to == nil || f.reset || l.out == cp && l.outKnown {
 		return
 	}
+	l.out, l.outKnown = cp, true
 	raw, err := to.SyscallConn()
 	if err == nil {
 		err = f.box.senses.mark(raw, cp)
