@@ -173,6 +173,15 @@ func TestWithLeavesTheCallerAlone(t *testing.T) {
 	lc := &net.ListenConfig{}
 	dialer.WithListen(lc, hooks...)
 	assert.Nil(t, lc.Control)
+
+	j.ran = nil
+	hooks = []dialer.Hook{j.hook("a", nil), nil, j.hook("b", nil)}
+	d = dialer.With(nil, hooks...)
+	hooks[0], hooks[2] = j.hook("changed later", nil), nil
+	c, err = d.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	c.Close()
+	assert.Equal(t, []string{"a", "b"}, j.ran, "the slice is the caller's")
 }
 
 func TestWithListenOrder(t *testing.T) {

@@ -243,6 +243,8 @@ func TestCallersDialerUnchanged(t *testing.T) {
 	assert.Equal(t, Dialer{NetDialer: own, DSCP: AF21}, *d)
 	marked := d.Marked()
 	assert.Equal(t, own.Timeout, marked.Timeout)
+	assert.False(t, marked.MultipathTCP(), "Linux cannot mark IPv6 on it")
+	assert.True(t, (&Dialer{NetDialer: own}).Marked().MultipathTCP(), "a zero DSCP leaves the caller's choice")
 	assert.NotSame(t, marked, d.Marked(), "each call gives a new one")
 }
 

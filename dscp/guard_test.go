@@ -137,6 +137,9 @@ func TestPutBackToWhatWasJustBefore(t *testing.T) {
 	assert.Equal(t, CS2.TOS(), octet)
 	require.NoError(t, ipv4.NewConn(c).SetTOS(int(AF21.TOS())), "back to the pinned mark")
 	require.NoError(t, c.Verify())
+	require.NoError(t, ipTOS.set(c.pin.raw, CS2.TOS()))
+	require.NoError(t, raw.Control(func(fd uintptr) { ipTOS.set(heldFD(fd), AF21.TOS()) }), "back to the pinned mark")
+	require.NoError(t, c.Verify())
 }
 
 // TestClosuresAreToldApart has harmless closures run beside guilty ones: each
