@@ -39,6 +39,8 @@ const (
 func (f *tcpFlow) pump(from, to *leg) {
 	pool, buf := &smallBuffers, smallBuffers.Get().(*[]byte)
 	defer func() { pool.Put(buf) }()
+	out := f.newSender(from, to)
+	defer out.finish()
 	for {
 		n, err := from.conn.Read(*buf)
 		switch f.took(from, n, err) {
@@ -50,16 +52,14 @@ func (f *tcpFlow) pump(from, to *leg) {
 		case quit:
 			return
 		}
-		if n > 0 {
-			if _, err := to.conn.Write((*buf)[:n]); err != nil && !f.lost(from) {
-				return
-			}
-		}
-		if err != nil {
-			to.conn.CloseWrite()
+		if n > 0 && !out.send((*buf)[:n]) {
 			return
 		}
-		if n == smallBuffer {
+		if err != nil {
+			out.sendEOF()
+			return
+		}
+		if n == smallBuffer && f.box.config.Delay == 0 {
 			pool.Put(buf)
 			pool, buf = &largeBuffers, largeBuffers.Get().(*[]byte)
 		}
@@ -80,7 +80,7 @@ func (f *tcpFlow) took(from *leg, n int, err error) step {
 		}
 	}
 	switch {
-	case f.fault:
+	case f.fault || f.torn && err != nil && !errors.Is(err, io.EOF):
 		return quit
 	case f.reset:
 		if err != nil || from == f.client {

@@ -43,6 +43,13 @@ type senses interface {
 	// closed before l.
 	openHole(l *net.TCPListener, network string, marks markSet) (io.Closer, error)
 
+	// prepareUDP returns a hook for sockets that shall tell the octet of each
+	// datagram in a control message, which octet reads. withOctet makes the
+	// message to send one with.
+	prepareUDP() func(network, address string, c syscall.RawConn) error
+	octet(oob []byte) (uint8, bool)
+	withOctet(octet uint8) []byte
+
 	close() error
 }
 

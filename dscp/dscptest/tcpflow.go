@@ -46,8 +46,7 @@ func newTCPFlow(b *Middlebox, c *net.TCPConn) *tcpFlow {
 func (f *tcpFlow) record() Flow {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := f.rec
-	r.Changes = append([]Change(nil), r.Changes...)
+	r := f.rec.copied()
 	r.ClientBytes, r.ServerBytes = f.client.taken, f.server.taken
 	return r
 }
@@ -153,7 +152,7 @@ func (f *tcpFlow) first(l *leg, cp dscp.CodePoint) (dscp.CodePoint, bool) {
 	if err != nil {
 		return f.fail(err)
 	}
-	f.note(r, reasonFirst(r, l.dir, cp))
+	f.rec.note(r, reasonFirst(r, l.dir, cp))
 	f.act(l, r.verdict)
 	if l.dir == ClientToServer {
 		l.out, l.outKnown = r.out, true // the box's own SYN will have it
@@ -200,14 +199,14 @@ func (f *tcpFlow) change(l *leg, s sight) {
 		return
 	}
 	reason := reasonChange(r, l.dir, l.mark, s.mark)
-	f.rec.Changes = append(f.rec.Changes, Change{
+	f.rec.add(Change{
 		Direction: l.dir, From: l.mark, To: s.mark,
 		Offset: s.from, OffsetMax: s.to, At: time.Now(),
 		Verdict: r.verdict, Reason: reason,
 	})
 	l.mark = s.mark
 	l.old = position{bytes: s.to}
-	f.note(r, reason)
+	f.rec.note(r, reason)
 	f.act(l, r.verdict)
 	f.forwardMark(l, r.out)
 }
@@ -225,19 +224,11 @@ func (f *tcpFlow) payload(l *leg, offset int64) {
 		f.fail(err)
 		return
 	}
-	if r.verdict.harder(f.rec.Verdict) {
-		f.note(r, reasonPayload(r, l.dir, l.mark))
+	if r.verdict.harder(f.rec.Verdict) { // the reason is made for the first time only
+		f.rec.note(r, reasonPayload(r, l.dir, l.mark))
 	}
 	f.act(l, r.verdict)
 	f.forwardMark(l, r.out)
-}
-
-// note keeps the hardest verdict. f.mu is held.
-func (f *tcpFlow) note(r ruling, reason string) {
-	if !r.verdict.harder(f.rec.Verdict) {
-		return
-	}
-	f.rec.Verdict, f.rec.Model, f.rec.Reason, f.rec.VerdictAt = r.verdict, r.model, reason, time.Now()
 }
 
 // act carries out a verdict on what arrived on l. f.mu is held; the record has
