@@ -95,7 +95,7 @@ func (f *tcpFlow) meetClient() (dscp.CodePoint, bool) {
 		}
 	}
 	f.rec.SYN = syn
-	l.old.segments = 1 // the acknowledgement that ended the handshake, under the mark of the SYN
+	l.old.segments = 2 // the SYN, and under its mark the acknowledgement that ended the handshake
 	return f.first(l, syn)
 }
 
@@ -125,7 +125,12 @@ func (f *tcpFlow) meetServer(syn dscp.CodePoint) bool {
 	// The mark of the SYN-ACK: read, where nothing but the SYN-ACK has come
 	// yet; else what the listener was set to; else what comes first.
 	cp, ok := l.probe.look()
-	if at, counted := l.probe.position(); known && !(ok && counted && at.segments == 1 && b.Sensor() != SocketOption) {
+	at, counted := l.probe.position()
+	fresh := counted && at.segments == 1
+	if fresh {
+		l.old = at
+	}
+	if known && !(ok && fresh && b.Sensor() != SocketOption) {
 		cp, ok = foretold, true
 	}
 	if !ok {

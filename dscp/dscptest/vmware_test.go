@@ -52,6 +52,7 @@ func TestVMwareResetsBeforeFirstByte(t *testing.T) {
 		assert.Equal(t, dscptest.Reset, f.Verdict)
 		require.Len(t, f.Changes, 1)
 		assert.Zero(t, f.Changes[0].Offset)
+		assert.Equal(t, box.Sensor() != dscptest.SocketOption, f.Changes[0].Exact(), "one segment is known to the byte on the wire")
 	})
 }
 
