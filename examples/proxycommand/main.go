@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 func connect(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) error {
-	d := dscp.Dialer{DSCP: o.mark(), NATSafe: o.natSafe}
+	d := dscp.Dialer{DSCP: o.mark(), NATSafe: o.natSafe, Fallback: o.fallback}
 	if o.fdpass {
 		if err := takesDescriptor(stdout); err != nil {
 			return err

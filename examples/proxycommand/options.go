@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/godscp/godscp/dscp"
 )
@@ -13,6 +14,7 @@ type options struct {
 	ipqos       dscp.IPQoS
 	class       class
 	natSafe     bool
+	fallback    ladder
 	fdpass      bool
 	printConfig bool
 	host, port  string
@@ -45,7 +47,32 @@ func (c *class) UnmarshalText(text []byte) error {
 	return errors.New("want interactive or bulk")
 }
 
-const usage = `usage: proxycommand [-ipqos "af21 cs1"] [-class interactive|bulk] [-nat-safe] [-fdpass] host port
+// A ladder is what to fall back to, in the words of IPQoS.
+type ladder []dscp.CodePoint
+
+func (l ladder) MarshalText() ([]byte, error) {
+	var words []string
+	for _, cp := range l {
+		word, _, _ := strings.Cut(dscp.IPQoS{Interactive: cp}.String(), " ")
+		words = append(words, word)
+	}
+	return []byte(strings.Join(words, " ")), nil
+}
+
+func (l *ladder) UnmarshalText(text []byte) error {
+	var rungs ladder
+	for word := range strings.FieldsSeq(string(text)) {
+		q, err := dscp.ParseIPQoS(word)
+		if err != nil {
+			return err
+		}
+		rungs = append(rungs, q.Interactive)
+	}
+	*l = rungs
+	return nil
+}
+
+const usage = `usage: proxycommand [-ipqos "af21 cs1"] [-class interactive|bulk] [-nat-safe] [-fallback "16 cs0"] [-fdpass] host port
        proxycommand -print-config [the other options] >>~/.ssh/config
 
 For ssh's ProxyCommand: connects to host and port with one mark from the first
@@ -65,6 +92,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, as OpenSSH's IPQoS")
 	fs.TextVar(&o.class, "class", interactive, "which of the two marks to use: `interactive or bulk`")
 	fs.BoolVar(&o.natSafe, "nat-safe", false, "use marks with IP precedence zero instead, for networks behind VMware's NAT and its like")
+	fs.TextVar(&o.fallback, "fallback", ladder(nil), "`marks` to try one after another, on connections of their own, where a connection does not come up with the first")
 	fs.BoolVar(&o.fdpass, "fdpass", false, "hand the connection to ssh and exit (ProxyUseFdpass yes, IPQoS none)")
 	fs.BoolVar(&o.printConfig, "print-config", false, "print lines for ~/.ssh/config and exit")
 	if err := fs.Parse(args); err != nil {

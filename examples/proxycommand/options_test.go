@@ -22,6 +22,9 @@ func TestOptions(t *testing.T) {
 			ipqos: dscp.IPQoS{Interactive: dscp.EF, Bulk: dscp.EF}, class: interactive,
 			natSafe: true, fdpass: true, host: "h", port: "ssh",
 		}, dscp.EF},
+		{"-fallback lowdelay host 22", options{
+			ipqos: dscp.OpenSSH78, class: interactive, fallback: ladder{dscp.LowDelay}, host: "host", port: "22",
+		}, dscp.AF21},
 		{"-print-config", options{ipqos: dscp.OpenSSH78, class: interactive, printConfig: true}, dscp.AF21},
 	}
 	for _, tt := range tests {
@@ -36,6 +39,17 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+func TestLadder(t *testing.T) {
+	var l ladder
+	assert.NoError(t, l.UnmarshalText([]byte(" af21 lowdelay  none ")))
+	assert.Equal(t, ladder{dscp.AF21, dscp.LowDelay, dscp.DF}, l)
+	text, err := l.MarshalText()
+	assert.NoError(t, err)
+	assert.Equal(t, "af21 16 cs0", string(text))
+	assert.Error(t, l.UnmarshalText([]byte("af21 bogus")))
+	assert.Len(t, l, 3, "an error keeps the value")
+}
+
 func TestUsageErrors(t *testing.T) {
 	for args, says := range map[string]string{
 		"":                        "want 2 arguments, got 0",
@@ -44,6 +58,7 @@ func TestUsageErrors(t *testing.T) {
 		"-print-config host 22":   "want 0 arguments, got 2",
 		"-class middling host 22": "want interactive or bulk",
 		"-ipqos 020 host 22":      "20 since 9.8",
+		"-fallback 18 host 22":    "ECN",
 		"-bogus host 22":          "-bogus",
 	} {
 		var stdout, stderr bytes.Buffer

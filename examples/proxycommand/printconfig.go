@@ -18,6 +18,10 @@ func printConfig(w io.Writer, o options) error {
 	if o.natSafe {
 		command += " -nat-safe"
 	}
+	if len(o.fallback) > 0 {
+		words, _ := o.fallback.MarshalText() // never fails
+		command += fmt.Sprintf(` -fallback "%s"`, words)
+	}
 	command += fmt.Sprintf(` -ipqos "%v"`, o.ipqos)
 
 	// Before OpenSSH 10.0 ssh_config has no word for this, but its parent's

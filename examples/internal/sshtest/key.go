@@ -38,3 +38,11 @@ func NewKey(tb testing.TB, passphrase string) *Key {
 	require.NoError(tb, os.WriteFile(file, pem.EncodeToMemory(block), 0o600))
 	return &Key{Signer: signer, File: file, Line: string(ssh.MarshalAuthorizedKey(signer.PublicKey()))}
 }
+
+// Decrypt returns the private key in an encrypted file's text.
+func Decrypt(tb testing.TB, text []byte, passphrase string) any {
+	tb.Helper()
+	key, err := ssh.ParseRawPrivateKeyWithPassphrase(text, []byte(passphrase))
+	require.NoError(tb, err)
+	return key
+}

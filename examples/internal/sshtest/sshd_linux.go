@@ -82,6 +82,14 @@ func StartSSHD(tb testing.TB, key *Key, config ...string) *SSHD {
 	return nil
 }
 
+// KillSessions kills the processes of all sessions, so that their connections end
+// without a word.
+func (s *SSHD) KillSessions() {
+	for _, pid := range Descendants(s.cmd.Process.Pid) {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
 // Log returns what the server has logged.
 func (s *SSHD) Log() string {
 	s.mu.Lock()

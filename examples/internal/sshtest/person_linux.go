@@ -1,5 +1,3 @@
-//go:build unix
-
 package sshtest
 
 import (
@@ -25,6 +23,7 @@ type Person struct {
 	ended  chan struct{} // closed when nobody uses the terminal any more
 
 	mu     sync.Mutex
+	all    string        // everything that was on the screen
 	shown  string        // what nobody has looked for yet
 	change chan struct{} // has a value when shown has changed
 }
@@ -55,6 +54,7 @@ func (p *Person) watch() {
 	for {
 		n, err := p.screen.Read(buf)
 		p.mu.Lock()
+		p.all += string(buf[:n])
 		p.shown += string(buf[:n])
 		p.mu.Unlock()
 		select {
@@ -111,6 +111,19 @@ func (p *Person) Shown() string {
 	defer p.mu.Unlock()
 	return p.shown
 }
+
+// Line waits for the end of a line and returns that line.
+func (p *Person) Line() string {
+	p.tb.Helper()
+	p.Sees("\r\n")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	read := strings.TrimSuffix(strings.TrimSuffix(p.all, p.shown), "\r\n")
+	return read[strings.LastIndex(read, "\n")+1:]
+}
+
+// Processes returns those that the program has started.
+func (p *Person) Processes() []int { return Descendants(p.cmd.Process.Pid) }
 
 // Resizes gives the terminal another size.
 func (p *Person) Resizes(rows, columns uint16) {
