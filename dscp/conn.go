@@ -19,9 +19,10 @@ import (
 // itself.
 //
 // Code that asks for a *net.TCPConn by type does not see through a Conn. Known
-// losses: grpc-go does not set TCP_USER_TIMEOUT, and io.CopyN from a Conn to an
-// *os.File or to a bare *net.TCPConn does not use splice. [Dialer.Marked] makes
-// bare conns for such code.
+// losses: grpc-go does not set TCP_USER_TIMEOUT (a hook in [Dialer.NetDialer]
+// can) and holds a buffer for each idle connection, and io.CopyN from a Conn to
+// an *os.File or to a bare *net.TCPConn does not use splice. [Dialer.Marked] and
+// [ListenConfig.Marked] make bare conns for such code.
 //
 // A Conn may be used by several goroutines at once.
 type Conn struct {
