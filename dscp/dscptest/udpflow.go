@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ type udpFlow struct {
 
 	mu     sync.Mutex
 	rec    Flow
+	seen   events
 	active time.Time  // when something moved last
 	sides  [2]udpSide // by direction
 }
@@ -181,7 +183,8 @@ func (f *udpFlow) finish() {
 func (f *udpFlow) record() Flow {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := f.rec.copied()
+	r := f.rec
+	r.Changes, r.Events = slices.Clone(r.Changes), f.seen.list()
 	r.ClientBytes, r.ServerBytes = f.sides[ClientToServer].taken, f.sides[ServerToClient].taken
 	return r
 }
@@ -214,6 +217,7 @@ func (f *udpFlow) judge(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoin
 		return 0, false
 	}
 	offset := s.taken
+	f.seen.add(Event{At: f.active, Direction: d, DSCP: cp, Offset: offset, Bytes: size})
 	s.taken += int64(size)
 	r, err := f.box.chain.judge(Segment{Network: f.rec.Network, Direction: d, DSCP: cp, Offset: offset}, s.history)
 	if err != nil {
@@ -232,7 +236,7 @@ func (f *udpFlow) judge(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoin
 		reason = reasonChange(r, d, s.mark, cp)
 		f.rec.add(Change{
 			Direction: d, From: s.mark, To: cp, Offset: offset, OffsetMax: offset,
-			At: time.Now(), Verdict: r.verdict, Reason: reason,
+			At: f.active, Verdict: r.verdict, Reason: reason,
 		})
 	default:
 		reason = reasonPayload(r, d, cp)
