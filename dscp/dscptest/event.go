@@ -15,6 +15,7 @@ type Event struct {
 	DSCP      dscp.CodePoint // the latest mark when it was read
 	Offset    int64          // bytes of payload in this direction before it
 	Bytes     int            // of payload
+	Lost      bool           // the box did not send it on
 }
 
 // An EventKind is what arrived.

@@ -76,10 +76,10 @@ func (f *tcpFlow) took(from *leg, n int, err error) step {
 	if !f.reset && !f.fault {
 		now := time.Now()
 		f.watch(from, now, n >= bulkFrom)
-		f.remember(from, now, n, err)
 		if n > 0 && !f.reset && !f.fault && !f.dark[from.dir] {
 			f.payload(from, from.taken-int64(n))
 		}
+		f.remember(from, now, n, err)
 	}
 	switch {
 	case f.fault || f.torn && err != nil && !errors.Is(err, io.EOF):
@@ -103,6 +103,7 @@ func (f *tcpFlow) took(from *leg, n int, err error) step {
 // remember keeps what a read returned. f.mu is held.
 func (f *tcpFlow) remember(from *leg, now time.Time, n int, err error) {
 	e := Event{At: now, Direction: from.dir, DSCP: from.mark, Offset: from.taken - int64(n), Bytes: n}
+	e.Lost = f.reset || f.fault || f.dark[from.dir]
 	if n > 0 {
 		f.seen.add(e)
 	}

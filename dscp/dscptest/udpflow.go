@@ -195,7 +195,7 @@ func (f *udpFlow) carry(d Direction, payload, oob []byte) {
 	if !ok {
 		return // the kernel was asked to tell: it always does
 	}
-	out, ok := f.judge(d, len(payload), dscp.FromTOS(octet))
+	out, ok := f.take(d, len(payload), dscp.FromTOS(octet))
 	if !ok {
 		return
 	}
@@ -207,8 +207,8 @@ func (f *udpFlow) carry(d Direction, payload, oob []byte) {
 	}
 }
 
-// judge records a datagram and asks the models; false if it is lost.
-func (f *udpFlow) judge(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoint, bool) {
+// take records a datagram and judges it; false if it is lost.
+func (f *udpFlow) take(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoint, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.active = time.Now()
@@ -217,8 +217,16 @@ func (f *udpFlow) judge(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoin
 		return 0, false
 	}
 	offset := s.taken
-	f.seen.add(Event{At: f.active, Direction: d, DSCP: cp, Offset: offset, Bytes: size})
 	s.taken += int64(size)
+	out, ok := f.judge(d, cp, offset)
+	f.seen.add(Event{At: f.active, Direction: d, DSCP: cp, Offset: offset, Bytes: size, Lost: !ok})
+	s.mark, s.known = cp, true
+	return out, ok
+}
+
+// judge asks the models about a datagram; false if it is lost. f.mu is held.
+func (f *udpFlow) judge(d Direction, cp dscp.CodePoint, offset int64) (dscp.CodePoint, bool) {
+	s := &f.sides[d]
 	r, err := f.box.chain.judge(Segment{Network: f.rec.Network, Direction: d, DSCP: cp, Offset: offset}, s.history)
 	if err != nil {
 		f.rec.Err, s.dark = err, true
@@ -241,7 +249,6 @@ func (f *udpFlow) judge(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoin
 	default:
 		reason = reasonPayload(r, d, cp)
 	}
-	s.mark, s.known = cp, true
 	f.rec.note(r, reason)
 	s.dark = r.verdict == Blackhole || r.verdict == Reset
 	return r.out, !r.verdict.ends()
