@@ -152,6 +152,8 @@ func colourOf(cp dscp.CodePoint) string {
 	if cp == dscp.DF {
 		return "#555555"
 	}
-	const start, span, step = 40, 290, 113 // hues from yellow to violet; step shares no factor with span
-	return fmt.Sprintf("hsl(%d, 75%%, 36%%)", start+int(cp)*step%span)
+	// Hues from yellow to violet. The step shares no factor with the span, and
+	// AF21, CS1, EF and lowdelay come out blue, green, olive and violet.
+	const lowest, span, start, step = 40, 290, 102, 181
+	return fmt.Sprintf("hsl(%d, 75%%, 36%%)", lowest+(start+int(cp)*step)%span)
 }
