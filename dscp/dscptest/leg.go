@@ -10,15 +10,18 @@ import (
 // A leg is one of the two connections of a flow: what one side sends arrives
 // on it. Its fields belong to the flow's lock.
 type leg struct {
-	conn    *net.TCPConn
-	dir     Direction // of what arrives
-	probe   probe
-	history history        // what the models have been shown
-	mark    dscp.CodePoint // the latest
-	known   bool           // mark has been seen
-	taken   int64          // bytes read off conn
-	eof     bool           // there will be no more
-	old     position       // what had arrived, at least, when the latest mark was seen last
+	conn     *net.TCPConn
+	dir      Direction // of what arrives
+	probe    probe
+	history  history        // what the models have been shown
+	mark     dscp.CodePoint // the latest
+	known    bool           // mark has been seen
+	out      dscp.CodePoint // the mark that the box sends on with
+	outKnown bool
+	taken    int64     // bytes read off conn
+	eof      bool      // there will be no more
+	looked   time.Time // when the box last did
+	old      position  // what had arrived, at least, when the latest mark was seen last
 }
 
 // A sight is a mark that a look at a leg found to differ from the one before.
