@@ -84,9 +84,12 @@ func TestDelayAndFaults(t *testing.T) {
 		})
 		t.Run("server gone", func(t *testing.T) {
 			t.Parallel()
-			box := startDelayed(t, serve(t, address, func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }))
+			box := startDelayed(t, serve(t, address, func(c net.Conn) {
+				c.Read(make([]byte, 1))
+				c.(*net.TCPConn).SetLinger(0)
+			}))
 			c := dial(t, box.Addr())
-			_, err := io.Copy(io.Discard, c)
+			err := ask(c, "?")
 			assert.True(t, broken(c, err), "%v", err)
 			eventually(t, box, over)
 		})

@@ -58,7 +58,7 @@ func (l *leg) look(s Sensor, precise bool) (sight, bool) {
 	seen := sight{mark: cp, from: l.old.bytes, to: max(l.old.bytes, l.taken)}
 	if now, ok := l.probe.position(); ok {
 		seen.to = max(seen.to, now.bytes)
-		if l.old.segments != 0 && now.segments-l.old.segments == 1 {
+		if s != SocketOption && l.old.segments != 0 && now.segments-l.old.segments == 1 {
 			seen.to = seen.from // the one segment since is the one that changed
 		}
 	}
@@ -76,7 +76,7 @@ func (l *leg) look(s Sensor, precise bool) (sight, bool) {
 // gone has lasted.
 func (l *leg) lookAgain(cp dscp.CodePoint) (dscp.CodePoint, bool) {
 	const (
-		times = 50
+		times = 100
 		pause = 300 * time.Microsecond
 	)
 	for range times {
