@@ -1,1 +1,60 @@
+// Package dscp marks connections with a Differentiated Services code point
+// (DSCP, RFC 2474) from their first packet on, and keeps the mark from changing
+// while they live.
+//
+//	d := dscp.Dialer{DSCP: dscp.AF21}
+//	conn, err := d.DialContext(ctx, "tcp", "example.com:22")
+//
+//	lc := dscp.ListenConfig{DSCP: dscp.AF21}
+//	l, err := lc.Listen(ctx, "tcp", ":22")
+//
+// # One flow, one mark, from the first packet
+//
+// RFC 7657, section 5.3, wants a single DSCP for all packets of a TCP
+// connection, and RFC 9293 (SHLD-23) asks applications not to change it. Some
+// networks enforce it in their own way. A TCP stack that still checks precedence
+// as RFC 793 did resets a connection on which the upper three bits of the TOS
+// octet change (RFC 2873); every report on VMware's NAT fits that. Other boxes
+// have the DSCP in their flow key and go silent on any change. A mark that is on
+// the SYN and never changes survives both. OpenSSH since 7.8, and every program
+// that sets IP_TOS on a connection that is already up, does not.
+//
+// A [Dialer] and a [ListenConfig] mark the socket before it connects or listens.
+// The [Conn] and the [UDPConn] that they return refuse to change the mark:
+// through themselves, through golang.org/x/net/ipv4 and ipv6, and through
+// SyscallConn. File and the embedded conn of package net are the ways out.
+//
+// A mark is a request. Networks may ignore, change or drop it; nothing here can
+// tell what a path does. Package dscptest can put a path that breaks into a test.
+//
+// # Units
+//
+// A [CodePoint] is a DSCP, 0 to 63. The TOS octet and the Traffic Class octet
+// carry it in their upper six bits, with ECN in the lower two: octet 0x48 is
+// AF21, 18. OpenSSH's IPQoS and the IP_TOS socket option speak of octets, this
+// package of code points everywhere.
+//
+// # Systems
+//
+// A socket that cannot be marked is an error, an [UnsupportedError] where the
+// system is the reason. AllowUnmarked turns that off.
+//
+//	system                 IPv4    IPv6         dual-stack wildcard   PeerDSCP
+//	Linux, Android         IP_TOS  IPV6_TCLASS  both options          yes
+//	macOS, iOS             IP_TOS  IPV6_TCLASS  UnsupportedError      no
+//	FreeBSD, NetBSD,
+//	OpenBSD, DragonFly     IP_TOS  IPV6_TCLASS  UnsupportedError      no
+//	Solaris, illumos, AIX  IP_TOS  IPV6_TCLASS  as the kernel says    no
+//	Windows                UnsupportedError: the system ignores IP_TOS silently
+//	plan9, js, wasip1      UnsupportedError: net gives no access before connect
+//
+// Only Linux has been tried, down to the packets; the rest is from the sources of
+// the systems and of x/net. A dual-stack wildcard is a listener, or an
+// unconnected UDP socket, that takes peers of both families; where one socket
+// cannot mark for both, use "tcp4" and "tcp6" (with IPV6_V6ONLY, which net sets
+// for those) separately. On macOS marks have no effect on networks with Cisco
+// Fastlane, and no error says so. On Linux IP_TOS sets the socket's SO_PRIORITY
+// too.
+//
+// Linux needs no privilege for any code point.
 package dscp

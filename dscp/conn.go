@@ -1,0 +1,139 @@
+package dscp
+
+import (
+	"io"
+	"net"
+	"syscall"
+)
+
+// A Conn is a TCP connection whose mark is pinned: it stays what it was when
+// the connection came up. It embeds net's own conn, so deadlines, half-close,
+// writev, sendfile and splice are net's, and overrides only what could change
+// the mark:
+//
+//   - SetDSCP refuses any other code point.
+//   - SyscallConn is guarded, which makes the packages x/net/ipv4 and
+//     x/net/ipv6 refuse as well.
+//
+// There are two ways out, for those who mean it: File, and the embedded TCPConn
+// itself.
+//
+// Code that asks for a *net.TCPConn by type does not see through a Conn. Known
+// losses: grpc-go does not set TCP_USER_TIMEOUT, and io.CopyN from a Conn to an
+// *os.File or to a bare *net.TCPConn does not use splice. [Dialer.Marked] makes
+// bare conns for such code.
+//
+// A Conn may be used by several goroutines at once.
+type Conn struct {
+	*net.TCPConn
+	pin       pin
+	peer      CodePoint
+	peerKnown bool
+}
+
+// Pin guards a connection that was made elsewhere. It pins the mark that c has
+// and never changes it. On an accepted conn whose listener saved SYNs (see
+// [Conn.PeerDSCP]) it takes the saved SYN. If it fails, c is left open.
+func Pin(c *net.TCPConn) (*Conn, error) {
+	if c == nil {
+		return nil, opError("pin", "tcp", "", syscall.EINVAL)
+	}
+	conn := &Conn{TCPConn: c}
+	if err := conn.pin.set(c); err != nil {
+		return nil, err
+	}
+	octet, ok := savedSYN(conn.pin.raw)
+	conn.peer, conn.peerKnown = FromTOS(octet), ok
+	return conn, nil
+}
+
+// pinDialed is Pin for a conn that nobody else has: a failure closes it. No SYN
+// ever came in on it.
+func pinDialed(c *net.TCPConn) (*Conn, error) {
+	conn := &Conn{TCPConn: c}
+	if err := conn.pin.set(c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// pinAccepted is Pin for a conn that nobody else has: a failure closes it.
+func pinAccepted(c *net.TCPConn) (*Conn, error) {
+	conn, err := Pin(c)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Of returns the Conn under c: c itself, or what the NetConn methods of
+// [crypto/tls.Conn] and of other wrappers lead to.
+func Of(c net.Conn) (*Conn, bool) {
+	for range 32 { // wrappers nest a few levels; more is a loop
+		switch v := c.(type) {
+		case *Conn:
+			return v, v != nil
+		case interface{ NetConn() net.Conn }:
+			c = v.NetConn()
+		default:
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+// DSCP returns the mark that c is pinned at: what the kernel held when the
+// connection came up, which AllowUnmarked, the caller's own hook or
+// net.ipv4.tcp_reflect_tos may have made another than was asked for. It makes
+// no system call.
+func (c *Conn) DSCP() CodePoint { return c.pin.cp }
+
+// SetDSCP returns nil if cp is the mark that c has. It refuses any other without
+// a system call, with an error that matches [ErrMidFlow] ([ErrRange] if cp is
+// above 63); the connection lives on untouched.
+func (c *Conn) SetDSCP(cp CodePoint) error { return c.pin.setDSCP(cp) }
+
+// PeerDSCP returns the mark of the SYN with which the peer opened the
+// connection, as it arrived here: the path may have changed it. It is known on
+// Linux, for conns from a [Listener] and for those given to [Pin] whose listener
+// had TCP_SAVE_SYN set; never for dialled ones.
+func (c *Conn) PeerDSCP() (cp CodePoint, ok bool) { return c.peer, c.peerKnown }
+
+// Verify returns nil while the kernel still holds the pinned mark, an error that
+// matches [ErrMidFlow] if somebody has changed it by one of the ways out, and
+// one that matches [net.ErrClosed] after Close. It tells what the socket is set
+// to; it says nothing of what the path does to the packets.
+func (c *Conn) Verify() error { return c.pin.verify() }
+
+// SyscallConn returns a raw connection that does not let the mark be changed.
+// It implements [syscall.Conn].
+//
+// The options that x/net's ipv4 and ipv6 packages set are tried on another
+// socket first. If one would change the mark, the call returns an error that
+// matches [ErrMidFlow], and the connection is not touched.
+//
+// What other functions do cannot be known beforehand. They run once, on the
+// real socket; if one has changed the mark, that is put back and the call
+// returns ErrMidFlow. On a busy connection the kernel may have sent a few
+// packets in between, and one is enough for a box that resets. Such functions
+// run one at a time for each conn, so they must not wait for one another.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.pin.guarded() }
+
+// ReadFrom implements [io.ReaderFrom] as net's own conn does. It shows net the
+// bare conn under a Conn, alone or in an [io.LimitedReader], so that splice
+// still works between the two.
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
+	switch v := r.(type) {
+	case *Conn:
+		r = v.TCPConn
+	case *io.LimitedReader:
+		if src, ok := v.R.(*Conn); ok {
+			bare := &io.LimitedReader{R: src.TCPConn, N: v.N}
+			defer func() { v.N = bare.N }()
+			r = bare
+		}
+	}
+	return c.TCPConn.ReadFrom(r)
+}

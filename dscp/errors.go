@@ -1,0 +1,129 @@
+package dscp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+)
+
+// ErrMidFlow is found by [errors.Is] under the error of every refused attempt
+// to change the mark of a live flow, and under the error of [Conn.Verify] when
+// somebody has changed it behind the Conn's back.
+//
+// RFC 9293 asks applications not to change the Diffserv field during a
+// connection (section 3.9.2, SHLD-23); RFC 7657, section 5.3, wants a single
+// DSCP for all packets of a TCP connection. To use another code point, make
+// another connection.
+var ErrMidFlow = errors.New("the mark of a live flow must not change")
+
+// An UnsupportedError says that a socket cannot be marked here: the operating
+// system has no such option, refuses it for this kind of socket, or accepts it
+// and ignores it. It matches [errors.ErrUnsupported], and [errors.As] finds it
+// as a *UnsupportedError under the [net.OpError] that names the address.
+//
+// Package dscptest uses it too, where a system lacks what its sensors need.
+type UnsupportedError struct {
+	OS        string    // as in runtime.GOOS
+	Network   string    // "tcp4", "udp6", … ; empty where it does not matter
+	Option    string    // the socket option or facility that is missing, "IPV6_TCLASS"
+	CodePoint CodePoint // the mark that was asked for
+	Err       error     // the reason: the system's error where it gave one
+}
+
+func (e *UnsupportedError) Error() string {
+	s := "dscp: unsupported on " + e.OS
+	if e.Option != "" {
+		s += ": " + e.Option
+	}
+	if e.Network != "" {
+		s += " on " + e.Network
+	}
+	if e.CodePoint != DF {
+		s += " for " + e.CodePoint.String()
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns e.Err.
+func (e *UnsupportedError) Unwrap() error { return e.Err }
+
+// Is reports whether target is [errors.ErrUnsupported].
+func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
+
+// A MarkError adds the code point to an error of net. It stands inside the
+// [net.OpError] that names the operation and the address.
+//
+// With an Option, setting or reading back that socket option failed. Without
+// one, the attempt was made with the mark and failed for the reason in Err: a
+// timeout then may mean that the path drops packets marked so.
+type MarkError struct {
+	CodePoint CodePoint
+	Option    string // "IP_TOS" or "IPV6_TCLASS", or empty
+	Err       error
+}
+
+func (e *MarkError) Error() string {
+	if e.Option != "" {
+		return fmt.Sprintf("dscp: %s = %v (0x%02x): %v", e.Option, e.CodePoint, e.CodePoint.TOS(), e.Err)
+	}
+	return fmt.Sprintf("with DSCP %v: %v", e.CodePoint, e.Err)
+}
+
+// Unwrap returns e.Err.
+func (e *MarkError) Unwrap() error { return e.Err }
+
+// Timeout reports whether e.Err is a timeout, so that the [net.OpError] around
+// e still answers as before.
+func (e *MarkError) Timeout() bool {
+	t, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](e.Err)
+	return ok && t.Timeout()
+}
+
+// Temporary reports what e.Err reports; see [net.Error].
+func (e *MarkError) Temporary() bool {
+	t, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](e.Err)
+	return ok && t.Temporary()
+}
+
+// withCodePoint puts cp into an error of net's Dial functions. Errors from
+// before there was an address to connect to (lookup, parsing) stay as they are,
+// and so do those that name the code point already.
+func withCodePoint(err error, cp CodePoint) error {
+	op, ok := err.(*net.OpError)
+	if !ok || cp == DF || op.Addr == nil {
+		return err
+	}
+	if _, ok := errors.AsType[*MarkError](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*UnsupportedError](err); ok {
+		return err
+	}
+	marked := *op
+	marked.Err = &MarkError{CodePoint: cp, Err: op.Err}
+	return &marked
+}
+
+// opError is the error of an operation that ended before net took part.
+func opError(op, network, address string, err error) error {
+	e := &net.OpError{Op: op, Net: network, Err: err}
+	if address != "" {
+		e.Addr = textAddr{network, address}
+	}
+	return e
+}
+
+// textAddr is an address as the caller wrote it.
+type textAddr struct{ network, address string }
+
+func (a textAddr) Network() string { return a.network }
+func (a textAddr) String() string  { return a.address }

@@ -1,0 +1,163 @@
+package dscp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+
+	"github.com/godscp/godscp/dialer"
+)
+
+// A ListenConfig makes listeners whose connections carry one DSCP from the
+// SYN-ACK on, and UDP sockets that carry it from the first datagram on.
+//
+// The zero value listens as the zero net.ListenConfig and leaves the mark as it
+// is. A ListenConfig may be used by several goroutines at once, as long as none
+// changes its fields.
+//
+// Its TCP listeners are plain TCP: Multipath TCP, which net's listeners ask for
+// by default, is switched off, whatever NetListenConfig says. On such sockets
+// Linux can neither mark IPv6 nor save the peer's SYN.
+type ListenConfig struct {
+	// NetListenConfig has all other options, a Control function of your own
+	// among them, which runs before the marking. It is never modified. Nil
+	// means the zero net.ListenConfig.
+	NetListenConfig *net.ListenConfig
+
+	// DSCP, NATSafe and AllowUnmarked are as in Dialer. The kernel hands the
+	// listener's mark on to the conns it accepts.
+	DSCP          CodePoint
+	NATSafe       bool
+	AllowUnmarked bool
+}
+
+func (lc *ListenConfig) marking() marking {
+	return newMarking(lc.DSCP, lc.NATSafe, lc.AllowUnmarked)
+}
+
+// Listen announces on the local address, as [net.ListenConfig.Listen] does. It
+// returns a [*Listener] for the tcp networks and net's own listener for the
+// unix networks.
+//
+// Where the system cannot mark packets to both families from one socket (macOS,
+// the BSDs), a wildcard address that takes both is an [UnsupportedError]: listen
+// on "tcp4" and "tcp6" instead.
+func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	if err := lc.check(network, address); err != nil {
+		return nil, err
+	}
+	l, err := lc.Marked().Listen(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if tl, ok := l.(*net.TCPListener); ok {
+		return &Listener{tl}, nil
+	}
+	return l, nil
+}
+
+// ListenPacket announces on the local address, as
+// [net.ListenConfig.ListenPacket] does. It returns a [*UDPConn] for the udp
+// networks, and net's own conn for the ip networks, marked but not pinned, and
+// for the unix networks.
+func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
+	if err := lc.check(network, address); err != nil {
+		return nil, err
+	}
+	c, err := lc.Marked().ListenPacket(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	uc, ok := c.(*net.UDPConn)
+	if !ok {
+		return c, nil
+	}
+	pc, err := pinUDP(uc)
+	if err != nil {
+		return nil, err
+	}
+	return pc, nil
+}
+
+// Wrap marks a listener that was made elsewhere, by socket activation or by a
+// parent process, and returns it as a [*Listener]; lc.NetListenConfig is not
+// used. The socket is listening already, so a handshake that is in progress may
+// see both the old mark and the new. A listener on a Multipath TCP socket cannot
+// be marked. If Wrap fails, l is left open and keeps what marks it had got.
+func (lc *ListenConfig) Wrap(l *net.TCPListener) (*Listener, error) {
+	if l == nil {
+		return nil, opError("wrap", "tcp", "", errors.New("dscp: nil listener"))
+	}
+	network, address := "tcp6", l.Addr().String()
+	if isIPv4(l.Addr()) {
+		network = "tcp4"
+	}
+	if err := lc.check(network, address); err != nil {
+		return nil, err
+	}
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return nil, opError("wrap", network, address, err)
+	}
+	if hook := lc.marking().hook(); hook != nil {
+		err := hook(context.Background(), network, address, raw)
+		if err != nil && !lc.AllowUnmarked {
+			return nil, opError("wrap", network, address, err)
+		}
+	}
+	saveSYN(raw)
+	return &Listener{l}, nil
+}
+
+// Marked returns a new [net.ListenConfig] that marks, for libraries that insist
+// on that type. It is NetListenConfig with a hook behind its own. What its
+// listeners accept is bare: nothing pins the mark. On plan9 net runs no hooks.
+func (lc *ListenConfig) Marked() *net.ListenConfig {
+	if lc == nil {
+		return dialer.WithListen(nil, failing(errNilListenConfig))
+	}
+	nlc := dialer.WithListen(lc.NetListenConfig, lc.marking().hook(), saveSYNHook)
+	nlc.SetMultipathTCP(false)
+	return nlc
+}
+
+var errNilListenConfig = errors.New("dscp: nil ListenConfig")
+
+func (lc *ListenConfig) check(network, address string) error {
+	err := errNilListenConfig
+	if lc != nil {
+		err = lc.marking().check(network)
+	}
+	if err != nil {
+		return opError("listen", network, address, err)
+	}
+	return nil
+}
+
+// saveSYNHook prepares TCP listeners for PeerDSCP.
+func saveSYNHook(_ context.Context, network, _ string, c syscall.RawConn) error {
+	switch network {
+	case "tcp4", "tcp6":
+		saveSYN(c)
+	}
+	return nil
+}
+
+// A Listener accepts pinned connections. It embeds net's own listener; the
+// promoted AcceptTCP returns bare conns, marked but not pinned, and SyscallConn
+// and File are net's own.
+type Listener struct {
+	*net.TCPListener
+}
+
+// Accept waits for the next connection and returns it as a [*Conn]. It is pinned
+// at the mark that the kernel gave it: the listener's, or the peer's where the
+// system reflects it (Linux's net.ipv4.tcp_reflect_tos).
+func (l *Listener) Accept() (net.Conn, error) {
+	c, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	return noNil(pinAccepted(c))
+}

@@ -1,0 +1,147 @@
+package dscp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/godscp/godscp/dialer"
+)
+
+// A marking is what a Dialer or a ListenConfig wants done to its sockets.
+type marking struct {
+	cp            CodePoint // with NATSafe applied
+	allowUnmarked bool
+}
+
+func newMarking(cp CodePoint, natSafe, allowUnmarked bool) marking {
+	if natSafe {
+		cp = cp.NATSafe()
+	}
+	return marking{cp, allowUnmarked}
+}
+
+// check finds, before there is a socket, what would fail on every one.
+func (m marking) check(network string) error {
+	if err := m.cp.check(); err != nil {
+		return err
+	}
+	if m.allowUnmarked {
+		return nil
+	}
+	return host.check(network, m.cp)
+}
+
+// hook returns the hook that marks a socket, or nil where there is nothing to
+// mark: on js and wasip1 net fails every dial that has a hook.
+func (m marking) hook() dialer.Hook {
+	if m.cp == DF || m.allowUnmarked && m.cp.valid() && host.blind != "" {
+		return nil
+	}
+	return func(_ context.Context, network, address string, c syscall.RawConn) error {
+		return m.apply(network, address, c)
+	}
+}
+
+// apply marks a socket that is about to connect, bind or listen.
+func (m marking) apply(network, address string, c syscall.RawConn) error {
+	if !markable(network) {
+		return nil
+	}
+	if err := m.check(network); err != nil {
+		return err
+	}
+	// On this error net tries again with a plain TCP socket, so it holds for
+	// AllowUnmarked too: to go on would leave IPv6 peers unmarked.
+	if err := refuseMPTCP(network, m.cp, c); err != nil {
+		return err
+	}
+	err := mark(network, address, m.cp, c)
+	if m.allowUnmarked {
+		return nil
+	}
+	return err
+}
+
+// mark sets and reads back the options that mark the socket.
+func mark(network, address string, cp CodePoint, c syscall.RawConn) error {
+	opts, err := host.options(network, peersOf(address), func() (bool, error) { return v6only(c) })
+	if err != nil {
+		if u, ok := errors.AsType[*UnsupportedError](err); ok {
+			u.CodePoint = cp
+			return u
+		}
+		return &MarkError{CodePoint: cp, Option: "IPV6_V6ONLY", Err: err}
+	}
+	stream := strings.HasPrefix(network, "tcp")
+	for _, opt := range opts {
+		if err := opt.apply(cp, c, stream); err != nil {
+			if unsupported(err) {
+				return &UnsupportedError{OS: host.os, Network: network, Option: opt.String(), CodePoint: cp, Err: err}
+			}
+			return &MarkError{CodePoint: cp, Option: opt.String(), Err: err}
+		}
+	}
+	return nil
+}
+
+// errNotHeld says that the system took an option and did not keep it.
+var errNotHeld = errors.New("the system took the mark but does not hold it")
+
+// apply sets o to cp and reads it back.
+func (o option) apply(cp CodePoint, c syscall.RawConn, stream bool) error {
+	octet := cp.TOS()
+	if !stream {
+		// On datagram sockets the ECN bits are the application's; on TCP the
+		// kernel keeps them out of our reach by itself.
+		held, err := o.get(c)
+		if err != nil {
+			return err
+		}
+		octet |= held & ecnMask
+	}
+	if err := o.set(c, octet); err != nil {
+		return err
+	}
+	held, err := o.get(c)
+	if err != nil {
+		return err
+	}
+	if FromTOS(held) != cp {
+		return fmt.Errorf("%w: read back 0x%02x", errNotHeld, held)
+	}
+	return nil
+}
+
+// unsupported reports whether err says that the system lacks the option, rather
+// than that it refused it this time.
+func unsupported(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, errNotHeld) || noSuchOption(err)
+}
+
+// Control returns a function for the Control field of a [net.Dialer] or a
+// [net.ListenConfig] of your own: it marks the socket with cp before it connects
+// or binds. What net makes of it is a bare conn: nothing pins the mark.
+//
+//   - It returns what [Dialer] would: an error for a cp above 63, an
+//     [UnsupportedError] where the system cannot mark, a [MarkError] where it
+//     refuses.
+//   - A Multipath TCP socket is refused, and net goes on with a plain one. net's
+//     listeners ask for Multipath TCP first; on such sockets Linux cannot mark
+//     IPv6.
+//   - For DF it does nothing. Better leave the field nil then: on js and wasip1
+//     net fails every dial that has a Control function.
+//   - On plan9 net never calls it, so it cannot fail: the socket stays unmarked.
+//
+// If you have a Control function already, chain them with package dialer.
+func Control(cp CodePoint) func(network, address string, c syscall.RawConn) error {
+	m := marking{cp: cp}
+	return func(network, address string, c syscall.RawConn) error {
+		if cp == DF {
+			return nil
+		}
+		return m.apply(network, address, c)
+	}
+}

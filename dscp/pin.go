@@ -1,0 +1,112 @@
+package dscp
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// A pin is what a Conn and a UDPConn have in common: a live socket and the mark
+// it is held at.
+type pin struct {
+	raw    syscall.RawConn // net's own
+	local  net.Addr
+	remote net.Addr // nil on an unconnected socket
+	option option   // the one that marks what the socket sends
+	cp     CodePoint
+
+	closure sync.Mutex // held while an unknown closure runs
+}
+
+// set reads the mark of c and pins it.
+func (p *pin) set(c interface {
+	net.Conn
+	syscall.Conn
+}) error {
+	p.local, p.remote = c.LocalAddr(), c.RemoteAddr()
+	// The family of the packets counts, not that of the socket: an IPv6 socket
+	// with an IPv4-mapped peer sends IPv4. An unconnected socket has its local
+	// address only.
+	far := p.remote
+	if far == nil {
+		far = p.local
+	}
+	p.option = trafficClass
+	if isIPv4(far) {
+		p.option = ipTOS
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return p.opError("pin", err)
+	}
+	p.raw = raw
+	if p.cp, err = p.held(); err != nil {
+		return p.opError("pin", err)
+	}
+	return nil
+}
+
+// held asks the kernel for the mark. Where it has no such option the socket
+// carries none.
+func (p *pin) held() (CodePoint, error) {
+	if host.blind != "" {
+		return DF, p.raw.Control(func(uintptr) {}) // still tells a closed socket
+	}
+	octet, err := p.option.get(p.raw)
+	if unsupported(err) {
+		return DF, nil
+	}
+	return FromTOS(octet), err
+}
+
+func (p *pin) setDSCP(cp CodePoint) error {
+	if err := cp.check(); err != nil {
+		return p.opError("set DSCP", err)
+	}
+	if cp != p.cp {
+		return p.opError("set DSCP", p.midFlow(cp))
+	}
+	return nil
+}
+
+func (p *pin) verify() error {
+	cp, err := p.held()
+	if err != nil {
+		return p.opError("verify", err)
+	}
+	if cp != p.cp {
+		return p.opError("verify", fmt.Errorf("%w: pinned at %v, found at %v", ErrMidFlow, p.cp, cp))
+	}
+	return nil
+}
+
+// midFlow is the reason why cp is refused.
+func (p *pin) midFlow(cp CodePoint) error {
+	return fmt.Errorf("%w: pinned at %v, refused %v", ErrMidFlow, p.cp, cp)
+}
+
+// opError names the operation and both ends. An OpError of net in err gives up
+// its place, so that the addresses appear once.
+func (p *pin) opError(op string, err error) error {
+	if inner, ok := err.(*net.OpError); ok {
+		err = inner.Err
+	}
+	e := &net.OpError{Op: op, Source: p.local, Addr: p.remote, Err: err}
+	if p.local != nil {
+		e.Net = p.local.Network()
+	}
+	return e
+}
+
+// isIPv4 reports whether packets to or from a, an address of a TCP or UDP
+// socket, are IPv4 packets. An IPv4-mapped address is; the wildcard [::] is not.
+func isIPv4(a net.Addr) bool {
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		return a != nil && a.IP.To4() != nil
+	case *net.UDPAddr:
+		return a != nil && a.IP.To4() != nil
+	}
+	return false
+}

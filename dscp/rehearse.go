@@ -1,0 +1,95 @@
+package dscp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"reflect"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+// origin tells the closures apart that x/net passes to a raw conn.
+type origin uint8
+
+const (
+	unknown origin = iota
+	xnetGet        // reads one socket option
+	xnetSet        // writes one socket option
+	xnetIO         // sends or receives messages
+)
+
+// whose tells where a closure comes from, by the name that the compiler gave it.
+// A test holds the names against the x/net that this module requires; with
+// another x/net a closure at worst becomes unknown, and is watched.
+func whose[F func(uintptr) | func(uintptr) bool](f F) origin {
+	fn := runtime.FuncForPC(reflect.ValueOf(f).Pointer())
+	if fn == nil {
+		return unknown
+	}
+	// A vendored x/net has a prefix.
+	_, name, ok := strings.Cut(fn.Name(), "golang.org/x/net/internal/socket.")
+	switch {
+	case !ok:
+		return unknown
+	case strings.HasSuffix(name, "(*Option).get.func1"):
+		return xnetGet
+	case strings.HasSuffix(name, "(*Option).set.func1"):
+		return xnetSet
+	case strings.HasSuffix(name, "(*Conn).recvMsg.func1"), strings.HasSuffix(name, "(*Conn).recvMsgs.func1"),
+		strings.HasSuffix(name, "(*Conn).sendMsg.func1"), strings.HasSuffix(name, "(*Conn).sendMsgs.func1"):
+		return xnetIO
+	}
+	return unknown
+}
+
+// rehearse runs f, which writes one socket option, on a scratch socket that
+// holds the marks of the real one, and returns an error that matches ErrMidFlow
+// in changes if f would change them.
+func (p *pin) rehearse(f func(fd uintptr)) (changes, err error) {
+	held := marksOf(p.raw)
+	err = onScratchSocket(held[trafficClass].ok, func(fd uintptr) error {
+		for _, opt := range []option{ipTOS, trafficClass} {
+			if held[opt].ok {
+				if err := opt.set(heldFD(fd), held[opt].octet); err != nil {
+					return err
+				}
+			}
+		}
+		f(fd)
+		after := marksOf(heldFD(fd))
+		for _, opt := range []option{ipTOS, trafficClass} {
+			if wanted, changed := after.changed(held, opt); changed && wanted != p.cp {
+				changes = p.midFlow(wanted)
+			}
+		}
+		return nil
+	})
+	return changes, err
+}
+
+// errEnough ends the making of a scratch socket.
+var errEnough = errors.New("enough")
+
+// onScratchSocket calls f with a socket of the family that will never send
+// anything: net makes it, and f runs where hooks run, before it is bound.
+func onScratchSocket(ipv6 bool, f func(fd uintptr) error) error {
+	network, address := "udp4", "127.0.0.1:0"
+	if ipv6 {
+		network, address = "udp6", "[::1]:0"
+	}
+	var ran bool
+	var ferr error
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		if err := c.Control(func(fd uintptr) { ferr, ran = f(fd), true }); err != nil {
+			return err
+		}
+		return errEnough
+	}}
+	_, err := lc.ListenPacket(context.Background(), network, address)
+	if ran {
+		return ferr
+	}
+	return err
+}

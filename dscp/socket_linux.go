@@ -1,0 +1,55 @@
+package dscp
+
+import (
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// refuseMPTCP returns an error for a Multipath TCP socket. Linux cannot mark
+// IPv6 on them, and marks on IPv4 hold for the first subflow's family only.
+func refuseMPTCP(network string, cp CodePoint, c syscall.RawConn) error {
+	if !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	proto, err := getInt(c, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err != nil || proto != unix.IPPROTO_MPTCP {
+		return nil
+	}
+	return &UnsupportedError{OS: host.os, Network: network, Option: "IPPROTO_MPTCP", CodePoint: cp, Err: unix.EOPNOTSUPP}
+}
+
+// saveSYN asks the kernel to keep the headers of the SYNs that a listener
+// receives. It is for PeerDSCP only, which can say that it does not know, so a
+// failure is not an error.
+func saveSYN(c syscall.RawConn) {
+	_ = c.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_SAVE_SYN, 1)
+	})
+}
+
+// savedSYN returns the TOS or Traffic Class octet of the SYN that made an
+// accepted socket. The kernel gives it out once.
+func savedSYN(c syscall.RawConn) (octet uint8, ok bool) {
+	var header string
+	err := c.Control(func(fd uintptr) {
+		header, _ = unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_SAVED_SYN)
+	})
+	if err != nil || header == "" {
+		return 0, false
+	}
+	// GetsockoptString ends at the first zero byte. Nothing but the second
+	// byte is needed, so where it is missing it was zero.
+	var second byte
+	if len(header) > 1 {
+		second = header[1]
+	}
+	switch header[0] >> 4 {
+	case 4:
+		return second, true
+	case 6:
+		return header[0]<<4 | second>>4, true
+	}
+	return 0, false
+}
