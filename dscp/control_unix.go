@@ -44,9 +44,9 @@ func (p *pin) pinControl(oob []byte) ([]byte, error) {
 	return oob, nil
 }
 
-// octetOf returns the octet that a control message sets. A value that no octet
-// can be is left to the kernel: -1 means the socket's own Traffic Class, and the
-// others it refuses.
+// octetOf returns the octet that a control message sets. Values that no octet
+// can be are left to the kernel, which refuses them, but for -1: Linux sends that
+// as Traffic Class 0xff, although RFC 3542 (section 6.5) has it mean the default.
 func octetOf(m unix.SocketControlMessage) (octet uint8, ok bool) {
 	tos := m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_TOS
 	class := m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_TCLASS
@@ -56,7 +56,7 @@ func octetOf(m unix.SocketControlMessage) (octet uint8, ok bool) {
 	switch {
 	case len(m.Data) >= 4:
 		v := binary.NativeEndian.Uint32(m.Data)
-		return uint8(v), v <= 0xff
+		return uint8(v), v <= 0xff || v == 0xffffffff
 	case len(m.Data) > 0:
 		return m.Data[0], true
 	}

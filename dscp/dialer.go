@@ -26,6 +26,9 @@ type Dialer struct {
 	// marking and sees the unmarked socket. It is never modified. Nil means the
 	// zero net.Dialer.
 	//
+	// On Linux the marking of IPv4 sets the socket's SO_PRIORITY, over one that
+	// your function has set.
+	//
 	// Multipath TCP is switched off for marked connections, whatever NetDialer
 	// asks for: Linux cannot mark IPv6 on such sockets.
 	NetDialer *net.Dialer

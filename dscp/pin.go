@@ -76,15 +76,26 @@ func (p *pin) verify() error {
 		return p.opError("verify", err)
 	}
 	if cp != p.cp {
-		return p.opError("verify", fmt.Errorf("%w: pinned at %v, found at %v", ErrMidFlow, p.cp, cp))
+		return p.opError("verify", &midFlowError{p.cp, "found", cp})
 	}
 	return nil
 }
 
 // midFlow is the reason why cp is refused.
-func (p *pin) midFlow(cp CodePoint) error {
-	return fmt.Errorf("%w: pinned at %v, refused %v", ErrMidFlow, p.cp, cp)
+func (p *pin) midFlow(cp CodePoint) error { return &midFlowError{p.cp, "refused", cp} }
+
+// A midFlowError is an ErrMidFlow that names the code points.
+type midFlowError struct {
+	pinned CodePoint
+	what   string // happened to the other
+	other  CodePoint
 }
+
+func (e *midFlowError) Error() string {
+	return fmt.Sprintf("%v: pinned at %v, %s %v", ErrMidFlow, e.pinned, e.what, e.other)
+}
+
+func (e *midFlowError) Unwrap() error { return ErrMidFlow }
 
 // opError names the operation and both ends. An OpError of net in err gives up
 // its place, so that the addresses appear once.

@@ -30,15 +30,16 @@ func whose[F func(uintptr) | func(uintptr) bool](f F) origin {
 	}
 	// A vendored x/net has a prefix.
 	_, name, ok := strings.Cut(fn.Name(), "golang.org/x/net/internal/socket.")
-	switch {
-	case !ok:
+	if !ok {
 		return unknown
-	case strings.HasSuffix(name, "(*Option).get.func1"):
+	}
+	switch name {
+	case "(*Option).get.func1":
 		return xnetGet
-	case strings.HasSuffix(name, "(*Option).set.func1"):
+	case "(*Option).set.func1":
 		return xnetSet
-	case strings.HasSuffix(name, "(*Conn).recvMsg.func1"), strings.HasSuffix(name, "(*Conn).recvMsgs.func1"),
-		strings.HasSuffix(name, "(*Conn).sendMsg.func1"), strings.HasSuffix(name, "(*Conn).sendMsgs.func1"):
+	case "(*syscaller).recvmmsgF-fm", "(*Conn).recvMsg.func1",
+		"(*syscaller).sendmmsgF-fm", "(*Conn).sendMsg.func1":
 		return xnetIO
 	}
 	return unknown

@@ -11,6 +11,10 @@ import (
 // methods that send control messages. The ECN bits are the application's, as
 // ever. The ways out are File and the embedded UDPConn itself.
 //
+// The ReadFrom and WriteTo methods of x/net's ipv4.PacketConn and
+// ipv6.PacketConn want a *net.UDPConn by type and fail on a UDPConn; their
+// ReadBatch and WriteBatch, and ReadMsgUDP and WriteMsgUDP here, work.
+//
 // A UDPConn may be used by several goroutines at once.
 type UDPConn struct {
 	*net.UDPConn

@@ -59,7 +59,7 @@ func up(name string) error {
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // a socket that carried nothing
+	defer unix.Close(fd)
 	req, err := unix.NewIfreq(name)
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func start(ctx context.Context, test string, timeout time.Duration, attr *syscal
 	if err != nil {
 		return "", "", err
 	}
-	defer r.Close() //nolint:errcheck // read to its end below
+	defer r.Close()
 
 	attr.Pdeathsig = syscall.SIGKILL
 	var buf bytes.Buffer
@@ -163,7 +163,7 @@ func start(ctx context.Context, test string, timeout time.Duration, attr *syscal
 	cmd.SysProcAttr = attr
 	cmd.WaitDelay = time.Second // a grandchild may hold the output open
 	err = cmd.Start()
-	w.Close() //nolint:errcheck,gosec // the child has its own
+	w.Close()
 	if err != nil {
 		return "", "", err
 	}

@@ -20,7 +20,7 @@ func exchange(t *testing.T, network, address string, payload int) []Packet {
 	t.Helper()
 	l, err := net.Listen(network, address)
 	require.NoError(t, err)
-	defer l.Close() //nolint:errcheck // a listener
+	defer l.Close()
 	capture := Start(t, "lo", port(l.Addr()))
 	echoed := make(chan error, 1)
 	go func() {
@@ -87,13 +87,13 @@ func TestCaptureUDP(t *testing.T) {
 			const n = 1000
 			here, err := net.ListenPacket("udp", address)
 			require.NoError(t, err)
-			defer here.Close() //nolint:errcheck // a socket that nobody reads
+			defer here.Close()
 			there, err := net.ListenPacket("udp", address)
 			require.NoError(t, err)
-			defer there.Close() //nolint:errcheck // the same
+			defer there.Close()
 			other, err := net.ListenPacket("udp", address)
 			require.NoError(t, err)
-			defer other.Close() //nolint:errcheck // the same
+			defer other.Close()
 
 			capture := Start(t, "lo", 1, port(there.LocalAddr()))
 			for i := range n {
@@ -172,7 +172,7 @@ func TestCaptureDrop(t *testing.T) {
 	}
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer c.Close() //nolint:errcheck // a socket that nobody reads
+	defer c.Close()
 	tb := &recorder{TB: t}
 	capture := start(tb, 1, "lo", nil)
 	capture.mu.Lock() // the reader stands still

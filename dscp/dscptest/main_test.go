@@ -1,0 +1,49 @@
+package dscptest_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"testing"
+	"time"
+)
+
+// TestMain fails the run if a goroutine or a descriptor outlives the tests.
+func TestMain(m *testing.M) {
+	goroutines, fds := runtime.NumGoroutine(), openFDs()
+	code := m.Run()
+	if flag.Lookup("test.fuzz").Value.String() != "" {
+		os.Exit(code) // the fuzzer keeps goroutines of its own
+	}
+	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
+		left := runtime.NumGoroutine() - goroutines
+		leftFDs := openFDs() - fds
+		if left <= 0 && leftFDs <= pollerFDs {
+			break
+		}
+		if time.Now().After(deadline) {
+			fmt.Fprintf(os.Stderr, "%d goroutines and %d descriptors left\n", left, leftFDs)
+			pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+			code = 1
+			break
+		}
+	}
+	os.Exit(code)
+}
+
+// pollerFDs are the descriptors that the runtime opens for its poller with the
+// first socket and keeps, and one for a test binary's own files.
+const pollerFDs = 3
+
+// openFDs counts this process's descriptors; 0 where they cannot be listed.
+func openFDs() int {
+	d, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1)
+	return len(names)
+}

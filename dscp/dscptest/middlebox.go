@@ -1,0 +1,245 @@
+package dscptest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+// A Middlebox is a relay on loopback that stands between a client and a server
+// like a NAT: it ends the client's connection, makes its own to the upstream,
+// and treats marks as its models say. All its methods may be called from
+// several goroutines.
+type Middlebox struct {
+	config   Config
+	chain    chain
+	upstream netip.AddrPort
+	network  string // "tcp4" or "tcp6"
+	senses   senses
+	listener *net.TCPListener
+
+	stopping context.Context // done when Close begins
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+	synACK   atomic.Uint32 // the mark that the listener answers with
+
+	mu      sync.Mutex
+	records []recorder // every flow there was
+	live    map[*tcpFlow]struct{}
+}
+
+// A recorder has the record of a flow.
+type recorder interface {
+	record() Flow
+}
+
+// Start starts a box before upstream for programs that are not tests. It is
+// short for [Config.Start] with an Upstream and Models.
+func Start(upstream string, models ...Model) (*Middlebox, error) {
+	return Config{Upstream: upstream, Models: models}.Start()
+}
+
+// start starts a box for a config that was checked.
+func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
+	v6 := upstream.Addr().Is6()
+	sense, err := openSenses(v6)
+	if err != nil {
+		return nil, fmt.Errorf("dscptest: box before %v: %w", upstream, err)
+	}
+	b := &Middlebox{
+		config:   c,
+		chain:    newChain(c.Models, c.Inside),
+		upstream: upstream,
+		network:  "tcp4",
+		senses:   sense,
+		live:     make(map[*tcpFlow]struct{}),
+	}
+	if v6 {
+		b.network = "tcp6"
+	}
+	if err := b.open(); err != nil {
+		sense.close()
+		return nil, fmt.Errorf("dscptest: box before %v: %w", upstream, err)
+	}
+	b.stopping, b.stop = context.WithCancel(context.Background())
+	b.running.Go(b.accept)
+	return b, nil
+}
+
+// open makes the box's sockets.
+func (b *Middlebox) open() error {
+	if err := b.checkReach(); err != nil {
+		return err
+	}
+	syn, _ := b.senses.synACKMark(b.upstream, dscp.DF)
+	out, err := b.answer(syn)
+	if err != nil {
+		return err
+	}
+	lc := net.ListenConfig{Control: b.senses.prepareListener(out), KeepAlive: -1}
+	lc.SetMultipathTCP(false) // an MPTCP listener saves no SYNs and has no Traffic Class
+	l, err := lc.Listen(context.Background(), b.network, loopback(b.network))
+	if err != nil {
+		return err
+	}
+	b.listener = l.(*net.TCPListener)
+	b.synACK.Store(uint32(out))
+	return nil
+}
+
+// checkReach refuses models that would have to judge what a server sends whose
+// socket the sensor cannot reach.
+func (b *Middlebox) checkReach() error {
+	if b.senses.sensor() != SocketOption || isLocal(b.upstream.Addr()) {
+		return nil
+	}
+	judges, err := b.chain.judgesLater(b.network, ServerToClient)
+	if err != nil || !judges {
+		return err
+	}
+	return unsupported(b.network, "NETLINK_SOCK_DIAG", errors.New(
+		"the socket of an upstream outside this network namespace cannot be looked at; Config.Inside = Client judges the client alone"))
+}
+
+// answer returns the mark with which a SYN-ACK of the upstream's, marked cp,
+// reaches the client.
+func (b *Middlebox) answer(cp dscp.CodePoint) (dscp.CodePoint, error) {
+	s := Segment{Network: b.network, Direction: ServerToClient, Handshake: true, DSCP: cp}
+	r, err := b.chain.judge(s, b.chain.history())
+	return r.out, err
+}
+
+// accept takes connections until the listener is closed.
+func (b *Middlebox) accept() {
+	const longest = time.Second
+	var wait time.Duration
+	for {
+		c, err := b.listener.AcceptTCP()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // out of descriptors, most likely: some will come back
+			wait = min(max(2*wait, 5*time.Millisecond), longest)
+			select {
+			case <-b.stopping.Done():
+				return
+			case <-time.After(wait):
+			}
+			continue
+		}
+		wait = 0
+		f := newTCPFlow(b, c)
+		if !b.add(f) {
+			f.abort()
+			return
+		}
+		b.running.Go(f.run)
+	}
+}
+
+// add takes a flow in; it reports false if the box is closing.
+func (b *Middlebox) add(f *tcpFlow) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopping.Err() != nil {
+		return false
+	}
+	b.records = append(b.records, f)
+	f.rec.ID = len(b.records)
+	b.live[f] = struct{}{}
+	return true
+}
+
+// remove forgets a flow that is over; its record stays.
+func (b *Middlebox) remove(f *tcpFlow) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.live, f)
+}
+
+// Addr returns the host:port where the box listens for TCP: 127.0.0.1 for an
+// IPv4 upstream, [::1] for an IPv6 one.
+func (b *Middlebox) Addr() string { return b.listener.Addr().String() }
+
+// UDPAddr returns the host:port where the box takes datagrams.
+func (b *Middlebox) UDPAddr() string { return "" }
+
+// Flows returns what the box has seen, in the order in which the flows began.
+// The records are copies; those of flows that are not over will grow.
+func (b *Middlebox) Flows() []Flow {
+	b.mu.Lock()
+	records := b.records[:len(b.records):len(b.records)]
+	b.mu.Unlock()
+	flows := make([]Flow, len(records))
+	for i, r := range records {
+		flows[i] = r.record()
+	}
+	return flows
+}
+
+// Sensor returns how the box learns the marks that follow the SYN's.
+func (b *Middlebox) Sensor() Sensor { return b.senses.sensor() }
+
+// Close stops the box and resets the connections that it still holds. When it
+// returns, no goroutine and no socket of the box is left. It may be called
+// more than once.
+func (b *Middlebox) Close() error {
+	b.mu.Lock()
+	b.stop()
+	err := b.listener.Close()
+	for f := range b.live {
+		f.abort()
+	}
+	b.mu.Unlock()
+	b.running.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil // a Close before this one
+	}
+	return errors.Join(err, b.senses.close())
+}
+
+// loopback returns the address that a box of this network listens on.
+func loopback(network string) string {
+	if network == "tcp6" || network == "udp6" {
+		return "[::1]:0"
+	}
+	return "127.0.0.1:0"
+}
+
+// isLocal reports whether addr belongs to this network namespace.
+func isLocal(addr netip.Addr) bool {
+	if addr.IsLoopback() {
+		return true
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, a := range own {
+		if n, ok := a.(*net.IPNet); ok {
+			if ip, ok := netip.AddrFromSlice(n.IP); ok && ip.Unmap() == addr.WithZone("") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// remark changes the mark that the listener answers with.
+func (b *Middlebox) remark(cp dscp.CodePoint) error {
+	if b.synACK.Swap(uint32(cp)) == uint32(cp) {
+		return nil
+	}
+	raw, err := b.listener.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return b.senses.mark(raw, cp)
+}

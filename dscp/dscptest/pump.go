@@ -1,0 +1,116 @@
+package dscptest
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Buffers of the pumps. A flow that never fills a small one, like most of many
+// thousand, does not need a large one; a bulk flow pays for its looks with
+// every read, and large reads make them cheap.
+const (
+	smallBuffer = 16 << 10
+	largeBuffer = 256 << 10
+)
+
+var (
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, smallBuffer); return &b }}
+	largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
+)
+
+// preciseBelow is the size of a read under which the position is noted at each
+// look: interactive flows get exact offsets, bulk flows keep their speed.
+const preciseBelow = 4 << 10
+
+// A step is what a pump does with what it has read.
+type step uint8
+
+const (
+	forward step = iota
+	swallow      // read on, send nothing
+	park         // read no more, hold the connection until the box closes
+	quit
+)
+
+// pump carries from's payload to to until one of them is done.
+func (f *tcpFlow) pump(from, to *leg) {
+	pool, buf := &smallBuffers, smallBuffers.Get().(*[]byte)
+	defer func() { pool.Put(buf) }()
+	for {
+		n, err := from.conn.Read(*buf)
+		switch f.took(from, n, err) {
+		case swallow:
+			continue
+		case park:
+			<-f.box.stopping.Done()
+			return
+		case quit:
+			return
+		}
+		if n > 0 {
+			if _, err := to.conn.Write((*buf)[:n]); err != nil && !f.lost(from) {
+				return
+			}
+		}
+		if err != nil {
+			to.conn.CloseWrite()
+			return
+		}
+		if n == smallBuffer {
+			pool.Put(buf)
+			pool, buf = &largeBuffers, largeBuffers.Get().(*[]byte)
+		}
+	}
+}
+
+// took notes that a read returned, looks at both legs before anything goes on,
+// and says what to do.
+func (f *tcpFlow) took(from *leg, n int, err error) step {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	from.taken += int64(n)
+	from.eof = err != nil
+	if !f.reset && !f.fault {
+		f.watch(n < preciseBelow)
+	}
+	switch {
+	case f.fault:
+		return quit
+	case f.reset:
+		if err != nil || from == f.client {
+			return quit
+		}
+		return swallow
+	case f.dark[from.dir]:
+		return park
+	case err != nil && !errors.Is(err, io.EOF):
+		// This side is gone, and the other shall know. What has been sent to
+		// it before has been taken.
+		f.hangUp()
+		return quit
+	}
+	return forward
+}
+
+// lost notes that a write to the other side of from failed, and reports
+// whether to go on reading.
+func (f *tcpFlow) lost(from *leg) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.reset {
+		return true // by our own verdict: drain
+	}
+	// The other side is gone. Its last words may still be on the way to this
+	// one; they end by themselves, and so does a writer that is stuck.
+	f.torn = true
+	from.conn.SetWriteDeadline(time.Now().Add(drainTime))
+	return false
+}
+
+// isGone reports whether err says that a connection has ended.
+func isGone(err error) bool {
+	return errors.Is(err, net.ErrClosed)
+}

@@ -1,0 +1,59 @@
+package dscptest
+
+import (
+	"net"
+	"net/netip"
+	"syscall"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+// senses is what the box needs of the kernel and package net does not give.
+// openSenses, in senses_linux.go and senses_other.go, finds the best that this
+// process may use.
+type senses interface {
+	// sensor names the means by which probes work.
+	sensor() Sensor
+
+	// prepareListener and prepareDial return hooks that ready a socket for
+	// probes, and mark it.
+	prepareListener(cp dscp.CodePoint) func(network, address string, c syscall.RawConn) error
+	prepareDial(cp dscp.CodePoint) func(network, address string, c syscall.RawConn) error
+
+	// savedSYN returns the mark of the SYN that began an accepted connection.
+	savedSYN(c *net.TCPConn) (dscp.CodePoint, bool)
+
+	// synACKMark foretells the mark of the SYN-ACK with which the socket that
+	// listens on addr, if it is in this network namespace, answers a SYN
+	// marked syn.
+	synACKMark(addr netip.AddrPort, syn dscp.CodePoint) (dscp.CodePoint, bool)
+
+	// probe returns a means to learn the mark of what arrives on c.
+	probe(c *net.TCPConn) (probe, error)
+
+	// mark sets the mark of what leaves c from now on.
+	mark(c syscall.RawConn, cp dscp.CodePoint) error
+
+	// darken makes everything that c's peer sends from now on vanish before
+	// TCP sees it, so that nothing of it is acknowledged.
+	darken(c *net.TCPConn) error
+
+	close() error
+}
+
+// A probe tells the mark of what arrives on one connection. It is not for use
+// by several goroutines at once.
+type probe interface {
+	// look returns the latest mark; false if there is none to be had, because
+	// the socket that is looked at is gone.
+	look() (dscp.CodePoint, bool)
+
+	// position returns how much has arrived so far.
+	position() (position, bool)
+}
+
+// A position is how much has arrived on a connection.
+type position struct {
+	bytes    int64
+	segments uint32
+}

@@ -1,0 +1,26 @@
+package dscptest
+
+// A Sensor is the means by which a [Middlebox] learns the marks of TCP
+// segments after the SYN. The mark of the SYN itself is always read off the
+// SYN as it arrived (TCP_SAVED_SYN), and on UDP every datagram tells its own.
+type Sensor string
+
+// The sensors, from the best to the weakest.
+const (
+	// WireLatest is "wire, latest segment": the Traffic Class of the segment
+	// that arrived last, read whenever the flow moves. A change that lasts
+	// is seen; one that is put back before anything else happens may not be.
+	// IPv6 only.
+	WireLatest Sensor = "wire, latest segment"
+
+	// SocketOption is "socket option": the mark that the sending socket is
+	// set to, asked of the kernel whenever the flow moves and looked at
+	// again before anybody is blamed. It is not what was sent, and it works
+	// only for a sender in the same network namespace whose socket is still
+	// open: what a client sends right before it closes may go unjudged, and
+	// what it sent right before it changed may be taken for changed.
+	SocketOption Sensor = "socket option"
+)
+
+// String returns the sensor in words that promise no more than it gives.
+func (s Sensor) String() string { return string(s) }

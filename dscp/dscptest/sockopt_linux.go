@@ -1,0 +1,55 @@
+package dscptest
+
+import (
+	"net"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// getsockopt reads an option of any size into buf and returns how many bytes
+// the kernel wrote. Package unix has no such function.
+func getsockopt(fd uintptr, level, option int, buf unsafe.Pointer, size uint32) (uint32, error) {
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, uintptr(level), uintptr(option),
+		uintptr(buf), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return size, nil
+}
+
+// control runs f on the descriptor of c and returns the first error of the two.
+func control(c syscall.RawConn, f func(fd uintptr) error) error {
+	var inner error
+	if err := c.Control(func(fd uintptr) { inner = f(fd) }); err != nil {
+		return err
+	}
+	return inner
+}
+
+// controlConn is control for a connection.
+func controlConn(c *net.TCPConn, f func(fd uintptr) error) error {
+	rc, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return control(rc, f)
+}
+
+// setInt sets an option whose value is an int. name is for the error.
+func setInt(fd uintptr, level, option, value int, name string) error {
+	if err := unix.SetsockoptInt(int(fd), level, option, value); err != nil {
+		return &optionError{name, err}
+	}
+	return nil
+}
+
+// An optionError names the socket option that failed.
+type optionError struct {
+	option string
+	err    error
+}
+
+func (e *optionError) Error() string { return "setsockopt " + e.option + ": " + e.err.Error() }
+func (e *optionError) Unwrap() error { return e.err }

@@ -1,0 +1,256 @@
+package dscp
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+// guardPairs runs f for a client conn of each family, pinned at AF21.
+func guardPairs(t *testing.T, f func(t *testing.T, c *Conn)) {
+	requireHost(t)
+	for _, addr := range loopbacks(t) {
+		t.Run(addr, func(t *testing.T) {
+			t.Parallel()
+			c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, addr))
+			f(t, c)
+			require.NoError(t, c.Verify())
+		})
+	}
+}
+
+func TestXNetIsRefused(t *testing.T) {
+	t.Parallel()
+	guardPairs(t, func(t *testing.T, c *Conn) {
+		v4, v6 := ipv4.NewConn(c), ipv6.NewConn(c)
+		for cp := range CodePoint(64) {
+			sets := map[string]error{}
+			if c.pin.option == ipTOS {
+				sets["IP_TOS"] = v4.SetTOS(int(cp.TOS()))
+				require.Error(t, v6.SetTrafficClass(int(cp.TOS())), "an IPv4 socket has no such option")
+			} else {
+				sets["IPV6_TCLASS"] = v6.SetTrafficClass(int(cp.TOS()))
+				sets["IP_TOS"] = v4.SetTOS(int(cp.TOS()))
+			}
+			for opt, err := range sets {
+				unchanged := cp == DF && opt != c.pin.option.String() // the idle option of an IPv6 socket holds 0
+				if cp == AF21 || unchanged {
+					require.NoError(t, err, opt)
+					continue
+				}
+				require.ErrorIs(t, err, ErrMidFlow, "%s = %v", opt, cp)
+			}
+		}
+		require.NoError(t, v4.SetTTL(44))
+		ttl, err := v4.TTL()
+		require.NoError(t, err)
+		assert.Equal(t, 44, ttl, "other options reach the real socket")
+	})
+}
+
+// TestUnknownClosures tries the closures that have no name, through each method.
+func TestUnknownClosures(t *testing.T) {
+	t.Parallel()
+	set := func(c *Conn, cp CodePoint) func(fd uintptr) error {
+		return func(fd uintptr) error { return c.pin.option.set(heldFD(fd), cp.TOS()) }
+	}
+	methods := map[string]func(raw syscall.RawConn, f func(uintptr) error) (err, inner error){
+		"Control": func(raw syscall.RawConn, f func(uintptr) error) (err, inner error) {
+			err = raw.Control(func(fd uintptr) { inner = f(fd) })
+			return err, inner
+		},
+		"Read": func(raw syscall.RawConn, f func(uintptr) error) (err, inner error) {
+			err = raw.Read(func(fd uintptr) bool { inner = f(fd); return true })
+			return err, inner
+		},
+		"Write": func(raw syscall.RawConn, f func(uintptr) error) (err, inner error) {
+			err = raw.Write(func(fd uintptr) bool { inner = f(fd); return true })
+			return err, inner
+		},
+		// A closure that changes the mark and then waits for more must not wait
+		// with the mark changed.
+		"Read, not done": func(raw syscall.RawConn, f func(uintptr) error) (err, inner error) {
+			err = raw.Read(func(fd uintptr) bool { inner = f(fd); return false })
+			return err, inner
+		},
+	}
+	guardPairs(t, func(t *testing.T, c *Conn) {
+		raw, err := c.SyscallConn()
+		require.NoError(t, err)
+		for name, call := range methods {
+			for _, cp := range []CodePoint{DF, CS1, LowDelay, EF, 63} {
+				err, inner := call(raw, set(c, cp))
+				require.NoError(t, inner, name)
+				require.ErrorIs(t, err, ErrMidFlow, name)
+				require.ErrorContains(t, err, cp.String(), name)
+				require.NoError(t, c.Verify(), name)
+			}
+			if name == "Read, not done" {
+				continue
+			}
+			err, inner := call(raw, set(c, AF21))
+			require.NoError(t, inner)
+			require.NoError(t, err, "%s: the mark it has", name)
+			err, _ = call(raw, func(uintptr) error { return nil })
+			require.NoError(t, err, "%s: a harmless closure", name)
+		}
+	})
+}
+
+func TestClosureThatPanics(t *testing.T) {
+	t.Parallel()
+	guardPairs(t, func(t *testing.T, c *Conn) {
+		raw, err := c.SyscallConn()
+		require.NoError(t, err)
+		assert.Panics(t, func() {
+			raw.Control(func(fd uintptr) {
+				c.pin.option.set(heldFD(fd), CS1.TOS())
+				panic("boom")
+			})
+		})
+		require.NoError(t, c.Verify(), "put back")
+		require.NoError(t, raw.Control(func(uintptr) {}), "and not locked")
+	})
+}
+
+// TestPutBackToWhatWasJustBefore changes the mark by a way out first: a guarded
+// call must not undo that.
+func TestPutBackToWhatWasJustBefore(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	require.NoError(t, ipTOS.set(c.pin.raw, CS2.TOS()))
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, raw.Control(func(uintptr) {}), "a harmless closure is not blamed")
+	require.ErrorIs(t, raw.Control(func(fd uintptr) { ipTOS.set(heldFD(fd), CS1.TOS()) }), ErrMidFlow)
+	require.ErrorIs(t, ipv4.NewConn(c).SetTOS(int(CS1.TOS())), ErrMidFlow)
+	octet, err := ipTOS.get(c.pin.raw)
+	require.NoError(t, err)
+	assert.Equal(t, CS2.TOS(), octet)
+	require.NoError(t, ipv4.NewConn(c).SetTOS(int(AF21.TOS())), "back to the pinned mark")
+	require.NoError(t, c.Verify())
+	require.NoError(t, ipTOS.set(c.pin.raw, CS2.TOS()))
+	require.NoError(t, raw.Control(func(fd uintptr) { ipTOS.set(heldFD(fd), AF21.TOS()) }), "back to the pinned mark")
+	require.NoError(t, c.Verify())
+}
+
+// TestClosuresAreToldApart has harmless closures run beside guilty ones: each
+// must get its own answer.
+func TestClosuresAreToldApart(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 200 {
+				raw, err := c.SyscallConn()
+				if !assert.NoError(t, err) {
+					return
+				}
+				if i%2 == 0 {
+					assert.NoError(t, raw.Control(func(uintptr) {}))
+				} else {
+					err := raw.Control(func(fd uintptr) { ipTOS.set(heldFD(fd), CS1.TOS()) })
+					assert.ErrorIs(t, err, ErrMidFlow)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.NoError(t, c.Verify())
+}
+
+func TestGuardAfterClose(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+	require.Error(t, raw.Control(func(uintptr) { t.Error("ran") }))
+	require.Error(t, raw.Read(func(uintptr) bool { t.Error("ran"); return true }))
+	require.Error(t, raw.Write(func(uintptr) bool { t.Error("ran"); return true }))
+}
+
+// recorder is a RawConn that notes whose closures it is given.
+type recorder struct {
+	syscall.RawConn
+	whose *[]origin
+}
+
+func (r recorder) Control(f func(uintptr)) error {
+	*r.whose = append(*r.whose, whose(f))
+	return r.RawConn.Control(f)
+}
+
+func (r recorder) Read(f func(uintptr) bool) error {
+	*r.whose = append(*r.whose, whose(f))
+	return r.RawConn.Read(f)
+}
+
+func (r recorder) Write(f func(uintptr) bool) error {
+	*r.whose = append(*r.whose, whose(f))
+	return r.RawConn.Write(f)
+}
+
+// TestXNetClosuresAreKnown is a drift test: it fails when x/net or the compiler
+// names the closures otherwise, and the guard would have to watch instead of to
+// rehearse.
+func TestXNetClosuresAreKnown(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	var seen []origin
+	conn := rawSocket{raw: recorder{c.pin.raw, &seen}}
+	v4, v6 := ipv4.NewConn(conn), ipv6.NewConn(conn)
+	require.NoError(t, v4.SetTOS(0x48))
+	_, err := v4.TOS()
+	require.NoError(t, err)
+	v6.SetTrafficClass(0x48)
+	v6.TrafficClass()
+	require.NoError(t, v4.SetTTL(3))
+	assert.Equal(t, []origin{xnetSet, xnetGet, xnetSet, xnetGet, xnetSet}, seen)
+
+	assert.Equal(t, unknown, whose(func(uintptr) {}))
+	assert.Equal(t, unknown, whose(func(uintptr) bool { return true }))
+
+	seen = nil
+	pc, err := (&ListenConfig{}).ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer pc.Close()
+	u := pc.(*UDPConn)
+	p4 := ipv4.NewPacketConn(udpRecorder{u, recorder{u.pin.raw, &seen}})
+	_, err = p4.WriteBatch([]ipv4.Message{{Buffers: [][]byte{{1}}, Addr: u.LocalAddr()}}, 0)
+	require.NoError(t, err)
+	_, err = p4.ReadBatch([]ipv4.Message{{Buffers: [][]byte{make([]byte, 1)}}}, 0)
+	require.NoError(t, err)
+	for i, o := range seen {
+		assert.Equal(t, xnetIO, o, "call %d", i)
+	}
+	assert.NotEmpty(t, seen)
+}
+
+type udpRecorder struct {
+	*UDPConn
+	raw recorder
+}
+
+func (u udpRecorder) SyscallConn() (syscall.RawConn, error) { return u.raw, nil }
+
+// TestNoScratchSocket has the making of a scratch socket fail: then nothing is
+// known of the closure, and the flow must not be touched.
+func TestNoScratchSocket(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	err := onScratchSocket(false, func(uintptr) error { return fmt.Errorf("scratch: %w", boom) })
+	require.ErrorIs(t, err, boom)
+}

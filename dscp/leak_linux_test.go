@@ -1,0 +1,48 @@
+package dscp
+
+import (
+	"net"
+	"os"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestNothingLeaks must not run in parallel: it counts what the process has.
+func TestNothingLeaks(t *testing.T) {
+	l := listenOn(t, &ListenConfig{DSCP: EF}, "127.0.0.1:0")
+	refuse := &net.Dialer{Control: func(string, string, syscall.RawConn) error { return syscall.EPERM }}
+	run := func() {
+		for _, d := range []*Dialer{{DSCP: 99}, {DSCP: AF21, NetDialer: refuse}, {DSCP: AF21, NetDialer: &net.Dialer{Deadline: time.Unix(1, 0)}}, nil} {
+			_, err := d.Dial("tcp", l.Addr().String())
+			require.Error(t, err)
+		}
+		c, err := (&Dialer{DSCP: AF21}).Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		s, err := l.Accept()
+		require.NoError(t, err)
+		raw, err := c.(*Conn).SyscallConn()
+		require.NoError(t, err)
+		require.ErrorIs(t, ipTOS.set(raw, 0x20), ErrMidFlow) // leaves no scratch socket
+		require.NoError(t, c.Close())
+		require.NoError(t, s.Close())
+	}
+	run() // whatever the runtime opens once
+	fds, goroutines := openFDs(t), runtime.NumGoroutine()
+	for range 50 {
+		run()
+	}
+	require.Equal(t, fds, openFDs(t), "descriptors")
+	// Eventually itself uses a few; a leak would be fifty or more.
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() < goroutines+10 }, 5*time.Second, time.Millisecond, "goroutines")
+}
+
+func openFDs(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(entries)
+}

@@ -1,0 +1,178 @@
+package dscp
+
+import (
+	"context"
+	"net"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestListenerConns(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	for _, mptcp := range []string{"default", "on", "off"} {
+		for _, addr := range append(loopbacks(t), ":0") {
+			t.Run(mptcp+"/"+addr, func(t *testing.T) {
+				t.Parallel()
+				own := new(net.ListenConfig)
+				if mptcp != "default" {
+					own.SetMultipathTCP(mptcp == "on")
+				}
+				before := *own
+				l, err := (&ListenConfig{DSCP: EF, NetListenConfig: own}).Listen(t.Context(), "tcp", addr)
+				require.NoError(t, err)
+				defer l.Close()
+				assert.Equal(t, before, *own)
+				_, port, err := net.SplitHostPort(l.Addr().String())
+				require.NoError(t, err)
+				for _, dst := range loopbacks(t) {
+					host, _, _ := net.SplitHostPort(dst)
+					if addr != ":0" && dst != addr {
+						continue
+					}
+					c, err := (&Dialer{DSCP: AF21}).Dial("tcp", net.JoinHostPort(host, port))
+					require.NoError(t, err)
+					defer c.Close()
+					s, err := l.Accept()
+					require.NoError(t, err)
+					defer s.Close()
+					assert.Equal(t, EF, s.(*Conn).DSCP(), "peer %s", host)
+					require.NoError(t, s.(*Conn).Verify())
+					if peer, ok := s.(*Conn).PeerDSCP(); assert.Equal(t, runtime.GOOS == "linux", ok) && ok {
+						assert.Equal(t, AF21, peer, "peer %s", host)
+					}
+					mp, _ := s.(*Conn).MultipathTCP()
+					assert.False(t, mp)
+				}
+			})
+		}
+	}
+}
+
+// TestControlKeepsMPTCPAway gives the bare hook to a net.ListenConfig that asks
+// for Multipath TCP, as net does by default.
+func TestControlKeepsMPTCPAway(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	for _, addr := range append(loopbacks(t), ":0") {
+		for name, control := range map[string]func(string, string, syscall.RawConn) error{
+			"strict": Control(EF),
+			"AllowUnmarked": func(n, a string, c syscall.RawConn) error {
+				return marking{cp: EF, allowUnmarked: true}.apply(n, a, c)
+			},
+		} {
+			t.Run(addr+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				lc := &net.ListenConfig{Control: control}
+				lc.SetMultipathTCP(true)
+				l, err := lc.Listen(t.Context(), "tcp", addr)
+				require.NoError(t, err)
+				defer l.Close()
+				raw, err := l.(*net.TCPListener).SyscallConn()
+				require.NoError(t, err)
+				require.NoError(t, refuseMPTCP("tcp6", EF, raw), "net has gone back to plain TCP")
+				for _, opt := range []option{ipTOS, trafficClass} {
+					octet, err := opt.get(raw)
+					if addr == ":0" || (opt == ipTOS) == (addr == "127.0.0.1:0") {
+						require.NoError(t, err)
+						assert.Equal(t, EF.TOS(), octet, "%v", opt)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestListenCallersHook(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	lc := &ListenConfig{DSCP: EF, NetListenConfig: &net.ListenConfig{
+		Control: func(string, string, syscall.RawConn) error { return syscall.EPERM },
+	}}
+	_, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.ErrorIs(t, err, syscall.EPERM)
+	_, err = lc.ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	require.ErrorIs(t, err, syscall.EPERM)
+}
+
+func TestWrap(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	for _, addr := range append(loopbacks(t), ":0") {
+		t.Run(addr, func(t *testing.T) {
+			t.Parallel()
+			plain := new(net.ListenConfig)
+			plain.SetMultipathTCP(false)
+			tl, err := plain.Listen(t.Context(), "tcp", addr)
+			require.NoError(t, err)
+			l, err := (&ListenConfig{DSCP: EF}).Wrap(tl.(*net.TCPListener))
+			require.NoError(t, err)
+			defer l.Close()
+			_, port, err := net.SplitHostPort(l.Addr().String())
+			require.NoError(t, err)
+			for _, dst := range loopbacks(t) {
+				host, _, _ := net.SplitHostPort(dst)
+				if addr != ":0" && dst != addr {
+					continue
+				}
+				c, err := (&Dialer{DSCP: AF21}).Dial("tcp", net.JoinHostPort(host, port))
+				require.NoError(t, err)
+				defer c.Close()
+				s, err := l.Accept()
+				require.NoError(t, err)
+				defer s.Close()
+				assert.Equal(t, EF, s.(*Conn).DSCP())
+				if peer, ok := s.(*Conn).PeerDSCP(); runtime.GOOS == "linux" && assert.True(t, ok) {
+					assert.Equal(t, AF21, peer)
+				}
+			}
+		})
+	}
+}
+
+func TestWrapMPTCP(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	lc := new(net.ListenConfig)
+	lc.SetMultipathTCP(true)
+	tl, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer tl.Close()
+	raw, err := tl.(*net.TCPListener).SyscallConn()
+	require.NoError(t, err)
+	if refuseMPTCP("tcp4", EF, raw) == nil {
+		t.Skip("this system has no Multipath TCP")
+	}
+	_, err = (&ListenConfig{DSCP: EF}).Wrap(tl.(*net.TCPListener))
+	var u *UnsupportedError
+	require.ErrorAs(t, err, &u)
+	require.ErrorContains(t, err, tl.Addr().String())
+	require.ErrorContains(t, err, "EF")
+	l, err := (&ListenConfig{DSCP: EF, AllowUnmarked: true}).Wrap(tl.(*net.TCPListener))
+	require.NoError(t, err)
+	client, server := pair(t, &Dialer{}, l)
+	assert.Equal(t, DF, server.DSCP())
+	assert.Equal(t, DF, client.DSCP())
+}
+
+func TestAcceptAfterClose(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	l := listenOn(t, &ListenConfig{DSCP: EF}, "127.0.0.1:0")
+	require.NoError(t, l.Close())
+	c, err := l.Accept()
+	require.ErrorIs(t, err, net.ErrClosed)
+	assert.Nil(t, c)
+}
+
+func TestListenCancelled(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := (&ListenConfig{}).Listen(ctx, "tcp", "localhost:0")
+	require.Error(t, err)
+}

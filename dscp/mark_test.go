@@ -1,0 +1,101 @@
+package dscp
+
+import (
+	"errors"
+	"net"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// forgetful is the socket of a system that takes an option and does not keep it.
+type forgetful struct{ syscall.RawConn }
+
+func (f forgetful) Control(g func(uintptr)) error {
+	if whose(g) == xnetSet {
+		return nil
+	}
+	return f.RawConn.Control(g)
+}
+
+// refusing is the socket of a system that refuses with an error.
+type refusing struct {
+	syscall.RawConn
+	err error
+}
+
+func (r refusing) Control(func(uintptr)) error { return r.err }
+
+func TestMarkFails(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	l := listenOn(t, &ListenConfig{}, "127.0.0.1:0")
+	client, _ := pair(t, &Dialer{}, l)
+	v4 := client.pin.raw
+	tests := []struct {
+		name        string
+		network     string
+		raw         syscall.RawConn
+		unsupported bool
+		option      string
+	}{
+		{"an option that is not kept", "tcp4", forgetful{v4}, true, "IP_TOS"},
+		{"an option that the socket lacks", "tcp6", v4, true, "IPV6_TCLASS"},
+		{"ENOTSUP", "tcp4", refusing{v4, syscall.ENOTSUP}, true, "IP_TOS"},
+		{"EPERM", "tcp4", refusing{v4, syscall.EPERM}, false, "IP_TOS"},
+		{"EPERM, UDP", "udp6", refusing{v4, syscall.EPERM}, false, "IPV6_TCLASS"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			address := "192.0.2.1:1"
+			if tt.network != "tcp4" {
+				address = "[2001:db8::1]:1"
+			}
+			err := mark(tt.network, address, AF21, tt.raw)
+			require.Error(t, err)
+			assert.Equal(t, tt.unsupported, errors.Is(err, errors.ErrUnsupported))
+			for _, part := range []string{tt.option, "AF21"} {
+				assert.ErrorContains(t, err, part)
+			}
+			var u *UnsupportedError
+			if tt.unsupported {
+				require.ErrorAs(t, err, &u)
+				assert.Equal(t, tt.network, u.Network)
+				assert.Equal(t, AF21, u.CodePoint)
+				return
+			}
+			var m *MarkError
+			require.ErrorAs(t, err, &m)
+			assert.Equal(t, AF21, m.CodePoint)
+			require.ErrorIs(t, err, syscall.EPERM)
+		})
+	}
+	err := mark("tcp6", "[::]:1", AF21, refusing{v4, syscall.EPERM})
+	require.ErrorIs(t, err, syscall.EPERM)
+	assert.ErrorContains(t, err, "IPV6_V6ONLY")
+}
+
+// TestAllowUnmarked has the marking fail on a real dial.
+func TestAllowUnmarked(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	l := listenOn(t, &ListenConfig{}, "127.0.0.1:0")
+	m := marking{cp: AF21, allowUnmarked: true}
+	nd := &net.Dialer{Control: func(network, address string, c syscall.RawConn) error {
+		return m.apply(network, address, refusing{c, syscall.EPERM})
+	}}
+	c, err := nd.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	conn, err := Pin(c.(*net.TCPConn))
+	require.NoError(t, err)
+	assert.Equal(t, DF, conn.DSCP(), "what it has, not what was asked for")
+
+	m.allowUnmarked = false
+	_, err = nd.Dial("tcp", l.Addr().String())
+	require.ErrorIs(t, err, syscall.EPERM)
+	assert.ErrorContains(t, err, l.Addr().String())
+	assert.ErrorContains(t, err, "AF21")
+}

@@ -1,0 +1,276 @@
+package dscp
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
+)
+
+// receiver is a UDP socket that reads the octet of each datagram.
+type receiver struct {
+	*net.UDPConn
+}
+
+func newReceiver(t *testing.T, addr string) receiver {
+	t.Helper()
+	a, err := net.ResolveUDPAddr("udp", addr)
+	require.NoError(t, err)
+	c, err := net.ListenUDP("udp", a)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
+		if a.IP.To4() == nil {
+			err = errors.Join(err, unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1))
+		}
+	}))
+	require.NoError(t, err)
+	return receiver{c}
+}
+
+// octet returns the TOS or Traffic Class octet with which a datagram arrived.
+func (r receiver) octet(t *testing.T) uint8 {
+	t.Helper()
+	require.NoError(t, r.SetReadDeadline(time.Now().Add(5*time.Second)))
+	b, oob := make([]byte, 64), make([]byte, 128)
+	_, n, _, _, err := r.ReadMsgUDP(b, oob)
+	require.NoError(t, err)
+	msgs, err := unix.ParseSocketControlMessage(oob[:n])
+	require.NoError(t, err)
+	for _, m := range msgs {
+		if m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_TOS {
+			return m.Data[0]
+		}
+		if m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_TCLASS {
+			return uint8(binary.NativeEndian.Uint32(m.Data))
+		}
+	}
+	require.Fail(t, "no mark in the control messages")
+	return 0
+}
+
+func (r receiver) silent(t *testing.T) {
+	t.Helper()
+	require.NoError(t, r.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
+	n, _, err := r.ReadFromUDP(make([]byte, 64))
+	require.Error(t, err, "%d bytes arrived", n)
+}
+
+func TestUDPFirstDatagram(t *testing.T) {
+	t.Parallel()
+	for _, addr := range loopbacks(t) {
+		for cp := range CodePoint(64) {
+			r := newReceiver(t, addr)
+			c, err := (&Dialer{DSCP: cp}).Dial("udp", r.LocalAddr().String())
+			require.NoError(t, err)
+			_, err = c.Write([]byte("x"))
+			require.NoError(t, err)
+			assert.Equal(t, cp.TOS(), r.octet(t))
+			assert.Equal(t, cp, c.(*UDPConn).DSCP())
+			c.Close()
+			r.Close()
+		}
+	}
+}
+
+func TestUDPListenPacket(t *testing.T) {
+	t.Parallel()
+	for _, local := range append(loopbacks(t), ":0") {
+		for _, remote := range loopbacks(t) {
+			if local != ":0" && local != remote {
+				continue
+			}
+			t.Run(local+" to "+remote, func(t *testing.T) {
+				t.Parallel()
+				r := newReceiver(t, remote)
+				pc, err := (&ListenConfig{DSCP: EF}).ListenPacket(t.Context(), "udp", local)
+				require.NoError(t, err)
+				defer pc.Close()
+				_, err = pc.WriteTo([]byte("x"), r.LocalAddr())
+				require.NoError(t, err)
+				assert.Equal(t, EF.TOS(), r.octet(t))
+				assert.Equal(t, EF, pc.(*UDPConn).DSCP())
+				require.NoError(t, pc.(*UDPConn).Verify())
+			})
+		}
+	}
+}
+
+// TestUDPKeepsECN has the application set ECN bits before and after the marking.
+func TestUDPKeepsECN(t *testing.T) {
+	t.Parallel()
+	for _, addr := range loopbacks(t) {
+		opt := trafficClass
+		if addr == "127.0.0.1:0" {
+			opt = ipTOS
+		}
+		r := newReceiver(t, addr)
+		d := &Dialer{DSCP: AF21, NetDialer: &net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { return opt.set(c, 0x02) }}}
+		conn, err := d.Dial("udp", r.LocalAddr().String())
+		require.NoError(t, err)
+		defer conn.Close()
+		c := conn.(*UDPConn)
+		_, err = c.Write([]byte("x"))
+		require.NoError(t, err)
+		assert.Equal(t, AF21.TOS()|0x02, r.octet(t), "the caller's hook set ECT(0)")
+
+		raw, err := c.SyscallConn()
+		require.NoError(t, err)
+		require.NoError(t, raw.Control(func(fd uintptr) { opt.set(heldFD(fd), AF21.TOS()|0x01) }), "ECN bits are not guarded")
+		require.NoError(t, opt.set(raw, AF21.TOS()|0x01), "nor from x/net")
+		_, err = c.Write([]byte("x"))
+		require.NoError(t, err)
+		assert.Equal(t, AF21.TOS()|0x01, r.octet(t))
+	}
+}
+
+func TestUDPGuard(t *testing.T) {
+	t.Parallel()
+	for _, addr := range append(loopbacks(t), ":0") {
+		pc, err := (&ListenConfig{DSCP: AF21}).ListenPacket(t.Context(), "udp", addr)
+		require.NoError(t, err)
+		c := pc.(*UDPConn)
+		if addr != "[::1]:0" {
+			require.ErrorIs(t, ipv4.NewPacketConn(c).SetTOS(int(CS1.TOS())), ErrMidFlow)
+		}
+		if addr != "127.0.0.1:0" {
+			require.ErrorIs(t, ipv6.NewPacketConn(c).SetTrafficClass(int(CS1.TOS())), ErrMidFlow)
+		}
+		raw, err := c.SyscallConn()
+		require.NoError(t, err)
+		require.ErrorIs(t, raw.Control(func(fd uintptr) { c.pin.option.set(heldFD(fd), 0x20) }), ErrMidFlow)
+		require.NoError(t, c.Verify())
+		require.ErrorIs(t, c.SetDSCP(CS1), ErrMidFlow)
+		require.NoError(t, c.SetDSCP(AF21))
+		_, ok := c.PeerDSCP()
+		assert.False(t, ok)
+		require.NoError(t, c.Close())
+		require.ErrorIs(t, c.Verify(), net.ErrClosed)
+	}
+}
+
+// message makes one control message; size 1 or 4 is how the value is written.
+func message(level, typ int, size int, value uint32) []byte {
+	b := make([]byte, unix.CmsgSpace(size))
+	h := unix.Cmsghdr{Level: int32(level), Type: int32(typ)}
+	h.SetLen(unix.CmsgLen(size))
+	if _, err := binary.Encode(b, binary.NativeEndian, h); err != nil {
+		panic(err)
+	}
+	if size == 4 {
+		binary.NativeEndian.PutUint32(b[unix.CmsgLen(0):], value)
+	} else {
+		b[unix.CmsgLen(0)] = uint8(value)
+	}
+	return b
+}
+
+func tos(size int, v uint32) []byte { return message(unix.IPPROTO_IP, unix.IP_TOS, size, v) }
+func class(v uint32) []byte         { return message(unix.IPPROTO_IPV6, unix.IPV6_TCLASS, 4, v) }
+
+func TestUDPControlMessages(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		v6     bool
+		oob    []byte
+		want   uint8
+		refuse bool
+	}{
+		{"none", false, nil, 0x48, false},
+		{"ECN alone, one byte", false, tos(1, 0x02), 0x4a, false},
+		{"ECN alone, four bytes", false, tos(4, 0x01), 0x49, false},
+		{"all zero", false, tos(1, 0), 0x48, false},
+		{"same DSCP", false, tos(1, 0x48), 0x48, false},
+		{"same DSCP with ECN", false, tos(4, 0x4b), 0x4b, false},
+		{"other DSCP", false, tos(1, 0x20), 0, true},
+		{"other DSCP, four bytes", false, tos(4, 0xb8), 0, true},
+		{"other DSCP with ECN", false, tos(4, 0xba), 0, true},
+		{"second of two is another", false, append(tos(1, 0x02), tos(1, 0x20)...), 0, true},
+		{"ECN alone", true, class(0x02), 0x4a, false},
+		{"same", true, class(0x48), 0x48, false},
+		{"-1, which Linux sends as 0xff", true, class(0xffffffff), 0, true},
+		{"other", true, class(0x20), 0, true},
+	}
+	for _, tt := range tests {
+		addr := "127.0.0.1:0"
+		if tt.v6 {
+			addr = "[::1]:0"
+		}
+		t.Run(addr+"/"+tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newReceiver(t, addr)
+			to := netip.MustParseAddrPort(r.LocalAddr().String())
+			pc, err := (&ListenConfig{DSCP: AF21}).ListenPacket(t.Context(), "udp", addr)
+			require.NoError(t, err)
+			defer pc.Close()
+			c := pc.(*UDPConn)
+			oob := append([]byte(nil), tt.oob...)
+			for name, write := range map[string]func() (int, int, error){
+				"WriteMsgUDP":         func() (int, int, error) { return c.WriteMsgUDP([]byte("x"), oob, net.UDPAddrFromAddrPort(to)) },
+				"WriteMsgUDPAddrPort": func() (int, int, error) { return c.WriteMsgUDPAddrPort([]byte("x"), oob, to) },
+			} {
+				_, _, err := write()
+				assert.Equal(t, tt.oob, append([]byte(nil), oob...), "the caller's buffer is not written to")
+				if tt.refuse {
+					require.ErrorIs(t, err, ErrMidFlow, name)
+					r.silent(t)
+					continue
+				}
+				require.NoError(t, err, name)
+				assert.Equal(t, tt.want, r.octet(t), name)
+			}
+		})
+	}
+}
+
+func TestUDPMalformedControlMessage(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, "127.0.0.1:0")
+	pc, err := (&ListenConfig{DSCP: AF21}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer pc.Close()
+	for _, oob := range [][]byte{tos(1, 0)[:16], message(0, 0, 4, 0)[:17]} {
+		_, _, err := pc.(*UDPConn).WriteMsgUDP([]byte("x"), oob, r.LocalAddr().(*net.UDPAddr))
+		require.Error(t, err)
+	}
+	r.silent(t)
+}
+
+func FuzzPinControl(f *testing.F) {
+	f.Add(tos(1, 0x02))
+	f.Add(append(tos(4, 0), class(0x20)...))
+	f.Add([]byte{0, 0, 0})
+	f.Fuzz(func(t *testing.T, oob []byte) {
+		p := &pin{cp: AF21}
+		before := append([]byte(nil), oob...)
+		got, err := p.pinControl(oob)
+		require.Equal(t, before, append([]byte(nil), oob...))
+		if err != nil {
+			return
+		}
+		require.Len(t, got, len(oob))
+		if len(got) == 0 {
+			return
+		}
+		msgs, err := unix.ParseSocketControlMessage(got)
+		require.NoError(t, err)
+		for _, m := range msgs {
+			if octet, ok := octetOf(m); ok {
+				require.Equal(t, AF21, FromTOS(octet))
+			}
+		}
+	})
+}
