@@ -34,6 +34,10 @@
 // AF21, 18. OpenSSH's IPQoS and the IP_TOS socket option speak of octets, this
 // package of code points everywhere.
 //
+// What becomes of a code point on Wi-Fi tells [CodePoint.AccessCategory], and in
+// the queue of the sending Linux host [CodePoint.SocketPriority]. To mark by the
+// kind of traffic, see [ServiceClass].
+//
 // # Systems
 //
 // A socket that cannot be marked is an error, an [UnsupportedError] where the
@@ -48,13 +52,24 @@
 //	Windows                UnsupportedError: the system ignores IP_TOS silently
 //	plan9, js, wasip1      UnsupportedError: net gives no access before connect
 //
+// The marks of received datagrams, see [UDPConn.ReceiveMarks]:
+//
+//	system                 from IPv4   from IPv6        dual-stack socket
+//	Linux, Android         IP_RECVTOS  IPV6_RECVTCLASS  both options
+//	macOS, iOS, FreeBSD    IP_RECVTOS  IPV6_RECVTCLASS  UnsupportedError
+//	Solaris, illumos       IP_RECVTOS  IPV6_RECVTCLASS  as the kernel says
+//	NetBSD, OpenBSD,
+//	DragonFly, AIX         no          IPV6_RECVTCLASS  UnsupportedError
+//	Windows, plan9, js,
+//	wasip1                 no          no               no
+//
 // Only Linux has been tried, down to the packets; the rest is from the sources of
 // the systems and of x/net. A dual-stack wildcard is a listener, or an
 // unconnected UDP socket, that takes peers of both families; where one socket
 // cannot mark for both, use "tcp4" and "tcp6" (with IPV6_V6ONLY, which net sets
 // for those) separately. On macOS marks have no effect on networks with Cisco
 // Fastlane, and no error says so. On Linux IP_TOS sets the socket's SO_PRIORITY
-// too.
+// too, see [CodePoint.SocketPriority].
 //
 // Linux needs no privilege for any code point.
 package dscp

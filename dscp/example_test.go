@@ -192,3 +192,56 @@ func ExampleCodePoint_NATSafe() {
 	// LE throughput
 	// DF DF
 }
+
+// A datagram socket reads the mark of each datagram from its control messages.
+func ExampleReceivedMark() {
+	lc := dscp.ListenConfig{DSCP: dscp.EF}
+	pc, err := lc.ListenPacket(context.Background(), "udp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer pc.Close()
+	conn := pc.(*dscp.UDPConn)
+	if err := conn.ReceiveMarks(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := conn.WriteTo([]byte("to myself"), conn.LocalAddr()); err != nil {
+		fmt.Println(err)
+		return
+	}
+	b, oob := make([]byte, 1500), make([]byte, 128)
+	n, oobn, _, _, err := conn.ReadMsgUDP(b, oob)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mark, ecn, ok := dscp.ReceivedMark(oob[:oobn])
+	fmt.Printf("%s: %v, ECN %02b, %v\n", b[:n], mark, ecn, ok)
+	// Output: to myself: EF, ECN 00, true
+}
+
+// What becomes of a mark on Wi-Fi that follows RFC 8325, on Wi-Fi that takes the
+// upper three bits, and in the queue of the Linux host that sends it over IPv4.
+func ExampleCodePoint_AccessCategory() {
+	for _, cp := range []dscp.CodePoint{dscp.EF, dscp.AF41, dscp.AF21, dscp.DF, dscp.CS1, dscp.LowDelay} {
+		old := dscp.UserPriority(cp.Precedence()).AccessCategory()
+		fmt.Printf("%-8v %v  %v  %d\n", cp, cp.AccessCategory(), old, cp.SocketPriority())
+	}
+	// Output:
+	// EF       AC_VO  AC_VI  4
+	// AF41     AC_VI  AC_VI  2
+	// AF21     AC_BE  AC_BK  2
+	// DF       AC_BE  AC_BE  0
+	// CS1      AC_BK  AC_BK  0
+	// lowdelay AC_BE  AC_BE  6
+}
+
+func ExampleServiceClass() {
+	fmt.Println(dscp.LowLatencyData.CodePoint(), dscp.Telephony.CodePoint(), dscp.LowPriorityData.CodePoint())
+	fmt.Println(dscp.CS1.ServiceClass())
+	// Output:
+	// AF21 EF LE
+	// Low-Priority Data true
+}

@@ -95,10 +95,10 @@ func (g guardedConn) restore(fd uintptr, before marks) error {
 	after := marksOf(heldFD(fd))
 	for _, opt := range []option{ipTOS, trafficClass} {
 		wanted, changed := after.changed(before, opt)
-		if !changed || wanted == g.cp {
+		if !changed || wanted == g.pinned(opt) {
 			continue
 		}
-		refused = g.midFlow(wanted)
+		refused = g.midFlow(opt, wanted)
 		if err := opt.set(heldFD(fd), before[opt].octet); err != nil {
 			refused = fmt.Errorf("%w, and putting it back failed: %w", refused, err)
 		}

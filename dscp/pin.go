@@ -16,6 +16,11 @@ type pin struct {
 	option option   // the one that marks what the socket sends
 	cp     CodePoint
 
+	// An unconnected IPv6 socket that takes both options sends to IPv4 peers
+	// with the other one.
+	dual bool
+	cp4  CodePoint
+
 	closure sync.Mutex // held while an unknown closure runs
 }
 
@@ -26,14 +31,9 @@ func (p *pin) set(c interface {
 }) error {
 	p.local, p.remote = c.LocalAddr(), c.RemoteAddr()
 	// The family of the packets counts, not that of the socket: an IPv6 socket
-	// with an IPv4-mapped peer sends IPv4. An unconnected socket has its local
-	// address only.
-	far := p.remote
-	if far == nil {
-		far = p.local
-	}
+	// with an IPv4-mapped peer sends IPv4.
 	p.option = trafficClass
-	if isIPv4(far) {
+	if isIPv4(p.far()) {
 		p.option = ipTOS
 	}
 	raw, err := c.SyscallConn()
@@ -41,19 +41,41 @@ func (p *pin) set(c interface {
 		return p.opError("pin", err)
 	}
 	p.raw = raw
-	if p.cp, err = p.held(); err != nil {
+	if p.cp, err = p.held(p.option); err != nil {
 		return p.opError("pin", err)
+	}
+	if p.dual = p.option == trafficClass && p.remote == nil && host.tosOnIPv6; p.dual {
+		if p.cp4, err = p.held(ipTOS); err != nil {
+			return p.opError("pin", err)
+		}
 	}
 	return nil
 }
 
+// far returns the address of the peer, or the local one of an unconnected
+// socket, which has no other.
+func (p *pin) far() net.Addr {
+	if p.remote != nil {
+		return p.remote
+	}
+	return p.local
+}
+
+// pinned returns the mark that opt is held at.
+func (p *pin) pinned(opt option) CodePoint {
+	if p.dual && opt == ipTOS {
+		return p.cp4
+	}
+	return p.cp
+}
+
 // held asks the kernel for the mark. Where it has no such option the socket
 // carries none.
-func (p *pin) held() (CodePoint, error) {
+func (p *pin) held(opt option) (CodePoint, error) {
 	if host.blind != "" {
 		return DF, p.raw.Control(func(uintptr) {}) // still tells a closed socket
 	}
-	octet, err := p.option.get(p.raw)
+	octet, err := opt.get(p.raw)
 	if unsupported(err) {
 		return DF, nil
 	}
@@ -65,24 +87,33 @@ func (p *pin) setDSCP(cp CodePoint) error {
 		return p.opError("set DSCP", err)
 	}
 	if cp != p.cp {
-		return p.opError("set DSCP", p.midFlow(cp))
+		return p.opError("set DSCP", p.midFlow(p.option, cp))
 	}
 	return nil
 }
 
 func (p *pin) verify() error {
-	cp, err := p.held()
+	if err := p.verifyOption(p.option); err != nil || !p.dual {
+		return err
+	}
+	return p.verifyOption(ipTOS)
+}
+
+func (p *pin) verifyOption(opt option) error {
+	cp, err := p.held(opt)
 	if err != nil {
 		return p.opError("verify", err)
 	}
-	if cp != p.cp {
-		return p.opError("verify", &midFlowError{p.cp, "found", cp})
+	if pinned := p.pinned(opt); cp != pinned {
+		return p.opError("verify", &midFlowError{pinned, "found", cp})
 	}
 	return nil
 }
 
-// midFlow is the reason why cp is refused.
-func (p *pin) midFlow(cp CodePoint) error { return &midFlowError{p.cp, "refused", cp} }
+// midFlow is the reason why cp is refused for opt.
+func (p *pin) midFlow(opt option, cp CodePoint) error {
+	return &midFlowError{p.pinned(opt), "refused", cp}
+}
 
 // A midFlowError is an ErrMidFlow that names the code points.
 type midFlowError struct {

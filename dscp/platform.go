@@ -20,13 +20,16 @@ type platform struct {
 	// IPv4-mapped peers need. macOS and the BSDs answer EINVAL, and OpenBSD
 	// kills a pledged process for trying.
 	tosOnIPv6 bool
+
+	// reports has the numbers with which received marks are told.
+	reports reports
 }
 
 // host is the platform that this program runs on.
 var host = platformOf(runtime.GOOS)
 
 func platformOf(goos string) platform {
-	p := platform{os: goos}
+	p := platform{os: goos, reports: reportsOf(goos)}
 	switch goos {
 	case "linux", "android":
 		p.tosOnIPv6 = true
@@ -84,6 +87,19 @@ func (p platform) check(network string, cp CodePoint) error {
 // which families the socket can exchange packets with, as far as the address
 // tells; v6only is asked only where that leaves the question open.
 func (p platform) options(network string, peers peers, v6only func() (bool, error)) ([]option, error) {
+	opts, err := needed(network, peers, v6only)
+	if len(opts) == 2 && !p.tosOnIPv6 {
+		return nil, &UnsupportedError{
+			OS: p.os, Network: network, Option: ipTOS.String(),
+			Err: errors.New("an IPv6 socket cannot mark packets to IPv4 peers; listen on tcp4 and tcp6 (udp4 and udp6) instead"),
+		}
+	}
+	return opts, err
+}
+
+// needed returns the options of the families that a socket can exchange packets
+// with: both where an IPv6 socket has, or may have, IPv4 peers.
+func needed(network string, peers peers, v6only func() (bool, error)) ([]option, error) {
 	if !strings.HasSuffix(network, "6") {
 		return []option{ipTOS}, nil
 	}
@@ -96,14 +112,8 @@ func (p platform) options(network string, peers peers, v6only func() (bool, erro
 			peers = peersIPv6
 		}
 	}
-	switch {
-	case peers == peersIPv6:
+	if peers == peersIPv6 {
 		return []option{trafficClass}, nil
-	case p.tosOnIPv6:
-		return []option{trafficClass, ipTOS}, nil
 	}
-	return nil, &UnsupportedError{
-		OS: p.os, Network: network, Option: ipTOS.String(),
-		Err: errors.New("an IPv6 socket cannot mark packets to IPv4 peers; listen on tcp4 and tcp6 (udp4 and udp6) instead"),
-	}
+	return []option{trafficClass, ipTOS}, nil
 }

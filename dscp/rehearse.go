@@ -61,8 +61,8 @@ func (p *pin) rehearse(f func(fd uintptr)) (changes, err error) {
 		f(fd)
 		after := marksOf(heldFD(fd))
 		for _, opt := range []option{ipTOS, trafficClass} {
-			if wanted, changed := after.changed(held, opt); changed && wanted != p.cp {
-				changes = p.midFlow(wanted)
+			if wanted, changed := after.changed(held, opt); changed && wanted != p.pinned(opt) {
+				changes = p.midFlow(opt, wanted)
 			}
 		}
 		return nil

@@ -26,6 +26,16 @@ func getInt(c syscall.RawConn, level, opt int) (v int, err error) {
 	return v, os.NewSyscallError("getsockopt", err)
 }
 
+func setInt(c syscall.RawConn, level, opt, v int) (err error) {
+	cerr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), level, opt, v)
+	})
+	if cerr != nil {
+		return cerr
+	}
+	return os.NewSyscallError("setsockopt", err)
+}
+
 // noSuchOption reports whether err says that a socket has no such option, in
 // the errno that [errors.ErrUnsupported] does not match.
 func noSuchOption(err error) bool { return errors.Is(err, unix.ENOPROTOOPT) }

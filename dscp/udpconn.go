@@ -7,13 +7,20 @@ import (
 )
 
 // A UDPConn is a UDP socket whose mark is pinned. It embeds net's own conn and
-// overrides only what could change the mark: SetDSCP, SyscallConn and the two
+// overrides only what could change the mark: SetDSCP, SyscallConn and the
 // methods that send control messages. The ECN bits are the application's, as
-// ever. The ways out are File and the embedded UDPConn itself.
+// ever. The ways out are File, the embedded UDPConn itself, and the WriteBatch
+// methods of x/net's ipv4.PacketConn and ipv6.PacketConn, whose control messages
+// nothing here can see: use [UDPConn.WriteBatch], which takes the same messages.
 //
-// The ReadFrom and WriteTo methods of x/net's ipv4.PacketConn and
-// ipv6.PacketConn want a *net.UDPConn by type and fail on a UDPConn; their
-// ReadBatch and WriteBatch, and ReadMsgUDP and WriteMsgUDP here, work.
+// The ReadFrom and WriteTo methods of those types want a *net.UDPConn by type
+// and fail on a UDPConn. Their ReadBatch works.
+//
+// QUIC stacks that send ECN bits in control messages wipe every mark that is set
+// on their socket; over a UDPConn the mark stays:
+//
+//	pc, err := lc.ListenPacket(ctx, "udp", ":443")
+//	tr := quic.Transport{Conn: pc} // github.com/quic-go/quic-go
 //
 // A UDPConn may be used by several goroutines at once.
 type UDPConn struct {
@@ -41,9 +48,9 @@ func (c *UDPConn) DSCP() CodePoint { return c.pin.cp }
 // above 63).
 func (c *UDPConn) SetDSCP(cp CodePoint) error { return c.pin.setDSCP(cp) }
 
-// PeerDSCP answers false: each datagram has a mark of its own, which control
-// messages tell (x/net's ipv4 and ipv6 packages, IP_RECVTOS and
-// IPV6_RECVTCLASS). UDPConn has the method because [Conn] has it.
+// PeerDSCP answers false: each datagram has a mark of its own, which
+// [UDPConn.ReceiveMarks] and [ReceivedMark] tell. UDPConn has the method because
+// [Conn] has it.
 func (c *UDPConn) PeerDSCP() (cp CodePoint, ok bool) { return DF, false }
 
 // Verify returns nil while the kernel still holds the pinned mark, an error that
@@ -64,7 +71,7 @@ func (c *UDPConn) SyscallConn() (syscall.RawConn, error) { return c.pin.guarded(
 func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
 	pinned, err := c.pin.pinControl(oob)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, c.pin.opError("write", err)
 	}
 	return c.UDPConn.WriteMsgUDP(b, pinned, addr)
 }
@@ -73,7 +80,7 @@ func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, er
 func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error) {
 	pinned, err := c.pin.pinControl(oob)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, c.pin.opError("write", err)
 	}
 	return c.UDPConn.WriteMsgUDPAddrPort(b, pinned, addr)
 }

@@ -268,7 +268,10 @@ func FuzzPinControl(f *testing.F) {
 		msgs, err := unix.ParseSocketControlMessage(got)
 		require.NoError(t, err)
 		for _, m := range msgs {
-			if octet, ok := octetOf(m); ok {
+			if _, ok := optionOf(int(m.Header.Level), int(m.Header.Type)); !ok {
+				continue
+			}
+			if octet, ok := octetIn(m.Data); ok {
 				require.Equal(t, AF21, FromTOS(octet))
 			}
 		}

@@ -1,0 +1,43 @@
+// Command vmware shows what VMware's NAT does to a TCP connection whose DSCP
+// changes, on real sockets, and which ways of marking a connection it lets
+// live:
+//
+//	go run ./examples/vmware
+//
+// It starts an SSH server and an HTTP server on loopback, puts a box before
+// them, and runs one strategy after the other through it, each on a fresh
+// connection: the two scripts that were published with the reports, what most
+// Go programs do, what three generations of OpenSSH do, the ssh command of
+// this machine with the marks of those generations, and package dscp. The list
+// is in strategies.go, which is meant to be read.
+//
+// What there is to see: a box that still checks IP precedence, the top three
+// bits of the mark, as RFC 793 asked resets the connection when they change
+// (RFC 2873 describes the conflict). OpenSSH since 7.8 changes them, after
+// login; its users know the result as "Broken pipe". A mark that is on the SYN
+// already and never changes lives.
+//
+// The box is a model (dscptest.VMware), fitted to published reports. It is not
+// VMware, nobody has compared the two, and newer versions of VMware may be
+// fixed. Who sits in a guest can look at the real thing:
+//
+//	go run ./examples/vmware -target host:port
+//
+// runs the strategies that need nothing but an HTTP server somewhere outside.
+//
+// The exit status is 0 if every row came out as expected, 1 if not or if the
+// program could not do its work, 2 for bad flags, and 130 after an interrupt.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), interrupts...)
+	context.AfterFunc(ctx, stop) // the second interrupt kills
+	surviveBrokenPipe()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// A printer shows rows as they come.
+type printer interface {
+	row(row) error
+}
+
+// A table prints aligned columns. The widths are fixed from the start, so that
+// no row has to wait for the next.
+type table struct {
+	w      io.Writer
+	widths [4]int   // of all columns but the last
+	head   []string // still to be printed
+}
+
+// newTable returns a table that has room for the names of list.
+func newTable(w io.Writer, list []strategy) *table {
+	t := &table{w: w, head: []string{"strategy", "mark of the SYN", "mark after", "the box", "what the program saw"}}
+	t.widths = [4]int{0, len(t.head[1]), len("0x08 throughput"), len("reset, precedence 0 to 2")}
+	for _, s := range list {
+		t.widths[0] = max(t.widths[0], utf8.RuneCountInString(s.name))
+	}
+	return t
+}
+
+func (t *table) row(r row) error {
+	if t.head != nil {
+		if err := t.line(t.head); err != nil {
+			return err
+		}
+		t.head = nil
+	}
+	program := fmt.Sprintf("%s: %s", r.outcome, r.program)
+	if !r.ok() {
+		program += fmt.Sprintf("  << expected: %s", r.wanted())
+	}
+	box := r.box
+	if box == "" {
+		box = "-"
+	}
+	return t.line([]string{r.strategy, r.syn.String(), r.after.String(), box, program})
+}
+
+func (t *table) line(cells []string) error {
+	var b strings.Builder
+	for i, cell := range cells {
+		b.WriteString(cell)
+		if i < len(t.widths) {
+			b.WriteString(strings.Repeat(" ", max(0, t.widths[i]-utf8.RuneCountInString(cell))+2))
+		}
+	}
+	_, err := fmt.Fprintln(t.w, b.String())
+	return err
+}
+
+// A jsonPrinter prints one object per row.
+type jsonPrinter struct{ *json.Encoder }
+
+func newJSON(w io.Writer) jsonPrinter {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return jsonPrinter{e}
+}
+
+func (p jsonPrinter) row(r row) error {
+	return p.Encode(struct {
+		Strategy string  `json:"strategy"`
+		SYN      mark    `json:"syn"`
+		After    mark    `json:"after"`
+		Box      string  `json:"box"`
+		Program  string  `json:"program"`
+		Outcome  outcome `json:"outcome"`
+		Expected outcome `json:"expected"`
+		OK       bool    `json:"ok"`
+	}{r.strategy, r.syn, r.after, r.box, r.program, r.outcome, r.expected, r.ok()})
+}

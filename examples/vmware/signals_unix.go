@@ -1,0 +1,17 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+var interrupts = []os.Signal{os.Interrupt, syscall.SIGTERM}
+
+// surviveBrokenPipe makes a write to a closed standard output (by "| head") an
+// error like any other, so that the program still tidies up.
+func surviveBrokenPipe() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"net"
+	"slices"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+// A strategy is one way to mark a connection.
+type strategy struct {
+	name   string
+	expect outcome // behind VMware's NAT
+	syn    mark    // has to be on the SYN, or the outcome proves nothing; unknown: whatever is
+	web    bool    // the client talks to the HTTP server, not to the SSH server
+	server *guest  // the SSH server to talk to if it, not the client, is behind the box
+	skip   string  // why the strategy cannot be tried here; empty if it can
+	run    func(context.Context, place) result
+}
+
+// strategies is the catalogue of wrong and right ways, in the order of the
+// table. What to look at in each: is the mark there before connect, and does
+// it ever change after?
+func strategies(ssh *openSSH) []strategy {
+	return slices.Concat(scripts(), habits(), ssh.strategies(), dialers(execSSH), servers())
+}
+
+// targetStrategies are those that need nothing but an HTTP server to talk to.
+func targetStrategies() []strategy {
+	return slices.Concat(scripts(), dialers(getHTTP))
+}
+
+// scripts are the two that were published with the reports. They differ in
+// nothing but the moment of the mark.
+func scripts() []strategy {
+	return []strategy{
+		{
+			name: "script 1: 0x48 before connect", expect: works, syn: known(dscp.AF21), web: true,
+			run: client{dial: marked(dscp.AF21), work: getHTTP}.run,
+		},
+		{
+			name: "script 2: 0x48 after connect", expect: broken, web: true,
+			run: client{dial: plain, change: remark(dscp.AF21), at: connected, work: getHTTP}.run,
+		},
+	}
+}
+
+// habits are what programs do today.
+func habits() []strategy {
+	return []strategy{
+		// Most Go programs: the SYN has left by the time x/net gets the
+		// connection.
+		{
+			name: "Go: dial, then x/net SetTOS(0x48)", expect: broken,
+			run: client{dial: plain, change: remark(dscp.AF21), at: connected, work: execSSH}.run,
+		},
+
+		// OpenSSH 7.8 to 8.4 marks once, when the session is set up: AF21 with
+		// a terminal, CS1 without. Both have a precedence and the SYN had none.
+		{
+			name: "OpenSSH 7.8: AF21 after login (tty)", expect: broken,
+			run: client{dial: plain, change: remark(dscp.AF21), at: loggedIn, work: shellSSH}.run,
+		},
+		{
+			name: "OpenSSH 7.8: CS1 after login (exec)", expect: broken,
+			run: client{dial: plain, change: remark(dscp.CS1), at: loggedIn, work: execSSH}.run,
+		},
+
+		// OpenSSH up to 7.7 does the same with values of RFC 1349, whose
+		// precedence is zero as the SYN's was. A box that compares whole marks
+		// would still break it.
+		{
+			name: "OpenSSH 7.7: lowdelay after login (tty)", expect: works,
+			run: client{dial: plain, change: remark(dscp.LowDelay), at: loggedIn, work: shellSSH}.run,
+		},
+		{
+			name: "OpenSSH 7.7: throughput after login (exec)", expect: works,
+			run: client{dial: plain, change: remark(dscp.Throughput), at: loggedIn, work: execSSH}.run,
+		},
+
+		// OpenSSH since 10.1 has EF on the SYN, and takes it off while a
+		// channel without a terminal is open.
+		{
+			name: "OpenSSH 10.1: EF, 0 for a bulk channel", expect: broken,
+			run: client{dial: marked(dscp.EF), change: remark(dscp.DF), at: loggedIn, work: execSSH}.run,
+		},
+	}
+}
+
+// servers are for a guest that is the server: whoever is inside must not
+// change its own mark. A server that marks what it has accepted is too late,
+// for its SYN-ACK has left with the mark of the listener.
+func servers() []strategy {
+	return []strategy{
+		{
+			name: "server: AF21 after accept", expect: broken,
+			server: &guest{listen: plainListener, accepted: remark(dscp.AF21)},
+			run:    client{dial: plain, work: execSSH}.run,
+		},
+		{
+			name: "server: dscp.ListenConfig{DSCP: AF21}", expect: works,
+			server: &guest{listen: (&dscp.ListenConfig{DSCP: dscp.AF21}).Listen},
+			run:    client{dial: plain, work: execSSH}.run,
+		},
+	}
+}
+
+// dialers are the ways of package dscp. The mark is set before
+// connect, and the connection that comes back refuses any other, also from
+// code that never heard of package dscp.
+func dialers(work work) []strategy {
+	return []strategy{
+		{
+			name: "dscp.Dialer{DSCP: AF21}", expect: works, syn: known(dscp.AF21),
+			run: client{dial: (&dscp.Dialer{DSCP: dscp.AF21}).DialContext, work: work}.run,
+		},
+		{
+			name: "dscp.Dialer{DSCP: CS1}", expect: works, syn: known(dscp.CS1),
+			run: client{dial: (&dscp.Dialer{DSCP: dscp.CS1}).DialContext, work: work}.run,
+		},
+		{
+			name: "dscp.Dialer{DSCP: AF21, NATSafe: true}", expect: works, syn: known(dscp.LowDelay),
+			run: client{dial: (&dscp.Dialer{DSCP: dscp.AF21, NATSafe: true}).DialContext, work: work}.run,
+		},
+		{
+			name: "dscp.Dialer, later conn.SetDSCP(CS1)", expect: refused, syn: known(dscp.AF21),
+			run: client{
+				dial:   (&dscp.Dialer{DSCP: dscp.AF21}).DialContext,
+				change: setDSCP(dscp.CS1), at: midway, work: work,
+			}.run,
+		},
+		{
+			name: "dscp.Dialer, later x/net SetTOS(0x20)", expect: refused, syn: known(dscp.AF21),
+			run: client{
+				dial:   (&dscp.Dialer{DSCP: dscp.AF21}).DialContext,
+				change: remark(dscp.CS1), at: midway, work: work,
+			}.run,
+		},
+	}
+}
+
+// A guest is a server behind the box.
+type guest struct {
+	listen   listenFunc
+	accepted func(net.Conn) error // what it does to each connection; nil: nothing
+}
+
+// plain dials as net does: no mark.
+func plain(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, network, address)
+}
+
+// marked dials with the mark set before connect, and guards nothing after.
+func marked(cp dscp.CodePoint) dialFunc {
+	return (&net.Dialer{Control: dscp.Control(cp)}).DialContext
+}
+
+func plainListener(ctx context.Context, network, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(ctx, network, address)
+}
