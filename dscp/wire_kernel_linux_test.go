@@ -81,7 +81,7 @@ const (
 // pair connects a client with our mark to a server with theirs.
 func pair(t *testing.T, f family) (client, server *dscp.Conn) {
 	t.Helper()
-	c, s := f.connect(t, dialer(dscp.Dialer{DSCP: ours}), listener(dscp.ListenConfig{DSCP: theirs}))
+	c, s := f.connect(t, dialled(dscp.Dialer{DSCP: ours}), listened(dscp.ListenConfig{DSCP: theirs}))
 	return c.(*dscp.Conn), s.(*dscp.Conn)
 }
 

@@ -26,9 +26,9 @@ type (
 	listening func(network, address string) (net.Listener, error)
 )
 
-func dialer(d dscp.Dialer) dialing { return (&d).Dial }
+func dialled(d dscp.Dialer) dialing { return (&d).Dial }
 
-func listener(lc dscp.ListenConfig) listening {
+func listened(lc dscp.ListenConfig) listening {
 	return func(network, address string) (net.Listener, error) {
 		return lc.Listen(context.Background(), network, address)
 	}

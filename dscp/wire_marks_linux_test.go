@@ -25,13 +25,13 @@ func TestWireEveryPacket(t *testing.T) {
 		for _, cp := range codePoints() {
 			other := 63 - cp
 			t.Run(f.name+"/dial/"+mark(cp), func(t *testing.T) {
-				proveFlow(t, capture, f, dialer(dscp.Dialer{DSCP: cp}), net.Listen, cp, dscp.DF)
+				proveFlow(t, capture, f, dialled(dscp.Dialer{DSCP: cp}), net.Listen, cp, dscp.DF)
 			})
 			t.Run(f.name+"/listen/"+mark(cp), func(t *testing.T) {
-				proveFlow(t, capture, f, net.Dial, listener(dscp.ListenConfig{DSCP: cp}), dscp.DF, cp)
+				proveFlow(t, capture, f, net.Dial, listened(dscp.ListenConfig{DSCP: cp}), dscp.DF, cp)
 			})
 			t.Run(f.name+"/dial and listen/"+mark(cp), func(t *testing.T) {
-				proveFlow(t, capture, f, dialer(dscp.Dialer{DSCP: cp}), listener(dscp.ListenConfig{DSCP: other}), cp, other)
+				proveFlow(t, capture, f, dialled(dscp.Dialer{DSCP: cp}), listened(dscp.ListenConfig{DSCP: other}), cp, other)
 			})
 		}
 	}
@@ -58,8 +58,8 @@ func TestWireRoutes(t *testing.T) {
 			},
 			"Marked":     d.Marked().Dial,
 			"Control":    (&net.Dialer{Control: dscp.Control(dscp.AF21)}).Dial,
-			"NATSafe":    dialer(dscp.Dialer{DSCP: dscp.EF, NATSafe: true}),
-			"Local port": dialer(dscp.Dialer{DSCP: dscp.AF21, NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(f.dial)}}}),
+			"NATSafe":    dialled(dscp.Dialer{DSCP: dscp.EF, NATSafe: true}),
+			"Local port": dialled(dscp.Dialer{DSCP: dscp.AF21, NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(f.dial)}}}),
 		} {
 			want := dscp.AF21
 			if name == "NATSafe" {
@@ -70,7 +70,7 @@ func TestWireRoutes(t *testing.T) {
 			})
 		}
 		for name, listen := range map[string]listening{
-			"Listen": listener(lc),
+			"Listen": listened(lc),
 			"Marked": func(network, address string) (net.Listener, error) {
 				return lc.Marked().Listen(ctx, network, address)
 			},

@@ -47,7 +47,7 @@ func TestWireMultipath(t *testing.T) {
 				listen := func(lc dscp.ListenConfig) listening {
 					lc.NetListenConfig = &net.ListenConfig{}
 					there.set(lc.NetListenConfig)
-					return listener(lc)
+					return listened(lc)
 				}
 				t.Run(name+"/dial", func(t *testing.T) {
 					var plain net.ListenConfig

@@ -48,8 +48,8 @@ func harmless(t *testing.T, c *dscp.Conn, f family) {
 	assert.NoError(t, c.Verify())
 }
 
-// refusing requires that the conn is pinned at the mark and stays there.
-func refusing(t *testing.T, c *dscp.Conn, f family, pinned dscp.CodePoint) {
+// requirePinned requires that the conn is pinned at the mark and stays there.
+func requirePinned(t *testing.T, c *dscp.Conn, f family, pinned dscp.CodePoint) {
 	t.Helper()
 	assert.Equal(t, pinned, c.DSCP())
 	harmless(t, c, f)
@@ -75,8 +75,8 @@ func TestWireReflected(t *testing.T) {
 		for _, listen := range []dscp.CodePoint{dscp.DF, dscp.EF} {
 			for _, dial := range []dscp.CodePoint{dscp.AF21, dscp.LE} {
 				t.Run(f.name+"/"+listen.String()+" reflects "+dial.String(), func(t *testing.T) {
-					client, server := f.connect(t, dialer(dscp.Dialer{DSCP: dial}), listener(dscp.ListenConfig{DSCP: listen}))
-					refusing(t, server.(*dscp.Conn), f, dial)
+					client, server := f.connect(t, dialled(dscp.Dialer{DSCP: dial}), listened(dscp.ListenConfig{DSCP: listen}))
+					requirePinned(t, server.(*dscp.Conn), f, dial)
 					cp, ok := server.(*dscp.Conn).PeerDSCP()
 					assert.True(t, ok)
 					assert.Equal(t, dial, cp)
@@ -119,8 +119,8 @@ func TestWireForeignHook(t *testing.T) {
 		} {
 			t.Run(f.name+"/"+tt.asked.String(), func(t *testing.T) {
 				d := dscp.Dialer{DSCP: tt.asked, NetDialer: &net.Dialer{Control: hook}}
-				client, server := f.connect(t, dialer(d), net.Listen)
-				refusing(t, client.(*dscp.Conn), f, tt.want)
+				client, server := f.connect(t, dialled(d), net.Listen)
+				requirePinned(t, client.(*dscp.Conn), f, tt.want)
 				wired := flowOf(client)
 				talk(t, client, server)
 				requireMarks(t, wired, wired.packets(capture), tt.want, dscp.DF)
@@ -140,7 +140,7 @@ func TestWirePin(t *testing.T) {
 			bare, server := f.connect(t, (&dscp.Dialer{DSCP: dscp.AF31}).Marked().Dial, net.Listen)
 			client, err := dscp.Pin(bare.(*net.TCPConn))
 			require.NoError(t, err)
-			refusing(t, client, f, dscp.AF31)
+			requirePinned(t, client, f, dscp.AF31)
 			wired := flowOf(client)
 			talk(t, client, server)
 			requireMarks(t, wired, wired.packets(capture), dscp.AF31, dscp.DF)

@@ -16,7 +16,7 @@ func TestSavedSYN(t *testing.T) {
 	for _, f := range families {
 		for _, cp := range codePoints() {
 			t.Run(f.name+"/"+mark(cp), func(t *testing.T) {
-				client, server := f.connect(t, dialer(dscp.Dialer{DSCP: cp}), listener(dscp.ListenConfig{}))
+				client, server := f.connect(t, dialled(dscp.Dialer{DSCP: cp}), listened(dscp.ListenConfig{}))
 				got, ok := server.(*dscp.Conn).PeerDSCP()
 				require.True(t, ok)
 				assert.Equal(t, cp, got)

@@ -93,8 +93,8 @@ func TestFastPathChild(t *testing.T) {
 	}
 	w := &workbench{data: bytes.Repeat([]byte("octet of"), payload/8), path: filepath.Join(t.TempDir(), "data")}
 	require.NoError(t, os.WriteFile(w.path, w.data, 0o600))
-	source, in := families[0].connect(t, dialer(dscp.Dialer{DSCP: dscp.AF21}), listener(dscp.ListenConfig{}))
-	out, drain := families[0].connect(t, dialer(dscp.Dialer{DSCP: dscp.AF21}), listener(dscp.ListenConfig{}))
+	source, in := families[0].connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{}))
+	out, drain := families[0].connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{}))
 	w.in, w.out = in.(*dscp.Conn), out.(*dscp.Conn)
 	go func() {
 		_, err := source.Write(w.data)
