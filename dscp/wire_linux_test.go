@@ -157,21 +157,24 @@ func requireMarks(t *testing.T, f flow, packets []wire.Packet, clientMark, serve
 		}
 		data[p.Src] += p.Len
 	}
-	both := map[netip.AddrPort]int{f.client: 1, f.server: 1}
-	assert.Equal(t, both, syns, "SYN and SYN-ACK")
-	assert.Equal(t, both, fins, "both FINs")
-	assert.GreaterOrEqual(t, data[f.client], len(bulk))
-	assert.GreaterOrEqual(t, data[f.server], len(bulk))
+	for _, side := range []netip.AddrPort{f.client, f.server} {
+		// More than one where a busy machine made the kernel send it again.
+		assert.NotZero(t, syns[side], "SYN or SYN-ACK of %v", side)
+		assert.NotZero(t, fins[side], "FIN of %v", side)
+		assert.GreaterOrEqual(t, data[side], len(bulk))
+	}
 }
 
-// proveFlow makes a connection, uses it up, and holds all of its packets
-// against the marks.
-func proveFlow(t *testing.T, capture *wire.Capture, f family, dial dialing, listen listening, clientMark, serverMark dscp.CodePoint) {
+// proveFlow makes a connection, uses it up, and holds all of its packets, which
+// it returns, against the marks.
+func proveFlow(t *testing.T, capture *wire.Capture, f family, dial dialing, listen listening, clientMark, serverMark dscp.CodePoint) []wire.Packet {
 	t.Helper()
 	client, server := f.connect(t, dial, listen)
 	wired := flowOf(client)
 	talk(t, client, server)
-	requireMarks(t, wired, wired.packets(capture), clientMark, serverMark)
+	packets := wired.packets(capture)
+	requireMarks(t, wired, packets, clientMark, serverMark)
+	return packets
 }
 
 // codePoints are all of them.

@@ -260,11 +260,6 @@ func (c *Capture) look(done func(Packet) bool) bool {
 	return false
 }
 
-// Rest returns the packets that no Until has shown yet.
-func (c *Capture) Rest() []Packet {
-	return c.Packets()[c.next:]
-}
-
 // Stop ends the capture and returns all of it. A second call returns the same.
 func (c *Capture) Stop() []Packet {
 	c.tb.Helper()
