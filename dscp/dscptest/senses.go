@@ -1,6 +1,7 @@
 package dscptest
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"syscall"
@@ -16,8 +17,8 @@ type senses interface {
 	sensor() Sensor
 
 	// prepareListener and prepareDial return hooks that ready a socket for
-	// probes, and mark it.
-	prepareListener(cp dscp.CodePoint) func(network, address string, c syscall.RawConn) error
+	// probes, and mark it. A listener that is to have a hole shares its port.
+	prepareListener(cp dscp.CodePoint, shared bool) func(network, address string, c syscall.RawConn) error
 	prepareDial(cp dscp.CodePoint) func(network, address string, c syscall.RawConn) error
 
 	// savedSYN returns the mark of the SYN that began an accepted connection.
@@ -37,6 +38,17 @@ type senses interface {
 	// darken makes everything that c's peer sends from now on vanish before
 	// TCP sees it, so that nothing of it is acknowledged.
 	darken(c *net.TCPConn) error
+
+	// openHole loses SYNs with these marks that are meant for l. It has to be
+	// closed before l.
+	openHole(l *net.TCPListener, network string, marks markSet) (io.Closer, error)
+
+	// prepareUDP returns a hook for sockets that shall tell the octet of each
+	// datagram in a control message, which octet reads. withOctet makes the
+	// message to send one with.
+	prepareUDP() func(network, address string, c syscall.RawConn) error
+	octet(oob []byte) (uint8, bool)
+	withOctet(octet uint8) []byte
 
 	close() error
 }

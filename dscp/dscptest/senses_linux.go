@@ -60,9 +60,14 @@ func (s *linuxSenses) sensor() Sensor {
 	return SocketOption
 }
 
-func (s *linuxSenses) prepareListener(cp dscp.CodePoint) func(string, string, syscall.RawConn) error {
+func (s *linuxSenses) prepareListener(cp dscp.CodePoint, shared bool) func(string, string, syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) error {
 		return control(c, func(fd uintptr) error {
+			if shared {
+				if err := reusePort(fd); err != nil {
+					return err
+				}
+			}
 			if err := setInt(fd, unix.IPPROTO_TCP, unix.TCP_SAVE_SYN, 1, "TCP_SAVE_SYN"); err != nil {
 				return err
 			}
@@ -124,16 +129,16 @@ func (s *linuxSenses) probe(c *net.TCPConn) (probe, error) {
 	return newDiagProbe(s.diag, c)
 }
 
-// darken uses the check of RFC 5082 (GTSM): a segment whose TTL or Hop Limit is
-// below 255 is lost before TCP. Nothing on loopback, and next to nothing
+func (s *linuxSenses) darken(c *net.TCPConn) error { return controlConn(c, s.darkenFD) }
+
+// darkenFD uses the check of RFC 5082 (GTSM): a segment whose TTL or Hop Limit
+// is below 255 is lost before TCP. Nothing on loopback, and next to nothing
 // elsewhere, is sent with 255.
-func (s *linuxSenses) darken(c *net.TCPConn) error {
-	return controlConn(c, func(fd uintptr) error {
-		if s.v6 {
-			return setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, 255, "IPV6_MINHOPCOUNT")
-		}
-		return setInt(fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255, "IP_MINTTL")
-	})
+func (s *linuxSenses) darkenFD(fd uintptr) error {
+	if s.v6 {
+		return setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, 255, "IPV6_MINHOPCOUNT")
+	}
+	return setInt(fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255, "IP_MINTTL")
 }
 
 func (s *linuxSenses) close() error {

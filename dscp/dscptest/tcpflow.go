@@ -46,8 +46,7 @@ func newTCPFlow(b *Middlebox, c *net.TCPConn) *tcpFlow {
 func (f *tcpFlow) record() Flow {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := f.rec
-	r.Changes = append([]Change(nil), r.Changes...)
+	r := f.rec.copied()
 	r.ClientBytes, r.ServerBytes = f.client.taken, f.server.taken
 	return r
 }
@@ -96,7 +95,7 @@ func (f *tcpFlow) meetClient() (dscp.CodePoint, bool) {
 		}
 	}
 	f.rec.SYN = syn
-	l.old.segments = 1 // the acknowledgement that ended the handshake, under the mark of the SYN
+	l.old.segments = 2 // the SYN, and under its mark the acknowledgement that ended the handshake
 	return f.first(l, syn)
 }
 
@@ -126,7 +125,12 @@ func (f *tcpFlow) meetServer(syn dscp.CodePoint) bool {
 	// The mark of the SYN-ACK: read, where nothing but the SYN-ACK has come
 	// yet; else what the listener was set to; else what comes first.
 	cp, ok := l.probe.look()
-	if at, counted := l.probe.position(); known && !(ok && counted && at.segments == 1 && b.Sensor() != SocketOption) {
+	at, counted := l.probe.position()
+	fresh := counted && at.segments == 1
+	if fresh {
+		l.old = at
+	}
+	if known && !(ok && fresh && b.Sensor() != SocketOption) {
 		cp, ok = foretold, true
 	}
 	if !ok {
@@ -153,21 +157,30 @@ func (f *tcpFlow) first(l *leg, cp dscp.CodePoint) (dscp.CodePoint, bool) {
 	if err != nil {
 		return f.fail(err)
 	}
-	f.note(r, reasonFirst(r, l.dir, cp))
+	f.rec.note(r, reasonFirst(r, l.dir, cp))
 	f.act(l, r.verdict)
-	if l.dir == ServerToClient {
+	if l.dir == ClientToServer {
+		l.out, l.outKnown = r.out, true // the box's own SYN will have it
+	} else {
 		f.forwardMark(l, r.out)
 	}
 	return r.out, !f.reset && (l.dir == ServerToClient || !f.dark[l.dir])
 }
 
-// watch looks at both legs and acts on what they show. f.mu is held.
-func (f *tcpFlow) watch(precise bool) {
+// restPeriod is how seldom a bulk transfer in one direction has the box look at
+// the other, which only acknowledges: a look costs as much as some kilobytes.
+const restPeriod = 200 * time.Microsecond
+
+// watch looks at both legs and acts on what they show. Something has just
+// arrived on one, a bulk transfer perhaps. f.mu is held.
+func (f *tcpFlow) watch(arrived *leg, bulk bool) {
+	now := time.Now()
 	for _, l := range [...]*leg{f.client, f.server} {
-		if f.reset || f.dark[l.dir] {
+		if f.reset || f.dark[l.dir] || bulk && l != arrived && now.Sub(l.looked) < restPeriod {
 			continue
 		}
-		s, ok := l.look(f.box.Sensor(), precise)
+		l.looked = now
+		s, ok := l.look(f.box.Sensor(), !bulk)
 		if !ok {
 			continue
 		}
@@ -191,24 +204,36 @@ func (f *tcpFlow) change(l *leg, s sight) {
 		return
 	}
 	reason := reasonChange(r, l.dir, l.mark, s.mark)
-	f.rec.Changes = append(f.rec.Changes, Change{
+	f.rec.add(Change{
 		Direction: l.dir, From: l.mark, To: s.mark,
 		Offset: s.from, OffsetMax: s.to, At: time.Now(),
 		Verdict: r.verdict, Reason: reason,
 	})
 	l.mark = s.mark
 	l.old = position{bytes: s.to}
-	f.note(r, reason)
+	f.rec.note(r, reason)
 	f.act(l, r.verdict)
 	f.forwardMark(l, r.out)
 }
 
-// note keeps the hardest verdict. f.mu is held.
-func (f *tcpFlow) note(r ruling, reason string) {
-	if !r.verdict.harder(f.rec.Verdict) {
+// payload asks the models about what was read off a leg, from offset on, under
+// its latest mark, and acts. f.mu is held.
+func (f *tcpFlow) payload(l *leg, offset int64) {
+	if !l.known {
+		return // its sender cannot be looked at
+	}
+	r, err := f.box.chain.judge(Segment{
+		Network: f.rec.Network, Direction: l.dir, DSCP: l.mark, Offset: offset,
+	}, l.history)
+	if err != nil {
+		f.fail(err)
 		return
 	}
-	f.rec.Verdict, f.rec.Model, f.rec.Reason, f.rec.VerdictAt = r.verdict, r.model, reason, time.Now()
+	if r.verdict.harder(f.rec.Verdict) { // the reason is made for the first time only
+		f.rec.note(r, reasonPayload(r, l.dir, l.mark))
+	}
+	f.act(l, r.verdict)
+	f.forwardMark(l, r.out)
 }
 
 // act carries out a verdict on what arrived on l. f.mu is held; the record has
@@ -239,9 +264,10 @@ func (f *tcpFlow) forwardMark(l *leg, cp dscp.CodePoint) {
 	if l.dir == ServerToClient {
 		to = f.client.conn
 	}
-	if to == nil || f.reset {
+	if to == nil || f.reset || l.out == cp && l.outKnown {
 		return
 	}
+	l.out, l.outKnown = cp, true
 	raw, err := to.SyscallConn()
 	if err == nil {
 		err = f.box.senses.mark(raw, cp)
