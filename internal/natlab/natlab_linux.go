@@ -123,13 +123,13 @@ table inet box {
 }`, InsideCable, &remember, &compare), "nft", "-f", "-")
 }
 
-// DropMarked makes the router lose every SYN of the host inside that is marked.
+// DropMarked makes the router lose every marked segment of the host inside.
 func (l *Lab) DropMarked() {
 	l.Router.Input(fmt.Sprintf(`
 table inet box {
 	chain forward {
 		type filter hook forward priority filter
-		iifname %q tcp flags & (syn | ack) == syn jump judge
+		iifname %q meta l4proto tcp jump judge
 	}
 	chain judge {
 		ip dscp != 0 counter drop
