@@ -26,7 +26,8 @@ type outcome string
 const (
 	works     outcome = "works"
 	reset     outcome = "connection reset"
-	silence   outcome = "silence"
+	silence   outcome = "silence after the change"
+	mute      outcome = "silence from the beginning"
 	noConnect outcome = "no connection"
 )
 
@@ -167,7 +168,7 @@ func TestAgree(t *testing.T) {
 					if s.serverInside {
 						side = dscptest.Server
 						if want == noConnect {
-							want = silence // the relay's own SYN-ACK has left by then, as its documentation says
+							want = mute // the relay's own SYN-ACK has left by then, as its documentation says
 						}
 					}
 					relay, err := dscptest.Config{
@@ -241,11 +242,11 @@ const (
 // change.
 func converse(t *testing.T, h host, address string, want outcome) outcome {
 	t.Helper()
-	wait := long
-	if want == silence || want == noConnect {
-		wait = short
+	connecting := long
+	if want == noConnect {
+		connecting = short
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	ctx, cancel := context.WithTimeout(t.Context(), connecting)
 	defer cancel()
 	c, err := h.dial(ctx, "tcp", address)
 	if isTimeout(err) {
@@ -253,13 +254,19 @@ func converse(t *testing.T, h host, address string, want outcome) outcome {
 	}
 	require.NoError(t, err)
 	defer c.Close() //nolint:errcheck // it may be reset
+	wait := long
 	for i := range uint8(4) {
 		if i == 1 && h.change != nil {
 			require.NoError(t, h.change(c))
 		}
+		if i == 0 && want == mute || i > 0 && want == silence {
+			wait = short
+		}
 		switch err := ask(c, i, wait); {
 		case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 			return reset
+		case isTimeout(err) && i == 0:
+			return mute
 		case isTimeout(err):
 			return silence
 		default:
