@@ -137,7 +137,7 @@ func TestWireAttack(t *testing.T) {
 func besiege(t *testing.T, client, server net.Conn, ends []*dscp.Conn, octets []int, a attack) int {
 	t.Helper()
 	const attackers = 2 // for each end
-	rounds, volume := 20, int64(2<<20)
+	rounds, volume := 20, int64(1<<20)
 	if a.leaks {
 		// Such functions wait for their turn on the conn, and figures are all
 		// that is wanted: some hundred attempts will do.
