@@ -158,3 +158,24 @@ func TestFallback(t *testing.T) {
 	require.Len(t, flows, 1, "the lost attempts never arrived")
 	assert.Equal(t, dscp.LowDelay, flows[0].SYN)
 }
+
+// TestProxyJump goes through the site's server to another: the connection to the
+// first is the one that leaves, and it is marked.
+func TestProxyJump(t *testing.T) {
+	dscptest.Require(t, dscptest.BoxIPv4)
+	s := newSite(t, dscptest.VMware)
+	key := sshtest.NewKey(t, "")
+	inner := sshtest.StartSSHD(t, key)
+	host, port, err := net.SplitHostPort(inner.Addr)
+	require.NoError(t, err)
+	s.adds("Host inner\n    HostName " + host + "\n    Port " + port + "\n    User " + inner.User +
+		"\n    ProxyJump work\n    IdentityFile " + key.File + "\n    IdentitiesOnly yes\n    IdentityAgent none\n    BatchMode yes" +
+		"\n    UserKnownHostsFile " + sshtest.KnownHosts(t, inner.HostKey, inner.Addr) + "\n")
+	s.addsPrintedConfig()
+	out, err := s.runs("ssh", "-F", s.config, "inner", "echo through two")
+	require.NoError(t, err, out)
+	assert.Equal(t, "through two\n", out)
+	flows := s.box.Flows()
+	require.Len(t, flows, 1)
+	assert.Equal(t, dscp.CS1, flows[0].SYN)
+}
