@@ -291,8 +291,10 @@ func TestFallbackOnTheWire(t *testing.T) {
 			hostile(t, map[string]string{"af21": "drop", "4": "drop"})
 			events := make(chan dscp.Event, 3)
 			d.Trace = func(e dscp.Event) { events <- e }
+			begin := time.Now()
 			c, err := d.Dial("tcp", address)
 			require.NoError(t, err)
+			assert.GreaterOrEqual(t, time.Since(begin), 3*time.Second+2*d.FallbackDelay, "each mark has its delay after its lookup")
 			require.NoError(t, c.Close())
 			assert.Equal(t, dscp.DF, c.(*dscp.Conn).DSCP())
 			for range 3 {

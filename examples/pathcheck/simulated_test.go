@@ -285,3 +285,24 @@ func TestNowAndThen(t *testing.T) {
 		assert.GreaterOrEqual(t, d.unsure[0].total(), 6, "more trials than the others")
 	}
 }
+
+// A far end that is gone for a moment takes a trial and the control after it
+// with it: that trial counts for nothing.
+func TestGoneForAMoment(t *testing.T) {
+	n := 0
+	x := &examiner{wanted: dscp.AF21, scheme: ssh2, n: 3, try: func(_ context.Context, p probe) trial {
+		n++
+		if n == 3 { // the second probe of the first round
+			assert.NotEqual(t, control, p)
+		}
+		if n == 3 || n == 4 {
+			return trial{probe: p, outcome: lost, stage: connecting, err: errors.New("no answer")}
+		}
+		return trial{probe: p, outcome: fine}
+	}}
+	d := diagnose(x.examine(t.Context()), dscp.AF21, ssh2)
+	assert.Equal(t, noHarm, d.state)
+	assert.Zero(t, d.trials.failed())
+	assert.Equal(t, 1, d.controls.failed())
+	assert.Equal(t, 3*len(plan(dscp.AF21, ssh2)), d.trials.total(), "and is made up for")
+}
