@@ -29,6 +29,10 @@ type Flow struct {
 	// in which they were noticed, both directions together.
 	Changes []Change
 
+	// Events are what arrived after the handshake: the first 64 and the last
+	// 16. The offsets tell what is missing.
+	Events []Event
+
 	Verdict   Verdict   // the hardest thing that the box did
 	Model     string    // the name of the model that wanted it; empty if Pass
 	Reason    string    // why, in words; empty if Pass

@@ -74,10 +74,12 @@ func (f *tcpFlow) took(from *leg, n int, err error) step {
 	from.taken += int64(n)
 	from.eof = err != nil
 	if !f.reset && !f.fault {
-		f.watch(from, n >= bulkFrom)
+		now := time.Now()
+		f.watch(from, now, n >= bulkFrom)
 		if n > 0 && !f.reset && !f.fault && !f.dark[from.dir] {
 			f.payload(from, from.taken-int64(n))
 		}
+		f.remember(from, now, n, err)
 	}
 	switch {
 	case f.fault || f.torn && err != nil && !errors.Is(err, io.EOF):
@@ -96,6 +98,23 @@ func (f *tcpFlow) took(from *leg, n int, err error) step {
 		return quit
 	}
 	return forward
+}
+
+// remember keeps what a read returned. f.mu is held.
+func (f *tcpFlow) remember(from *leg, now time.Time, n int, err error) {
+	e := Event{At: now, Direction: from.dir, DSCP: from.mark, Offset: from.taken - int64(n), Bytes: n}
+	e.Lost = f.reset || f.fault || f.dark[from.dir]
+	if n > 0 {
+		f.seen.add(e)
+	}
+	if err == nil {
+		return
+	}
+	e.Kind, e.Offset, e.Bytes = FIN, from.taken, 0
+	if !errors.Is(err, io.EOF) {
+		e.Kind = RST
+	}
+	f.seen.add(e)
 }
 
 // lost notes that a write to the other side of from failed, and reports

@@ -19,10 +19,3 @@ func (f *Flow) add(c Change) {
 		f.Changes = append(f.Changes, c)
 	}
 }
-
-// copied returns a copy that shares nothing with f.
-func (f *Flow) copied() Flow {
-	c := *f
-	c.Changes = append([]Change(nil), f.Changes...)
-	return c
-}

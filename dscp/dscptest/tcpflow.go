@@ -3,6 +3,7 @@ package dscptest
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +21,8 @@ type tcpFlow struct {
 	server *leg // its conn is nil until the upstream has been reached
 
 	mu    sync.Mutex
-	rec   Flow
+	rec   Flow // without what is kept elsewhere
+	seen  events
 	reset bool    // by a verdict: the client is gone, the server is drained
 	dark  [2]bool // by a verdict: the direction is silent
 	fault bool    // over at once, for a reset by one of the sides or a fault of the box
@@ -46,7 +48,8 @@ func newTCPFlow(b *Middlebox, c *net.TCPConn) *tcpFlow {
 func (f *tcpFlow) record() Flow {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := f.rec.copied()
+	r := f.rec
+	r.Changes, r.Events = slices.Clone(r.Changes), f.seen.list()
 	r.ClientBytes, r.ServerBytes = f.client.taken, f.server.taken
 	return r
 }
@@ -173,8 +176,7 @@ const restPeriod = 200 * time.Microsecond
 
 // watch looks at both legs and acts on what they show. Something has just
 // arrived on one, a bulk transfer perhaps. f.mu is held.
-func (f *tcpFlow) watch(arrived *leg, bulk bool) {
-	now := time.Now()
+func (f *tcpFlow) watch(arrived *leg, now time.Time, bulk bool) {
 	for _, l := range [...]*leg{f.client, f.server} {
 		if f.reset || f.dark[l.dir] || bulk && l != arrived && now.Sub(l.looked) < restPeriod {
 			continue
@@ -189,13 +191,13 @@ func (f *tcpFlow) watch(arrived *leg, bulk bool) {
 			f.first(l, s.mark)
 			continue
 		}
-		f.change(l, s)
+		f.change(l, s, now)
 	}
 }
 
 // change records that a leg shows another mark, asks the models and acts. f.mu
 // is held.
-func (f *tcpFlow) change(l *leg, s sight) {
+func (f *tcpFlow) change(l *leg, s sight, now time.Time) {
 	r, err := f.box.chain.judge(Segment{
 		Network: f.rec.Network, Direction: l.dir, DSCP: s.mark, Offset: s.from,
 	}, l.history)
@@ -206,7 +208,7 @@ func (f *tcpFlow) change(l *leg, s sight) {
 	reason := reasonChange(r, l.dir, l.mark, s.mark)
 	f.rec.add(Change{
 		Direction: l.dir, From: l.mark, To: s.mark,
-		Offset: s.from, OffsetMax: s.to, At: time.Now(),
+		Offset: s.from, OffsetMax: s.to, At: now,
 		Verdict: r.verdict, Reason: reason,
 	})
 	l.mark = s.mark

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ type udpFlow struct {
 
 	mu     sync.Mutex
 	rec    Flow
+	seen   events
 	active time.Time  // when something moved last
 	sides  [2]udpSide // by direction
 }
@@ -181,7 +183,8 @@ func (f *udpFlow) finish() {
 func (f *udpFlow) record() Flow {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := f.rec.copied()
+	r := f.rec
+	r.Changes, r.Events = slices.Clone(r.Changes), f.seen.list()
 	r.ClientBytes, r.ServerBytes = f.sides[ClientToServer].taken, f.sides[ServerToClient].taken
 	return r
 }
@@ -192,7 +195,7 @@ func (f *udpFlow) carry(d Direction, payload, oob []byte) {
 	if !ok {
 		return // the kernel was asked to tell: it always does
 	}
-	out, ok := f.judge(d, len(payload), dscp.FromTOS(octet))
+	out, ok := f.take(d, len(payload), dscp.FromTOS(octet))
 	if !ok {
 		return
 	}
@@ -204,8 +207,8 @@ func (f *udpFlow) carry(d Direction, payload, oob []byte) {
 	}
 }
 
-// judge records a datagram and asks the models; false if it is lost.
-func (f *udpFlow) judge(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoint, bool) {
+// take records a datagram and judges it; false if it is lost.
+func (f *udpFlow) take(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoint, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.active = time.Now()
@@ -215,6 +218,15 @@ func (f *udpFlow) judge(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoin
 	}
 	offset := s.taken
 	s.taken += int64(size)
+	out, ok := f.judge(d, cp, offset)
+	f.seen.add(Event{At: f.active, Direction: d, DSCP: cp, Offset: offset, Bytes: size, Lost: !ok})
+	s.mark, s.known = cp, true
+	return out, ok
+}
+
+// judge asks the models about a datagram; false if it is lost. f.mu is held.
+func (f *udpFlow) judge(d Direction, cp dscp.CodePoint, offset int64) (dscp.CodePoint, bool) {
+	s := &f.sides[d]
 	r, err := f.box.chain.judge(Segment{Network: f.rec.Network, Direction: d, DSCP: cp, Offset: offset}, s.history)
 	if err != nil {
 		f.rec.Err, s.dark = err, true
@@ -232,12 +244,11 @@ func (f *udpFlow) judge(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoin
 		reason = reasonChange(r, d, s.mark, cp)
 		f.rec.add(Change{
 			Direction: d, From: s.mark, To: cp, Offset: offset, OffsetMax: offset,
-			At: time.Now(), Verdict: r.verdict, Reason: reason,
+			At: f.active, Verdict: r.verdict, Reason: reason,
 		})
 	default:
 		reason = reasonPayload(r, d, cp)
 	}
-	s.mark, s.known = cp, true
 	f.rec.note(r, reason)
 	s.dark = r.verdict == Blackhole || r.verdict == Reset
 	return r.out, !r.verdict.ends()
