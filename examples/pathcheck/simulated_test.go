@@ -69,8 +69,13 @@ func (s *simulated) try(_ context.Context, p probe) trial {
 
 // simulate diagnoses a path of the models.
 func simulate(seed uint64, rate float64, scheme string, models ...dscptest.Model) diagnosis {
+	return simulateN(3, seed, rate, scheme, models...)
+}
+
+// simulateN is simulate with n trials of each way to mark.
+func simulateN(n int, seed uint64, rate float64, scheme string, models ...dscptest.Model) diagnosis {
 	s := &simulated{models: models, rate: rate, random: rand.New(rand.NewPCG(seed, 1)), peer: scheme == pathcheckPeer}
-	x := &examiner{wanted: dscp.AF21, scheme: scheme, n: 3, try: s.try}
+	x := &examiner{wanted: dscp.AF21, scheme: scheme, n: n, try: s.try}
 	return diagnose(x.examine(context.Background()), dscp.AF21, scheme)
 }
 
@@ -139,6 +144,21 @@ func TestEachModel(t *testing.T) {
 			assert.Equal(t, harm, d.state, "%s, run %d: %v", name, seed, d.why)
 			assert.Equal(t, h.says, d.texts(), "%s, run %d", name, seed)
 			assert.Equal(t, h.cure, d.cure, "%s, run %d", name, seed)
+		}
+	}
+}
+
+// However few trials are asked for, nothing is built on one failure.
+func TestFewAndManyTrials(t *testing.T) {
+	for _, n := range []int{1, 2, 5, 10} {
+		for seed := range uint64(runs) {
+			d := simulateN(n, seed, chance, ssh2)
+			assert.Equal(t, noHarm, d.state, "clean, -n %d, run %d: %v %v", n, seed, d.why, d.texts())
+			for name, h := range harmful {
+				d := simulateN(n, seed, chance, ssh2, h.model)
+				assert.Equal(t, h.says, d.texts(), "%s, -n %d, run %d", name, n, seed)
+				assert.Equal(t, h.cure, d.cure, "%s, -n %d, run %d", name, n, seed)
+			}
 		}
 	}
 }
