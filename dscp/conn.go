@@ -19,9 +19,10 @@ import (
 // itself.
 //
 // Code that asks for a *net.TCPConn by type does not see through a Conn. Known
-// losses: grpc-go does not set TCP_USER_TIMEOUT, and io.CopyN from a Conn to an
-// *os.File or to a bare *net.TCPConn does not use splice. [Dialer.Marked] makes
-// bare conns for such code.
+// losses: grpc-go does not set TCP_USER_TIMEOUT (a hook in [Dialer.NetDialer]
+// can) and holds a buffer for each idle connection, and io.CopyN from a Conn to
+// an *os.File or to a bare *net.TCPConn does not use splice. [Dialer.Marked] and
+// [ListenConfig.Marked] make bare conns for such code.
 //
 // A Conn may be used by several goroutines at once.
 type Conn struct {
@@ -98,7 +99,8 @@ func (c *Conn) SetDSCP(cp CodePoint) error { return c.pin.setDSCP(cp) }
 // PeerDSCP returns the mark of the SYN with which the peer opened the
 // connection, as it arrived here: the path may have changed it. It is known on
 // Linux, for conns from a [Listener] and for those given to [Pin] whose listener
-// had TCP_SAVE_SYN set; never for dialled ones.
+// had TCP_SAVE_SYN set; not for those that came up by a SYN cookie, and never for
+// dialled ones.
 func (c *Conn) PeerDSCP() (cp CodePoint, ok bool) { return c.peer, c.peerKnown }
 
 // Verify returns nil while the kernel still holds the pinned mark, an error that

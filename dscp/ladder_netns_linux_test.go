@@ -273,6 +273,83 @@ func TestFallbackOnTheWire(t *testing.T) {
 			require.EqualError(t, err, want.Error())
 		})
 	})
+	t.Run("remembered", func(t *testing.T) {
+		onLoopbacks(t, func(t *testing.T, l net.Listener, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error)) {
+			var memory dscp.Memory
+			up := func(delay time.Duration) (mark dscp.CodePoint, sockets int32) {
+				nd, made := countSockets()
+				d := dscp.Dialer{NetDialer: nd, DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: delay, Memory: &memory}
+				c, err := dial(&d, t.Context())
+				require.NoError(t, err)
+				require.NoError(t, c.Close())
+				return c.DSCP(), made.Load()
+			}
+			mark, sockets := up(time.Hour)
+			assert.Equal(t, dscp.AF21, mark)
+			assert.EqualValues(t, 1, sockets)
+			assert.Empty(t, memory.Entries(), "nothing to remember")
+
+			t.Run("what is lost", func(t *testing.T) {
+				hostile(t, map[string]string{"af21": "drop", "4": "drop"})
+				mark, _ := up(20 * time.Millisecond)
+				assert.Equal(t, dscp.DF, mark)
+				require.Len(t, memory.Entries(), 1)
+				e := memory.Entries()[0]
+				assert.Equal(t, "tcp "+l.Addr().String()+" AF21 DF", strings.Join([]string{e.Network, e.Address, e.DSCP.String(), e.Works.String()}, " "))
+
+				mark, sockets := up(time.Hour)
+				assert.Equal(t, dscp.DF, mark)
+				assert.EqualValues(t, 1, sockets, "the next dial starts with what came up")
+				assert.Equal(t, e, memory.Entries()[0], "and does not prolong it")
+			})
+			t.Run("and its reverse", func(t *testing.T) {
+				hostile(t, map[string]string{"0": "drop"})
+				mark, sockets := up(20 * time.Millisecond)
+				assert.Equal(t, dscp.AF21, mark)
+				assert.EqualValues(t, 2, sockets)
+				assert.Empty(t, memory.Entries(), "the first mark comes up again")
+			})
+		})
+	})
+	t.Run("traced", func(t *testing.T) {
+		hostile(t, map[string]string{"af21": "drop", "4": "reject with icmpx type host-unreachable"})
+		l := listenSaving(t, "127.0.0.1:0")
+		events := make(chan dscp.Event, 10)
+		d := dscp.Dialer{
+			DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 20 * time.Millisecond,
+			Memory: new(dscp.Memory), Trace: func(e dscp.Event) { events <- e },
+		}
+		c, err := d.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		defer c.Close()
+		got := map[dscp.CodePoint]dscp.Event{}
+		for range 3 {
+			e := <-events
+			got[e.Requested] = e
+			assert.Equal(t, "dial tcp "+l.Addr().String(), e.Op+" "+e.Network+" "+e.Address)
+		}
+		lost, unreachable, won := got[dscp.AF21], got[dscp.LowDelay], got[dscp.DF]
+		assert.Equal(t, "first", lost.Why)
+		assert.Equal(t, 0, lost.Rung)
+		require.ErrorIs(t, lost.Err, context.Canceled)
+		assert.GreaterOrEqual(t, lost.Duration, d.FallbackDelay)
+		assert.Equal(t, "delay", unreachable.Why)
+		assert.Equal(t, 1, unreachable.Rung)
+		require.ErrorIs(t, unreachable.Err, syscall.EHOSTUNREACH)
+		assert.Equal(t, "failure", won.Why)
+		assert.Equal(t, 2, won.Rung)
+		require.NoError(t, won.Err)
+		assert.Equal(t, c.LocalAddr(), won.Local)
+		assert.Equal(t, dscp.DF, won.Effective)
+
+		c, err = d.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		defer c.Close()
+		again := <-events
+		assert.Equal(t, "remembered", again.Why)
+		assert.Equal(t, 2, again.Rung)
+		assert.Empty(t, events)
+	})
 	t.Run("cancelled at any moment", func(t *testing.T) {
 		hostile(t, map[string]string{"af21": "drop", "4": "reject with icmpx type host-unreachable"})
 		onLoopbacks(t, func(t *testing.T, l net.Listener, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error)) {

@@ -16,6 +16,10 @@ import (
 // The ReadFrom and WriteTo methods of those types want a *net.UDPConn by type
 // and fail on a UDPConn. Their ReadBatch works.
 //
+// Code that asks for a *net.UDPConn by type does not see through a UDPConn. Known
+// loss: servers of github.com/miekg/dns on a wildcard address answer from the
+// address that was asked only over a bare conn, which [ListenConfig.Marked] makes.
+//
 // QUIC stacks that send ECN bits in control messages wipe every mark that is set
 // on their socket; over a UDPConn the mark stays:
 //
