@@ -24,6 +24,7 @@ type Middlebox struct {
 	chain    chain
 	upstream netip.AddrPort
 	network  string // "tcp4" or "tcp6"
+	local    bool   // the upstream is in this network namespace
 	senses   senses
 	listener *net.TCPListener
 	udp      *net.UDPConn
@@ -63,6 +64,7 @@ func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 		chain:    newChain(c.Models, c.Inside),
 		upstream: upstream,
 		network:  "tcp4",
+		local:    isLocal(upstream.Addr()),
 		senses:   sense,
 		live:     make(map[*tcpFlow]struct{}),
 	}
@@ -92,7 +94,7 @@ func (b *Middlebox) open() error {
 
 // openTCP makes the listener, and the hole for the SYNs that the models lose.
 func (b *Middlebox) openTCP() error {
-	syn, _ := b.senses.synACKMark(b.upstream, dscp.DF)
+	syn, _ := b.foretell(dscp.DF)
 	out, err := b.answer(syn)
 	if err != nil {
 		return err
@@ -124,7 +126,7 @@ func (b *Middlebox) openTCP() error {
 // checkReach refuses models that would have to judge what a server sends whose
 // socket the sensor cannot reach.
 func (b *Middlebox) checkReach() error {
-	if b.senses.sensor() != SocketOption || isLocal(b.upstream.Addr()) {
+	if b.senses.sensor() != SocketOption || b.local {
 		return nil
 	}
 	judges, err := b.chain.judgesLater(b.network, ServerToClient)
@@ -133,6 +135,16 @@ func (b *Middlebox) checkReach() error {
 	}
 	return unsupported(b.network, "NETLINK_SOCK_DIAG", errors.New(
 		"the socket of an upstream outside this network namespace cannot be looked at; Config.Inside = Client judges the client alone"))
+}
+
+// foretell returns the mark of the SYN-ACK with which the upstream will answer
+// a SYN marked syn, if its listener can be looked at. Asking about a socket
+// elsewhere could find one of this namespace that listens on every address.
+func (b *Middlebox) foretell(syn dscp.CodePoint) (dscp.CodePoint, bool) {
+	if !b.local {
+		return 0, false
+	}
+	return b.senses.synACKMark(b.upstream, syn)
 }
 
 // answer returns the mark with which a SYN-ACK of the upstream's, marked cp,

@@ -106,7 +106,7 @@ func (f *tcpFlow) meetClient() (dscp.CodePoint, bool) {
 // mark of the answer; false if that was the end of the flow.
 func (f *tcpFlow) meetServer(syn dscp.CodePoint) bool {
 	b := f.box
-	foretold, known := b.senses.synACKMark(b.upstream, syn)
+	foretold, known := b.foretell(syn)
 	conn, err := dialUpstream(b, syn)
 
 	f.mu.Lock()
