@@ -30,7 +30,8 @@ type Config struct {
 	Delay time.Duration
 }
 
-// Start starts the box. The caller has to close it.
+// Start starts the box. The caller has to close it; in a test,
+// [Config.NewMiddlebox] does.
 //
 // On an operating system where marks cannot be sensed, the error is a
 // *[dscp.UnsupportedError]. So it is on IPv4 where the upstream is outside this

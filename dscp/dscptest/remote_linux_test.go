@@ -74,15 +74,13 @@ func TestRemoteUpstream(t *testing.T) {
 	servers := remoteServer(t, dscp.CS1)
 	for i, server := range servers {
 		t.Run(families[i].name, func(t *testing.T) {
-			box, err := dscptest.Config{Upstream: server, Models: []dscptest.Model{dscptest.VMware}, Inside: dscptest.Client}.Start()
-			require.NoError(t, err)
-			t.Cleanup(func() { box.Close() })
+			box := dscptest.Config{Upstream: server, Models: []dscptest.Model{dscptest.VMware}, Inside: dscptest.Client}.NewMiddlebox(t)
 			c := dialMarked(t, box.Addr(), dscp.AF21)
 			for range 3 {
 				require.NoError(t, ask(c, "x"), "the server is outside")
 			}
 			require.NoError(t, mark(c, dscp.EF))
-			err = ask(c, "x")
+			err := ask(c, "x")
 			assert.True(t, broken(c, err), "%v", err)
 		})
 	}

@@ -23,15 +23,17 @@ type tcpFlow struct {
 	mu    sync.Mutex
 	rec   Flow // without what is kept elsewhere
 	seen  events
-	reset bool    // by a verdict: the client is gone, the server is drained
-	dark  [2]bool // by a verdict: the direction is silent
-	fault bool    // over at once, for a reset by one of the sides or a fault of the box
-	torn  bool    // one side is gone: the other shall know when it has had its last bytes
+	reset bool          // by a verdict: the client is gone, the server is drained
+	dark  [2]bool       // by a verdict: the direction is silent
+	gone  chan struct{} // closed with both connections
+	fault bool          // over at once, for a reset by one of the sides or a fault of the box
+	torn  bool          // one side is gone: the other shall know when it has had its last bytes
 }
 
 func newTCPFlow(b *Middlebox, c *net.TCPConn) *tcpFlow {
 	return &tcpFlow{
 		box:    b,
+		gone:   make(chan struct{}),
 		client: &leg{conn: c, dir: ClientToServer, history: b.chain.history()},
 		server: &leg{dir: ServerToClient, history: b.chain.history()},
 		rec: Flow{
@@ -74,10 +76,10 @@ func (f *tcpFlow) run() {
 // holdIfDark keeps a silenced client waiting until the box closes.
 func (f *tcpFlow) holdIfDark() {
 	f.mu.Lock()
-	dark := f.dark[ClientToServer] && !f.fault
+	dark := f.dark[ClientToServer]
 	f.mu.Unlock()
 	if dark {
-		<-f.box.stopping.Done()
+		<-f.gone
 	}
 }
 
@@ -290,7 +292,10 @@ func (f *tcpFlow) fail(err error) (dscp.CodePoint, bool) {
 
 // hangUp resets both ends. f.mu is held.
 func (f *tcpFlow) hangUp() {
-	f.fault = true
+	if !f.fault {
+		f.fault = true
+		close(f.gone)
+	}
 	for _, c := range [...]*net.TCPConn{f.client.conn, f.server.conn} {
 		if c != nil {
 			c.SetLinger(0)
