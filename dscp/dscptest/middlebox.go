@@ -83,13 +83,31 @@ func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 
 // open makes the box's sockets. What it has made when it fails, Close closes.
 func (b *Middlebox) open() error {
-	if err := b.checkReach(); err != nil {
-		return err
-	}
 	if err := b.openTCP(); err != nil {
 		return err
 	}
+	if err := b.chooseSensor(); err != nil {
+		return err
+	}
+	if err := b.checkReach(); err != nil {
+		return err
+	}
 	return b.openUDP()
+}
+
+// chooseSensor takes the best sensor, or the one that was asked for.
+func (b *Middlebox) chooseSensor() error {
+	want := b.config.Sensor
+	if want == "" || want == WireEvery {
+		err := b.senses.capture(addrPort(b.listener.Addr()).Port(), b.upstream)
+		if err != nil && want == WireEvery {
+			return unsupported(b.network, "AF_PACKET", err)
+		}
+	}
+	if want != "" && want != b.senses.sensor() {
+		return unsupported(b.network, string(want), errors.New("no such sensor for this family"))
+	}
+	return nil
 }
 
 // openTCP makes the listener, and the hole for the SYNs that the models lose.

@@ -85,7 +85,7 @@ func TestRemoteUpstream(t *testing.T) {
 		})
 	}
 	t.Run("a server that changes", func(t *testing.T) {
-		_, err := dscptest.Start(servers[0], dscptest.VMware)
+		_, err := dscptest.Config{Upstream: servers[0], Models: []dscptest.Model{dscptest.VMware}, Sensor: dscptest.SocketOption}.Start()
 		var unsupported *dscp.UnsupportedError
 		require.ErrorAs(t, err, &unsupported, "IPv4 cannot tell")
 

@@ -135,7 +135,7 @@ func (f *tcpFlow) meetServer(syn dscp.CodePoint) bool {
 	if fresh {
 		l.old = at
 	}
-	if known && !(ok && fresh && b.Sensor() != SocketOption) {
+	if known && !(ok && fresh && b.Sensor() != SocketOption) && b.Sensor() != WireEvery {
 		cp, ok = foretold, true
 	}
 	if !ok {
@@ -184,16 +184,18 @@ func (f *tcpFlow) watch(arrived *leg, now time.Time, bulk bool) {
 			continue
 		}
 		l.looked = now
-		s, ok := l.look(f.box.Sensor(), !bulk)
-		if !ok {
-			continue
+		for !f.reset && !f.fault && !f.dark[l.dir] {
+			s, ok := l.look(f.box.Sensor(), !bulk)
+			if !ok {
+				break
+			}
+			if !l.known {
+				f.rec.SYNACK, f.rec.Answered = s.mark, true
+				f.first(l, s.mark)
+			} else {
+				f.change(l, s, now)
+			}
 		}
-		if !l.known {
-			f.rec.SYNACK, f.rec.Answered = s.mark, true
-			f.first(l, s.mark)
-			continue
-		}
-		f.change(l, s, now)
 	}
 }
 
@@ -320,6 +322,11 @@ func (f *tcpFlow) finish() {
 		f.client.conn.Close()
 		if f.server.conn != nil {
 			f.server.conn.Close()
+		}
+	}
+	for _, l := range [...]*leg{f.client, f.server} {
+		if h, ok := l.probe.(historian); ok {
+			h.release()
 		}
 	}
 	f.rec.Over, f.rec.End = true, time.Now()
