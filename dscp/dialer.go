@@ -60,9 +60,9 @@ type Dialer struct {
 	// marks are skipped.
 	//
 	// NetDialer's Timeout and Deadline, and the context, hold for all marks
-	// together: leave each its FallbackDelay. A lookup counts, too. A name that
-	// has several addresses is dialled with each mark as net would. A fixed
-	// local port allows one connection at a time, so there each gives up after
+	// together: leave each its FallbackDelay. A name that has several addresses
+	// is looked up and dialled with each mark as net would. A fixed local port
+	// allows one connection at a time, so there each gives up after
 	// FallbackDelay.
 	//
 	// UDP has no handshake that could fail to come up, so there, and on all
@@ -70,8 +70,8 @@ type Dialer struct {
 	// mark.
 	Fallback []CodePoint
 
-	// FallbackDelay is how long a connection is waited for before the next of
-	// Fallback is tried beside it. Zero means 1.5 s: a SYN that was lost by
+	// FallbackDelay is how long a connection is waited for, once its name has
+	// been looked up, before the next of Fallback is tried beside it. Zero means 1.5 s: a SYN that was lost by
 	// chance is sent again after 1 s (RFC 6298), and shorter delays would take
 	// that for the mark's fault. A negative value fails every dial.
 	//

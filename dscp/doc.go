@@ -28,8 +28,10 @@
 // to a connection that is closed already carries the mark of that segment, which
 // is the peer's. The flow is over by then.
 //
-// A mark is a request. Networks may ignore, change or drop it; nothing here can
-// tell what a path does. Package dscptest can put a path that breaks into a test.
+// A mark is a request. Networks may ignore, change or drop it, and a connection
+// cannot tell. [Dialer.Fallback] gets through where a marked SYN is dropped;
+// examples/pathcheck says what a path does; package dscptest can put a path that
+// breaks into a test.
 //
 // # Units
 //

@@ -7,7 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/godscp/godscp/dialer"
@@ -61,10 +62,18 @@ type climb struct {
 	rungs            []CodePoint // in the order of the ladder
 	dial             func(context.Context, *net.Dialer) (*Conn, error)
 
-	order   []CodePoint   // the rungs as they are tried
-	why     string        // why the first of order is the first, for Trace
-	longest time.Duration // how long a rung may take, if not zero; the last may take longer
-	failed  []atomic.Bool // by order
+	order []CodePoint   // the rungs as they are tried
+	why   string        // why the first of order is the first, for Trace
+	delay time.Duration // between two of them
+	alone bool          // one has to end before the next begins
+	steps []step        // by order
+}
+
+// A step is how far the attempt on one rung has come.
+type step struct {
+	begun  func()        // closes ready
+	ready  chan struct{} // closed when it has a socket: a name is looked up by then
+	failed chan struct{} // closed when it has failed
 }
 
 // climb prepares a climb for DialContext.
@@ -101,14 +110,12 @@ func (d *Dialer) climbTCP(network string, laddr, raddr netip.AddrPort, rungs []C
 func (c *climb) run(ctx context.Context) (*Conn, error) {
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
-	delay := c.FallbackDelay
-	if delay == 0 {
-		delay = defaultFallbackDelay
+	if c.delay = c.FallbackDelay; c.delay == 0 {
+		c.delay = defaultFallbackDelay
 	}
-	if hasPort(c.local) {
-		// Two connections cannot share a local port, so a rung has to end
-		// before the next begins.
-		delay, c.longest = -1, delay
+	between := c.delay
+	if c.alone = hasPort(c.local); c.alone {
+		between = -1 // two connections cannot share a local port
 	}
 	to := destination{c.network, c.address, c.rungs[0]}
 	c.order, c.why = c.rungs, "first"
@@ -117,12 +124,14 @@ func (c *climb) run(ctx context.Context) (*Conn, error) {
 			c.order, c.why = startingWith(works, c.rungs), "remembered"
 		}
 	}
-	c.failed = make([]atomic.Bool, len(c.order))
+	c.steps = make([]step, len(c.order))
 	attempts := make([]func(context.Context) (*candidate, error), len(c.order))
 	for i := range c.order {
+		ready := make(chan struct{})
+		c.steps[i] = step{sync.OnceFunc(func() { close(ready) }), ready, make(chan struct{})}
 		attempts[i] = func(ctx context.Context) (*candidate, error) { return c.attempt(ctx, i) }
 	}
-	winner, i, err := dialer.Race(ctx, delay, attempts...)
+	winner, i, err := dialer.Race(ctx, between, attempts...)
 	if err != nil {
 		return nil, ladderError(c.network, c.address, c.order, err.(*dialer.RaceError))
 	}
@@ -137,33 +146,61 @@ func (c *climb) run(ctx context.Context) (*Conn, error) {
 func (c *climb) attempt(ctx context.Context, i int) (*candidate, error) {
 	cp := c.order[i]
 	e := Event{Op: "dial", Network: c.network, Address: c.address, Requested: cp, Rung: slices.Index(c.rungs, cp)}
-	switch {
-	case i == 0:
-		e.Why = c.why
-	case c.failed[i-1].Load():
-		e.Why = "failure"
-	default:
-		e.Why = "delay"
+	if e.Why = c.why; i > 0 {
+		e.Why = c.await(ctx, c.steps[i-1])
+		if ctx.Err() != nil {
+			return nil, opError("dial", c.network, c.address, context.Cause(ctx))
+		}
 	}
-	if c.longest > 0 && i < len(c.order)-1 {
+	if c.alone && i < len(c.order)-1 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.longest)
+		ctx, cancel = context.WithTimeout(ctx, c.delay)
 		defer cancel()
 	}
 	begin := time.Now()
-	conn, err := c.dial(ctx, c.marked(cp))
+	conn, err := c.dial(ctx, dialer.With(c.marked(cp), func(context.Context, string, string, syscall.RawConn) error {
+		c.steps[i].begun()
+		return nil
+	}))
 	e.Duration = time.Since(begin)
 	if err == nil {
 		return &candidate{conn, e, c.Trace}, nil
 	}
 	tracer(c.Trace).tell(e, nil, err)
-	c.failed[i].Store(true)
+	close(c.steps[i].failed)
 	// The first rung speaks for all, but when a later one lacks a name server or
 	// a descriptor, those before it may still come up.
 	if refused(err) || i == 0 && !earnsRung(err) {
 		err = dialer.Stop(err)
 	}
 	return nil, err
+}
+
+// await waits, on behalf of the rung after it, until s has failed, or has had a
+// socket for as long as FallbackDelay says. The race counts the delay from when
+// it started s; where a name server was slow that is too early. It returns why
+// the waiting is over.
+func (c *climb) await(ctx context.Context, s step) (why string) {
+	select {
+	case <-s.ready: // the race has waited long enough
+	default:
+		select {
+		case <-s.ready:
+			select {
+			case <-time.After(c.delay):
+			case <-s.failed:
+			case <-ctx.Done():
+			}
+		case <-s.failed:
+		case <-ctx.Done():
+		}
+	}
+	select {
+	case <-s.failed:
+		return "failure"
+	default:
+		return "delay"
+	}
 }
 
 // A candidate is a connection that came up, and wins unless another was faster.

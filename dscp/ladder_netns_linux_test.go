@@ -249,7 +249,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 	})
 	t.Run("a name with many addresses", func(t *testing.T) {
 		hostile(t, map[string]string{"af21": "drop"})
-		name := serveNames(t, "127.0.0.2", "127.0.0.3", "::1", "127.0.0.1")
+		name := serveNames(t, 0, "127.0.0.2", "127.0.0.3", "::1", "127.0.0.1")
 		for _, address := range loopbacks {
 			t.Run(address, func(t *testing.T) {
 				// Of the addresses one has a listener; the others refuse.
@@ -271,6 +271,46 @@ func TestFallbackOnTheWire(t *testing.T) {
 			d.Fallback = ladder
 			_, err := d.Dial("tcp", "none.example:22")
 			require.EqualError(t, err, want.Error())
+		})
+	})
+	t.Run("a slow name server", func(t *testing.T) {
+		l := listenSaving(t, "127.0.0.1:0")
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		require.NoError(t, err)
+		nd, sockets := countSockets()
+		nd.Resolver = serveNames(t, time.Second, "127.0.0.1")
+		d := dscp.Dialer{NetDialer: nd, DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 300 * time.Millisecond}
+		address := net.JoinHostPort("many.example", port)
+		c, err := d.Dial("tcp", address)
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+		assert.Equal(t, dscp.AF21, c.(*dscp.Conn).DSCP(), "the lookup is not the mark's fault")
+		assert.EqualValues(t, 1, sockets.Load())
+
+		t.Run("and a lost mark", func(t *testing.T) {
+			hostile(t, map[string]string{"af21": "drop", "4": "drop"})
+			events := make(chan dscp.Event, 3)
+			d.Trace = func(e dscp.Event) { events <- e }
+			begin := time.Now()
+			c, err := d.Dial("tcp", address)
+			require.NoError(t, err)
+			assert.GreaterOrEqual(t, time.Since(begin), 3*time.Second+2*d.FallbackDelay, "each mark has its delay after its lookup")
+			require.NoError(t, c.Close())
+			assert.Equal(t, dscp.DF, c.(*dscp.Conn).DSCP())
+			for range 3 {
+				e := <-events
+				assert.Equal(t, map[dscp.CodePoint]string{dscp.AF21: "first", dscp.LowDelay: "delay", dscp.DF: "delay"}[e.Requested], e.Why)
+			}
+		})
+		t.Run("and no time", func(t *testing.T) {
+			sockets.Store(0)
+			ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+			defer cancel()
+			_, err := d.DialContext(ctx, "tcp", address)
+			ne, ok := errors.AsType[net.Error](err)
+			require.True(t, ok)
+			assert.True(t, ne.Timeout(), "%v", err)
+			assert.Zero(t, sockets.Load())
 		})
 	})
 	t.Run("remembered", func(t *testing.T) {

@@ -12,6 +12,11 @@
 // ssh://host:port. Unmarked connections in between tell a dead server from a
 // path that breaks on marks.
 //
+// That makes some forty connections, one after the other, more if some fail. A
+// server that counts those who do not log in (OpenSSH since 9.8, see
+// PerSourcePenalties) may refuse this machine for a while; pathcheck then says
+// that the far end went away.
+//
 // From the trials it says in words what the path does, how sure that is, and
 // what helps: a line for ssh_config and a dscp.Dialer.
 //

@@ -69,8 +69,13 @@ func (s *simulated) try(_ context.Context, p probe) trial {
 
 // simulate diagnoses a path of the models.
 func simulate(seed uint64, rate float64, scheme string, models ...dscptest.Model) diagnosis {
+	return simulateN(3, seed, rate, scheme, models...)
+}
+
+// simulateN is simulate with n trials of each way to mark.
+func simulateN(n int, seed uint64, rate float64, scheme string, models ...dscptest.Model) diagnosis {
 	s := &simulated{models: models, rate: rate, random: rand.New(rand.NewPCG(seed, 1)), peer: scheme == pathcheckPeer}
-	x := &examiner{wanted: dscp.AF21, scheme: scheme, n: 3, try: s.try}
+	x := &examiner{wanted: dscp.AF21, scheme: scheme, n: n, try: s.try}
 	return diagnose(x.examine(context.Background()), dscp.AF21, scheme)
 }
 
@@ -139,6 +144,21 @@ func TestEachModel(t *testing.T) {
 			assert.Equal(t, harm, d.state, "%s, run %d: %v", name, seed, d.why)
 			assert.Equal(t, h.says, d.texts(), "%s, run %d", name, seed)
 			assert.Equal(t, h.cure, d.cure, "%s, run %d", name, seed)
+		}
+	}
+}
+
+// However few trials are asked for, nothing is built on one failure.
+func TestFewAndManyTrials(t *testing.T) {
+	for _, n := range []int{1, 2, 5, 10} {
+		for seed := range uint64(runs) {
+			d := simulateN(n, seed, chance, ssh2)
+			assert.Equal(t, noHarm, d.state, "clean, -n %d, run %d: %v %v", n, seed, d.why, d.texts())
+			for name, h := range harmful {
+				d := simulateN(n, seed, chance, ssh2, h.model)
+				assert.Equal(t, h.says, d.texts(), "%s, -n %d, run %d", name, n, seed)
+				assert.Equal(t, h.cure, d.cure, "%s, -n %d, run %d", name, n, seed)
+			}
 		}
 	}
 }
@@ -284,4 +304,25 @@ func TestNowAndThen(t *testing.T) {
 		assert.Equal(t, "EF", d.unsure[0].probe.String())
 		assert.GreaterOrEqual(t, d.unsure[0].total(), 6, "more trials than the others")
 	}
+}
+
+// A far end that is gone for a moment takes a trial and the control after it
+// with it: that trial counts for nothing.
+func TestGoneForAMoment(t *testing.T) {
+	n := 0
+	x := &examiner{wanted: dscp.AF21, scheme: ssh2, n: 3, try: func(_ context.Context, p probe) trial {
+		n++
+		if n == 3 { // the second probe of the first round
+			assert.NotEqual(t, control, p)
+		}
+		if n == 3 || n == 4 {
+			return trial{probe: p, outcome: lost, stage: connecting, err: errors.New("no answer")}
+		}
+		return trial{probe: p, outcome: fine}
+	}}
+	d := diagnose(x.examine(t.Context()), dscp.AF21, ssh2)
+	assert.Equal(t, noHarm, d.state)
+	assert.Zero(t, d.trials.failed())
+	assert.Equal(t, 1, d.controls.failed())
+	assert.Equal(t, 3*len(plan(dscp.AF21, ssh2)), d.trials.total(), "and is made up for")
 }
