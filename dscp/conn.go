@@ -118,9 +118,10 @@ func (c *Conn) Verify() error { return c.pin.verify() }
 //
 // What other functions do cannot be known beforehand. They run once, on the
 // real socket; if one has changed the mark, that is put back and the call
-// returns ErrMidFlow. On a busy connection the kernel may have sent a few
-// packets in between, and one is enough for a box that resets. Such functions
-// run one at a time for each conn, so they must not wait for one another.
+// returns ErrMidFlow. On a busy connection the kernel may have sent packets in
+// between, and one is enough for a box that resets: setting an option waits for
+// the socket, and the scheduler may interrupt. Such functions run one at a time
+// for each conn, so they must not wait for one another.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.pin.guarded() }
 
 // ReadFrom implements [io.ReaderFrom] as net's own conn does. It shows net the

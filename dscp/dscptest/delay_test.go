@@ -19,10 +19,7 @@ const delay = 60 * time.Millisecond
 
 func startDelayed(t testing.TB, upstream string, models ...dscptest.Model) *dscptest.Middlebox {
 	t.Helper()
-	box, err := dscptest.Config{Upstream: upstream, Models: models, Delay: delay}.Start()
-	require.NoError(t, err)
-	t.Cleanup(func() { box.Close() })
-	return box
+	return dscptest.Config{Upstream: upstream, Models: models, Delay: delay}.NewMiddlebox(t)
 }
 
 func TestDelay(t *testing.T) {

@@ -53,10 +53,12 @@
 //
 // The mark of a SYN is read off the SYN as it arrived, and that of a datagram
 // off the datagram. How the box learns the marks of later segments
-// [Middlebox.Sensor] tells: on IPv6 it reads the latest one off the wire, on
-// IPv4 it asks the kernel what the sending socket is set to, which works for
-// sockets in the same network namespace only. See [WireLatest] and
-// [SocketOption] for what that leaves out. Constant marks are never misjudged.
+// [Middlebox.Sensor] tells. Where the process may capture packets, as root may,
+// it reads every segment off the wire: [WireEvery]. Elsewhere it reads the latest
+// one on IPv6, [WireLatest], and on IPv4 it asks the kernel what the sending
+// socket is set to, [SocketOption], which works for sockets in the same network
+// namespace only. What each leaves out is said there. No sensor takes a constant
+// mark for one that changes.
 //
 // The box ends connections, so that some things differ from a real NAT:
 //

@@ -50,8 +50,8 @@ type Flow struct {
 //
 // The first byte of payload that was sent under the new mark lies between
 // Offset and OffsetMax, counted from 0 in that direction. The two are equal
-// where the sensor can tell exactly; a box that reads the mark of the latest
-// segment only knows what had arrived at two looks.
+// where the sensor can tell exactly, as [WireEvery] always can; a box that reads
+// the mark of the latest segment only knows what had arrived at two looks.
 type Change struct {
 	Direction Direction
 	From, To  dscp.CodePoint

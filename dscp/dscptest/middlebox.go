@@ -24,6 +24,7 @@ type Middlebox struct {
 	chain    chain
 	upstream netip.AddrPort
 	network  string // "tcp4" or "tcp6"
+	local    bool   // the upstream is in this network namespace
 	senses   senses
 	listener *net.TCPListener
 	udp      *net.UDPConn
@@ -63,6 +64,7 @@ func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 		chain:    newChain(c.Models, c.Inside),
 		upstream: upstream,
 		network:  "tcp4",
+		local:    isLocal(upstream.Addr()),
 		senses:   sense,
 		live:     make(map[*tcpFlow]struct{}),
 	}
@@ -81,18 +83,36 @@ func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 
 // open makes the box's sockets. What it has made when it fails, Close closes.
 func (b *Middlebox) open() error {
-	if err := b.checkReach(); err != nil {
+	if err := b.openTCP(); err != nil {
 		return err
 	}
-	if err := b.openTCP(); err != nil {
+	if err := b.chooseSensor(); err != nil {
+		return err
+	}
+	if err := b.checkReach(); err != nil {
 		return err
 	}
 	return b.openUDP()
 }
 
+// chooseSensor takes the best sensor, or the one that was asked for.
+func (b *Middlebox) chooseSensor() error {
+	want := b.config.Sensor
+	if want == "" || want == WireEvery {
+		err := b.senses.capture(addrPort(b.listener.Addr()).Port(), b.upstream)
+		if err != nil && want == WireEvery {
+			return unsupported(b.network, "AF_PACKET", err)
+		}
+	}
+	if want != "" && want != b.senses.sensor() {
+		return unsupported(b.network, string(want), errors.New("no such sensor for this family"))
+	}
+	return nil
+}
+
 // openTCP makes the listener, and the hole for the SYNs that the models lose.
 func (b *Middlebox) openTCP() error {
-	syn, _ := b.senses.synACKMark(b.upstream, dscp.DF)
+	syn, _ := b.foretell(dscp.DF)
 	out, err := b.answer(syn)
 	if err != nil {
 		return err
@@ -124,7 +144,7 @@ func (b *Middlebox) openTCP() error {
 // checkReach refuses models that would have to judge what a server sends whose
 // socket the sensor cannot reach.
 func (b *Middlebox) checkReach() error {
-	if b.senses.sensor() != SocketOption || isLocal(b.upstream.Addr()) {
+	if b.senses.sensor() != SocketOption || b.local {
 		return nil
 	}
 	judges, err := b.chain.judgesLater(b.network, ServerToClient)
@@ -133,6 +153,16 @@ func (b *Middlebox) checkReach() error {
 	}
 	return unsupported(b.network, "NETLINK_SOCK_DIAG", errors.New(
 		"the socket of an upstream outside this network namespace cannot be looked at; Config.Inside = Client judges the client alone"))
+}
+
+// foretell returns the mark of the SYN-ACK with which the upstream will answer
+// a SYN marked syn, if its listener can be looked at. Asking about a socket
+// elsewhere could find one of this namespace that listens on every address.
+func (b *Middlebox) foretell(syn dscp.CodePoint) (dscp.CodePoint, bool) {
+	if !b.local {
+		return 0, false
+	}
+	return b.senses.synACKMark(b.upstream, syn)
 }
 
 // answer returns the mark with which a SYN-ACK of the upstream's, marked cp,

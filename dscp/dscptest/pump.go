@@ -31,7 +31,7 @@ type step uint8
 const (
 	forward step = iota
 	swallow      // read on, send nothing
-	park         // read no more, hold the connection until the box closes
+	park         // read no more, hold the connection while the other side does
 	quit
 )
 
@@ -47,7 +47,7 @@ func (f *tcpFlow) pump(from, to *leg) {
 		case swallow:
 			continue
 		case park:
-			<-f.box.stopping.Done()
+			<-f.gone
 			return
 		case quit:
 			return

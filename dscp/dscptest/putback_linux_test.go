@@ -19,7 +19,11 @@ import (
 // sent, acknowledgements among it.)
 func TestPutBackIsNotBlamed(t *testing.T) {
 	t.Parallel()
-	box := dscptest.NewMiddlebox(t, serve(t, "127.0.0.1:0", echo), dscptest.VMware)
+	box := dscptest.Config{
+		Upstream: serve(t, "127.0.0.1:0", echo),
+		Models:   []dscptest.Model{dscptest.VMware},
+		Sensor:   dscptest.SocketOption,
+	}.NewMiddlebox(t)
 	c := dialMarked(t, box.Addr(), dscp.AF21)
 	raw, err := c.SyscallConn()
 	require.NoError(t, err)

@@ -58,11 +58,9 @@ func TestChainedBoxes(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		vmware := dscptest.NewMiddlebox(t, serveMarked(t, address, dscp.AF41, echo), dscptest.VMware, dscptest.FlowKey)
 		between := dscptest.NewMiddlebox(t, vmware.Addr(), dscptest.FlowKey)
-		bleach, err := dscptest.Config{
+		bleach := dscptest.Config{
 			Upstream: between.Addr(), Models: []dscptest.Model{dscptest.Bleach}, Inside: dscptest.Client,
-		}.Start()
-		require.NoError(t, err)
-		t.Cleanup(func() { bleach.Close() })
+		}.NewMiddlebox(t)
 		front := dscptest.NewMiddlebox(t, bleach.Addr(), dscptest.OneMark)
 
 		c := dial(t, bleach.Addr())

@@ -16,6 +16,10 @@ type senses interface {
 	// sensor names the means by which probes work.
 	sensor() Sensor
 
+	// capture has probes read every segment off the wire, from now on, for a
+	// box that listens on port. It fails where this process may not.
+	capture(port uint16, upstream netip.AddrPort) error
+
 	// prepareListener and prepareDial return hooks that ready a socket for
 	// probes, and mark it. A listener that is to have a hole shares its port.
 	prepareListener(cp dscp.CodePoint, shared bool) func(network, address string, c syscall.RawConn) error
@@ -62,6 +66,14 @@ type probe interface {
 
 	// position returns how much has arrived so far.
 	position() (position, bool)
+}
+
+// A historian is a probe that misses nothing: it tells one change after the
+// other, and look tells the mark before the next.
+type historian interface {
+	probe
+	next() (sight, bool)
+	release() // when the connection is over
 }
 
 // A position is how much has arrived on a connection.

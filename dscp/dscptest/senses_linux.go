@@ -1,6 +1,7 @@
 package dscptest
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,10 +14,11 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// linuxSenses needs no privilege.
+// linuxSenses needs no privilege, and is better with CAP_NET_RAW.
 type linuxSenses struct {
 	v6       bool
 	diag     *sockDiag // in IPv6 only to foretell SYN-ACKs; nil if it does not work
+	packets  *capture  // nil where this process may not, or shall not
 	reflects bool      // servers here answer a SYN with its own mark
 }
 
@@ -53,7 +55,18 @@ func (d *sockDiag) try(v6 bool) error {
 	return nil
 }
 
+func (s *linuxSenses) capture(port uint16, upstream netip.AddrPort) error {
+	c, err := openCapture(s.v6, port, upstream)
+	if err == nil {
+		s.packets = c
+	}
+	return err
+}
+
 func (s *linuxSenses) sensor() Sensor {
+	if s.packets != nil {
+		return WireEvery
+	}
 	if s.v6 {
 		return WireLatest
 	}
@@ -123,6 +136,12 @@ func reflectsTOS() bool {
 }
 
 func (s *linuxSenses) probe(c *net.TCPConn) (probe, error) {
+	if s.packets != nil {
+		if p, ok := s.packets.probe(c); ok {
+			return p, nil
+		}
+		return nil, errNotCaptured
+	}
 	if s.v6 {
 		return newLatch(c)
 	}
@@ -141,7 +160,13 @@ func (s *linuxSenses) darkenFD(fd uintptr) error {
 	return setInt(fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255, "IP_MINTTL")
 }
 
+// errNotCaptured says that the capture lost the beginning of a connection.
+var errNotCaptured = errors.New("dscptest: the SYN was not captured")
+
 func (s *linuxSenses) close() error {
+	if s.packets != nil {
+		s.packets.close()
+	}
 	if s.diag == nil {
 		return nil
 	}

@@ -81,7 +81,8 @@ func complaints(t testing.TB, c net.Conn, cp dscp.CodePoint) []string {
 func TestUnsupported(t *testing.T) {
 	// A remote IPv4 server's marks cannot be sensed by socket option.
 	const elsewhere = "192.0.2.1:22"
-	start := func(tb testing.TB) { dscptest.NewMiddlebox(tb, elsewhere, dscptest.VMware) }
+	both := dscptest.Config{Upstream: elsewhere, Models: []dscptest.Model{dscptest.VMware}, Sensor: dscptest.SocketOption}
+	start := func(tb testing.TB) { both.NewMiddlebox(tb) }
 
 	t.Setenv("CI", "")
 	r := &recorder{TB: t}
@@ -97,16 +98,20 @@ func TestUnsupported(t *testing.T) {
 	require.Len(t, r.errors, 1)
 	assert.Contains(t, r.errors[0], "Inside = Client")
 
-	_, err := dscptest.Start(elsewhere, dscptest.VMware)
+	_, err := both.Start()
 	unsupported, ok := errors.AsType[*dscp.UnsupportedError](err)
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, "tcp4", unsupported.Network)
 	assert.ErrorIs(t, err, errors.ErrUnsupported)
 
-	box, err := dscptest.Config{Upstream: elsewhere, Models: []dscptest.Model{dscptest.VMware}, Inside: dscptest.Client}.Start()
+	client := both
+	client.Inside = dscptest.Client
+	box, err := client.Start()
 	require.NoError(t, err, "the client can be judged")
 	require.NoError(t, box.Close())
-	box, err = dscptest.Start(elsewhere)
+	idle := both
+	idle.Models = nil
+	box, err = idle.Start()
 	require.NoError(t, err, "without a model nothing is promised")
 	require.NoError(t, box.Close())
 }

@@ -23,15 +23,17 @@ type tcpFlow struct {
 	mu    sync.Mutex
 	rec   Flow // without what is kept elsewhere
 	seen  events
-	reset bool    // by a verdict: the client is gone, the server is drained
-	dark  [2]bool // by a verdict: the direction is silent
-	fault bool    // over at once, for a reset by one of the sides or a fault of the box
-	torn  bool    // one side is gone: the other shall know when it has had its last bytes
+	reset bool          // by a verdict: the client is gone, the server is drained
+	dark  [2]bool       // by a verdict: the direction is silent
+	gone  chan struct{} // closed with both connections
+	fault bool          // over at once, for a reset by one of the sides or a fault of the box
+	torn  bool          // one side is gone: the other shall know when it has had its last bytes
 }
 
 func newTCPFlow(b *Middlebox, c *net.TCPConn) *tcpFlow {
 	return &tcpFlow{
 		box:    b,
+		gone:   make(chan struct{}),
 		client: &leg{conn: c, dir: ClientToServer, history: b.chain.history()},
 		server: &leg{dir: ServerToClient, history: b.chain.history()},
 		rec: Flow{
@@ -74,10 +76,10 @@ func (f *tcpFlow) run() {
 // holdIfDark keeps a silenced client waiting until the box closes.
 func (f *tcpFlow) holdIfDark() {
 	f.mu.Lock()
-	dark := f.dark[ClientToServer] && !f.fault
+	dark := f.dark[ClientToServer]
 	f.mu.Unlock()
 	if dark {
-		<-f.box.stopping.Done()
+		<-f.gone
 	}
 }
 
@@ -106,7 +108,7 @@ func (f *tcpFlow) meetClient() (dscp.CodePoint, bool) {
 // mark of the answer; false if that was the end of the flow.
 func (f *tcpFlow) meetServer(syn dscp.CodePoint) bool {
 	b := f.box
-	foretold, known := b.senses.synACKMark(b.upstream, syn)
+	foretold, known := b.foretell(syn)
 	conn, err := dialUpstream(b, syn)
 
 	f.mu.Lock()
@@ -133,7 +135,7 @@ func (f *tcpFlow) meetServer(syn dscp.CodePoint) bool {
 	if fresh {
 		l.old = at
 	}
-	if known && !(ok && fresh && b.Sensor() != SocketOption) {
+	if known && !(ok && fresh && b.Sensor() != SocketOption) && b.Sensor() != WireEvery {
 		cp, ok = foretold, true
 	}
 	if !ok {
@@ -182,16 +184,18 @@ func (f *tcpFlow) watch(arrived *leg, now time.Time, bulk bool) {
 			continue
 		}
 		l.looked = now
-		s, ok := l.look(f.box.Sensor(), !bulk)
-		if !ok {
-			continue
+		for !f.reset && !f.fault && !f.dark[l.dir] {
+			s, ok := l.look(f.box.Sensor(), !bulk)
+			if !ok {
+				break
+			}
+			if !l.known {
+				f.rec.SYNACK, f.rec.Answered = s.mark, true
+				f.first(l, s.mark)
+			} else {
+				f.change(l, s, now)
+			}
 		}
-		if !l.known {
-			f.rec.SYNACK, f.rec.Answered = s.mark, true
-			f.first(l, s.mark)
-			continue
-		}
-		f.change(l, s, now)
 	}
 }
 
@@ -290,7 +294,10 @@ func (f *tcpFlow) fail(err error) (dscp.CodePoint, bool) {
 
 // hangUp resets both ends. f.mu is held.
 func (f *tcpFlow) hangUp() {
-	f.fault = true
+	if !f.fault {
+		f.fault = true
+		close(f.gone)
+	}
 	for _, c := range [...]*net.TCPConn{f.client.conn, f.server.conn} {
 		if c != nil {
 			c.SetLinger(0)
@@ -315,6 +322,11 @@ func (f *tcpFlow) finish() {
 		f.client.conn.Close()
 		if f.server.conn != nil {
 			f.server.conn.Close()
+		}
+	}
+	for _, l := range [...]*leg{f.client, f.server} {
+		if h, ok := l.probe.(historian); ok {
+			h.release()
 		}
 	}
 	f.rec.Over, f.rec.End = true, time.Now()

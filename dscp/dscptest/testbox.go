@@ -18,12 +18,23 @@ import (
 // Where the operating system cannot sense marks the test is skipped with the
 // reason, or fails if the environment variable CI is set. Any other failure to
 // start is fatal.
+//
+// It is short for [Config.NewMiddlebox] with an Upstream and Models.
 func NewMiddlebox(tb testing.TB, upstream string, models ...Model) *Middlebox {
+	if tb != nil {
+		tb.Helper()
+	}
+	return Config{Upstream: upstream, Models: models}.NewMiddlebox(tb)
+}
+
+// NewMiddlebox starts the box for a test, which it treats as the function
+// [NewMiddlebox] does.
+func (c Config) NewMiddlebox(tb testing.TB) *Middlebox {
 	if tb == nil {
 		panic("dscptest: NewMiddlebox needs a testing.TB; programs use Start")
 	}
 	tb.Helper()
-	b, err := Start(upstream, models...)
+	b, err := c.Start()
 	if err != nil {
 		stop(tb, err)
 		return nil

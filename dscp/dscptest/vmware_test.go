@@ -65,9 +65,7 @@ func TestVMwareResetsNaiveServer(t *testing.T) {
 			io.WriteString(c, "banner")
 			echo(c)
 		})
-		box, err := dscptest.Config{Upstream: srv, Models: []dscptest.Model{dscptest.VMware}, Inside: dscptest.Server}.Start()
-		require.NoError(t, err)
-		t.Cleanup(func() { box.Close() })
+		box := dscptest.Config{Upstream: srv, Models: []dscptest.Model{dscptest.VMware}, Inside: dscptest.Server}.NewMiddlebox(t)
 		for range 50 {
 			c, err := net.Dial("tcp", box.Addr())
 			if err == nil { // the reset may be faster than Dial
@@ -90,13 +88,11 @@ func TestVMwareResetsNaiveServer(t *testing.T) {
 
 func TestVMwareInside(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
-		box, err := dscptest.Config{
+		box := dscptest.Config{
 			Upstream: serve(t, address, echo),
 			Models:   []dscptest.Model{dscptest.VMware},
 			Inside:   dscptest.Server,
-		}.Start()
-		require.NoError(t, err)
-		t.Cleanup(func() { box.Close() })
+		}.NewMiddlebox(t)
 		c := dial(t, box.Addr())
 		require.NoError(t, mark(c, dscp.AF21))
 		require.NoError(t, ask(c, "the client is outside"))

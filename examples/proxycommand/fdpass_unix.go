@@ -20,7 +20,7 @@ func takesDescriptor(stdout io.Writer) error {
 	if !ok {
 		return errNoSocket
 	}
-	if domain, err := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_TYPE); err != nil || domain != unix.SOCK_STREAM {
+	if kind, err := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_STREAM {
 		return errNoSocket
 	}
 	return nil
