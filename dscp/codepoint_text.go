@@ -9,11 +9,12 @@ import (
 
 var (
 	// ErrRange is found by [errors.Is] under the error for a number above 63,
-	// from [Parse] and from every function that takes a [CodePoint].
+	// from [Parse] and from every function that takes a [CodePoint], and for an
+	// octet above 255 from [ParseIPQoS].
 	ErrRange = errors.New("code point out of range")
 
 	// ErrSyntax is found by [errors.Is] under the error for a text that is
-	// neither a name nor a number.
+	// neither a name nor a number, or a number that stands for no code point.
 	ErrSyntax = errors.New("not a code point")
 )
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -62,7 +63,9 @@ func TestVerify(t *testing.T) {
 
 		require.NoError(t, server.Verify())
 		require.NoError(t, server.Close())
-		require.ErrorIs(t, server.Verify(), net.ErrClosed)
+		err = server.Verify()
+		require.ErrorIs(t, err, net.ErrClosed)
+		assert.Equal(t, 1, strings.Count(err.Error(), server.RemoteAddr().String()), "the address stands there once: %v", err)
 		_, err = server.SyscallConn()
 		require.ErrorIs(t, err, net.ErrClosed)
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"github.com/godscp/godscp/dialer"
 )
@@ -39,8 +40,45 @@ type Dialer struct {
 	DSCP CodePoint
 
 	// NATSafe marks with DSCP.NATSafe() instead, for networks behind boxes that
-	// reset a flow whose precedence bits change.
+	// reset a flow whose precedence bits change. It maps Fallback, too.
 	NATSafe bool
+
+	// Fallback has further marks for TCP, for paths that lose packets marked
+	// with DSCP: some wifi drivers and policers drop the very SYN. If a
+	// connection with one mark is not up within FallbackDelay, or fails in a way
+	// that the mark may have brought about, another connection is tried with the
+	// next. The first to come up is returned, Conn.DSCP tells which mark that
+	// is, and the others are closed; a connection never changes its mark. End
+	// with DF if to get through matters more than the mark:
+	//
+	//	dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}}
+	//
+	// A timeout, an unreachable host or network, and a refusal by the system's
+	// own routes or filters (EPERM, EACCES) lead on to the next mark. A refused
+	// connection, a name that does not resolve, a socket that cannot be marked
+	// and everything else ends the dial: another mark would not help. Repeated
+	// marks are skipped.
+	//
+	// NetDialer's Timeout and Deadline, and the context, hold for all marks
+	// together: leave each its FallbackDelay. A lookup counts, too. A name that
+	// has several addresses is dialled with each mark as net would. A fixed
+	// local port allows one connection at a time, so there each gives up after
+	// FallbackDelay.
+	//
+	// UDP has no handshake that could fail to come up, so there, and on all
+	// other networks, Fallback has no effect. Nor has it on systems that do not
+	// mark.
+	Fallback []CodePoint
+
+	// FallbackDelay is how long a connection is waited for before the next of
+	// Fallback is tried beside it. Zero means 1.5 s: a SYN that was lost by
+	// chance is sent again after 1 s (RFC 6298), and shorter delays would take
+	// that for the mark's fault. A negative value fails every dial.
+	//
+	// It is not net.Dialer's field of that name: that one, 300 ms by default,
+	// lies between two address families of one name (Happy Eyeballs, RFC 6555),
+	// and works within each of our attempts, if NetDialer does not switch it off.
+	FallbackDelay time.Duration
 
 	// AllowUnmarked lets a dial go on where the socket cannot be marked, for
 	// whatever reason: by default that fails with an UnsupportedError or a
@@ -68,10 +106,24 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 // Errors are those of net, [net.OpError] with the address in it; if the dial
 // was marked, a [MarkError] inside names the code point. A socket that cannot
 // be marked is an [UnsupportedError] or a MarkError, unless AllowUnmarked is
-// set.
+// set. If several marks of Fallback were tried, a [dialer.RaceError] inside
+// has a MarkError for each.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if err := d.check(network, address); err != nil {
 		return nil, err
+	}
+	if rungs := d.ladder(network); rungs != nil {
+		var local net.Addr
+		if d.NetDialer != nil {
+			local = d.NetDialer.LocalAddr
+		}
+		return noNil(d.climb(ctx, network, address, local, rungs, func(ctx context.Context, nd *net.Dialer) (*Conn, error) {
+			c, err := nd.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return pinDialed(c.(*net.TCPConn))
+		}))
 	}
 	c, err := d.Marked().DialContext(ctx, network, address)
 	if err != nil {
@@ -91,6 +143,15 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 func (d *Dialer) DialTCP(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*Conn, error) {
 	if err := d.check(network, raddr.String()); err != nil {
 		return nil, err
+	}
+	if rungs := d.ladder(network); rungs != nil {
+		return d.climb(ctx, network, raddr.String(), net.TCPAddrFromAddrPort(laddr), rungs, func(ctx context.Context, nd *net.Dialer) (*Conn, error) {
+			c, err := nd.DialTCP(ctx, network, laddr, raddr)
+			if err != nil {
+				return nil, err
+			}
+			return pinDialed(c)
+		})
 	}
 	c, err := d.Marked().DialTCP(ctx, network, laddr, raddr)
 	if err != nil {
@@ -115,15 +176,19 @@ func (d *Dialer) DialUDP(ctx context.Context, network string, laddr, raddr netip
 // Marked returns a new [net.Dialer] that marks, for libraries that insist on
 // that type or on getting a *net.TCPConn: grpc-go sets TCP_USER_TIMEOUT only on
 // such. It is NetDialer with a hook behind its own. Its conns are bare: nothing
-// pins the mark.
+// pins the mark, and Fallback has no part in it.
 //
 // On plan9 net runs no hooks, so there its sockets are silently unmarked.
 func (d *Dialer) Marked() *net.Dialer {
 	if d == nil {
 		return dialer.With(nil, failing(errNilDialer))
 	}
-	m := d.marking()
-	hook := m.hook()
+	return d.marked(d.marking().cp)
+}
+
+// marked is Marked for a code point that NATSafe has been applied to.
+func (d *Dialer) marked(cp CodePoint) *net.Dialer {
+	hook := marking{cp, d.AllowUnmarked}.hook()
 	nd := dialer.With(d.NetDialer, hook)
 	if hook != nil {
 		nd.SetMultipathTCP(false) // what the hook would bring about, without a socket made in vain
@@ -138,6 +203,9 @@ func (d *Dialer) check(network, address string) error {
 	err := errNilDialer
 	if d != nil {
 		err = d.marking().check(network)
+	}
+	if err == nil {
+		err = d.checkLadder(network)
 	}
 	if err != nil {
 		return opError("dial", network, address, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -260,6 +261,11 @@ func TestUnixPassesThrough(t *testing.T) {
 	require.NoError(t, err)
 	defer c.Close()
 	assert.IsType(t, &net.UnixConn{}, c)
+
+	_, err = (&Dialer{DSCP: AF21}).Dial("unix", path+"none")
+	require.ErrorIs(t, err, os.ErrNotExist)
+	_, marked := errors.AsType[*MarkError](err)
+	assert.False(t, marked, "nothing was marked: %v", err)
 
 	pc, err := (&ListenConfig{DSCP: EF}).ListenPacket(t.Context(), "unixgram", path+"gram")
 	require.NoError(t, err)

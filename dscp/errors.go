@@ -99,7 +99,7 @@ func (e *MarkError) Temporary() bool {
 // and so do those that name the code point already.
 func withCodePoint(err error, cp CodePoint) error {
 	op, ok := err.(*net.OpError)
-	if !ok || cp == DF || op.Addr == nil {
+	if !ok || cp == DF || op.Addr == nil || !markable(op.Net) {
 		return err
 	}
 	if _, ok := errors.AsType[*MarkError](err); ok {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -140,6 +141,28 @@ func TestPutBackToWhatWasJustBefore(t *testing.T) {
 	require.NoError(t, ipTOS.set(c.pin.raw, CS2.TOS()))
 	require.NoError(t, raw.Control(func(fd uintptr) { ipTOS.set(heldFD(fd), AF21.TOS()) }), "back to the pinned mark")
 	require.NoError(t, c.Verify())
+}
+
+// TestClosuresRunAlone holds that a closure does not run while another has the
+// mark changed: it would see, and be blamed for, what is not its own.
+func TestClosuresRunAlone(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	ran, answered := make(chan struct{}), make(chan error, 1)
+	err = raw.Control(func(fd uintptr) {
+		ipTOS.set(heldFD(fd), CS1.TOS())
+		go func() { answered <- raw.Control(func(uintptr) { close(ran) }) }()
+		select {
+		case <-ran:
+			t.Error("a second closure ran within the first")
+		case <-time.After(50 * time.Millisecond): // it waits, or has not begun: either is right
+		}
+	})
+	require.ErrorIs(t, err, ErrMidFlow)
+	require.NoError(t, <-answered)
 }
 
 // TestClosuresAreToldApart has harmless closures run beside guilty ones: each

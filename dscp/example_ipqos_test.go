@@ -1,0 +1,39 @@
+package dscp_test
+
+import (
+	"flag"
+	"fmt"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+func ExampleParseIPQoS() {
+	for _, value := range []string{"AF21 cs1", "lowdelay throughput", "0xb8", "ef none", "020", "18"} {
+		q, err := dscp.ParseIPQoS(value)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Printf("%v and %v, for any OpenSSH: IPQoS %v\n", q.Interactive, q.Bulk, q)
+	}
+	// Output:
+	// AF21 and CS1, for any OpenSSH: IPQoS af21 cs1
+	// lowdelay and throughput, for any OpenSSH: IPQoS 16 8
+	// EF and EF, for any OpenSSH: IPQoS ef ef
+	// EF and DF, for any OpenSSH: IPQoS ef cs0
+	// dscp: IPQoS: not a code point: "020" has a leading zero: it is 16 to OpenSSH up to 9.7 and 20 since 9.8
+	// dscp: IPQoS: not a code point: 18 sets ECN bits, the lower two of the octet: lowdelay is 16; a number here is an octet, and that of the DSCP 18 (AF21) is 72
+}
+
+// A program that opens a session knows beforehand whether it is interactive.
+func ExampleIPQoS() {
+	marks := dscp.OpenSSH78
+	flags := flag.NewFlagSet("client", flag.ExitOnError)
+	flags.TextVar(&marks, "ipqos", marks, "marks for interactive and for bulk sessions")
+	flags.Parse([]string{"-ipqos", "af31 af11"})
+
+	shell := dscp.Dialer{DSCP: marks.Interactive}
+	copying := dscp.Dialer{DSCP: marks.Bulk}
+	fmt.Println(shell.DSCP, copying.DSCP)
+	// Output: AF31 AF11
+}

@@ -1,0 +1,71 @@
+package dscp_test
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// serveNames returns a resolver whose name server knows one name,
+// many.example, with the addresses.
+func serveNames(t *testing.T, addresses ...string) *net.Resolver {
+	t.Helper()
+	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { server.Close() })
+	go func() {
+		buf := make([]byte, 1500)
+		for {
+			n, client, err := server.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			if reply, err := answer(buf[:n], addresses); err == nil {
+				_, _ = server.WriteTo(reply, client)
+			}
+		}
+	}()
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "udp", server.LocalAddr().String())
+	}}
+}
+
+// answer makes the reply to a query.
+func answer(query []byte, addresses []string) ([]byte, error) {
+	var p dnsmessage.Parser
+	head, err := p.Start(query)
+	if err != nil {
+		return nil, err
+	}
+	q, err := p.Question()
+	if err != nil {
+		return nil, err
+	}
+	reply := dnsmessage.Message{
+		Header:    dnsmessage.Header{ID: head.ID, Response: true, Authoritative: true, RecursionAvailable: true},
+		Questions: []dnsmessage.Question{q},
+	}
+	if q.Name.String() != "many.example." {
+		reply.RCode = dnsmessage.RCodeNameError
+		return reply.Pack()
+	}
+	for _, s := range addresses {
+		ip := netip.MustParseAddr(s)
+		rr := dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}}
+		switch {
+		case ip.Is4() && q.Type == dnsmessage.TypeA:
+			rr.Body = &dnsmessage.AResource{A: ip.As4()}
+		case ip.Is6() && q.Type == dnsmessage.TypeAAAA:
+			rr.Body = &dnsmessage.AAAAResource{AAAA: ip.As16()}
+		default:
+			continue
+		}
+		reply.Answers = append(reply.Answers, rr)
+	}
+	return reply.Pack()
+}
