@@ -99,7 +99,8 @@ func (c *Conn) SetDSCP(cp CodePoint) error { return c.pin.setDSCP(cp) }
 // PeerDSCP returns the mark of the SYN with which the peer opened the
 // connection, as it arrived here: the path may have changed it. It is known on
 // Linux, for conns from a [Listener] and for those given to [Pin] whose listener
-// had TCP_SAVE_SYN set; never for dialled ones.
+// had TCP_SAVE_SYN set; not for those that came up by a SYN cookie, and never for
+// dialled ones.
 func (c *Conn) PeerDSCP() (cp CodePoint, ok bool) { return c.peer, c.peerKnown }
 
 // Verify returns nil while the kernel still holds the pinned mark, an error that
@@ -117,9 +118,10 @@ func (c *Conn) Verify() error { return c.pin.verify() }
 //
 // What other functions do cannot be known beforehand. They run once, on the
 // real socket; if one has changed the mark, that is put back and the call
-// returns ErrMidFlow. On a busy connection the kernel may have sent a few
-// packets in between, and one is enough for a box that resets. Such functions
-// run one at a time for each conn, so they must not wait for one another.
+// returns ErrMidFlow. On a busy connection the kernel may have sent packets in
+// between, and one is enough for a box that resets: setting an option waits for
+// the socket, and the scheduler may interrupt. Such functions run one at a time
+// for each conn, so they must not wait for one another.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.pin.guarded() }
 
 // ReadFrom implements [io.ReaderFrom] as net's own conn does. It shows net the

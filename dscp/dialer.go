@@ -60,9 +60,9 @@ type Dialer struct {
 	// marks are skipped.
 	//
 	// NetDialer's Timeout and Deadline, and the context, hold for all marks
-	// together: leave each its FallbackDelay. A lookup counts, too. A name that
-	// has several addresses is dialled with each mark as net would. A fixed
-	// local port allows one connection at a time, so there each gives up after
+	// together: leave each its FallbackDelay. A name that has several addresses
+	// is looked up and dialled with each mark as net would. A fixed local port
+	// allows one connection at a time, so there each gives up after
 	// FallbackDelay.
 	//
 	// UDP has no handshake that could fail to come up, so there, and on all
@@ -70,8 +70,8 @@ type Dialer struct {
 	// mark.
 	Fallback []CodePoint
 
-	// FallbackDelay is how long a connection is waited for before the next of
-	// Fallback is tried beside it. Zero means 1.5 s: a SYN that was lost by
+	// FallbackDelay is how long a connection is waited for, once its name has
+	// been looked up, before the next of Fallback is tried beside it. Zero means 1.5 s: a SYN that was lost by
 	// chance is sent again after 1 s (RFC 6298), and shorter delays would take
 	// that for the mark's fault. A negative value fails every dial.
 	//
@@ -84,6 +84,15 @@ type Dialer struct {
 	// whatever reason: by default that fails with an UnsupportedError or a
 	// MarkError. Conn.DSCP tells what the conn really carries.
 	AllowUnmarked bool
+
+	// Memory, if not nil, makes a dial start with the mark of Fallback that came
+	// up last time. The others follow in their order.
+	Memory *Memory
+
+	// Trace, if not nil, is called once for each socket, when it is clear what
+	// became of it; see Event. Under Fallback that can be after the dial has
+	// returned, and from several goroutines at once.
+	Trace func(Event)
 }
 
 func (d *Dialer) marking() marking {
@@ -113,18 +122,17 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		return nil, err
 	}
 	if rungs := d.ladder(network); rungs != nil {
-		var local net.Addr
-		if d.NetDialer != nil {
-			local = d.NetDialer.LocalAddr
-		}
-		return noNil(d.climb(ctx, network, address, local, rungs, func(ctx context.Context, nd *net.Dialer) (*Conn, error) {
-			c, err := nd.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			return pinDialed(c.(*net.TCPConn))
-		}))
+		return noNil(d.climb(network, address, rungs).run(ctx))
 	}
+	t := tracer(d.Trace)
+	begin := t.clock()
+	c, err := d.dialOnce(ctx, network, address)
+	t.socket("dial", network, address, d.marking().cp, begin, c, err)
+	return c, err
+}
+
+// dialOnce makes one connection, marked and pinned.
+func (d *Dialer) dialOnce(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := d.Marked().DialContext(ctx, network, address)
 	if err != nil {
 		return nil, withCodePoint(err, d.marking().cp)
@@ -145,14 +153,16 @@ func (d *Dialer) DialTCP(ctx context.Context, network string, laddr, raddr netip
 		return nil, err
 	}
 	if rungs := d.ladder(network); rungs != nil {
-		return d.climb(ctx, network, raddr.String(), net.TCPAddrFromAddrPort(laddr), rungs, func(ctx context.Context, nd *net.Dialer) (*Conn, error) {
-			c, err := nd.DialTCP(ctx, network, laddr, raddr)
-			if err != nil {
-				return nil, err
-			}
-			return pinDialed(c)
-		})
+		return d.climbTCP(network, laddr, raddr, rungs).run(ctx)
 	}
+	t := tracer(d.Trace)
+	begin := t.clock()
+	c, err := d.dialTCPOnce(ctx, network, laddr, raddr)
+	t.socket("dial", network, raddr.String(), d.marking().cp, begin, c, err)
+	return c, err
+}
+
+func (d *Dialer) dialTCPOnce(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*Conn, error) {
 	c, err := d.Marked().DialTCP(ctx, network, laddr, raddr)
 	if err != nil {
 		return nil, withCodePoint(err, d.marking().cp)
@@ -166,6 +176,14 @@ func (d *Dialer) DialUDP(ctx context.Context, network string, laddr, raddr netip
 	if err := d.check(network, raddr.String()); err != nil {
 		return nil, err
 	}
+	t := tracer(d.Trace)
+	begin := t.clock()
+	c, err := d.dialUDPOnce(ctx, network, laddr, raddr)
+	t.socket("dial", network, raddr.String(), d.marking().cp, begin, c, err)
+	return c, err
+}
+
+func (d *Dialer) dialUDPOnce(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*UDPConn, error) {
 	c, err := d.Marked().DialUDP(ctx, network, laddr, raddr)
 	if err != nil {
 		return nil, withCodePoint(err, d.marking().cp)

@@ -24,8 +24,14 @@
 // through themselves, through golang.org/x/net/ipv4 and ipv6, and through
 // SyscallConn. File and the embedded conn of package net are the ways out.
 //
-// A mark is a request. Networks may ignore, change or drop it; nothing here can
-// tell what a path does. Package dscptest can put a path that breaks into a test.
+// One packet escapes on Linux: the reset with which the kernel answers a segment
+// to a connection that is closed already carries the mark of that segment, which
+// is the peer's. The flow is over by then.
+//
+// A mark is a request. Networks may ignore, change or drop it, and a connection
+// cannot tell. [Dialer.Fallback] gets through where a marked SYN is dropped;
+// examples/pathcheck says what a path does; package dscptest can put a path that
+// breaks into a test.
 //
 // # Units
 //

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/godscp/godscp/dialer"
@@ -51,45 +54,177 @@ func (d *Dialer) ladder(network string) []CodePoint {
 	return rungs
 }
 
-// climb dials with one mark after another, each on a fresh connection, until
-// one comes up. local is the address that the caller wants to dial from.
-func (d *Dialer) climb(ctx context.Context, network, address string, local net.Addr, rungs []CodePoint,
-	dial func(context.Context, *net.Dialer) (*Conn, error)) (*Conn, error) {
-	ctx, cancel := d.bound(ctx)
-	defer cancel()
-	delay := d.FallbackDelay
-	if delay == 0 {
-		delay = defaultFallbackDelay
-	}
-	// Two connections cannot share a local port, so with a fixed one a rung has
-	// to end before the next begins.
-	alone := hasPort(local)
+// A climb is a dial with several marks.
+type climb struct {
+	*Dialer
+	network, address string
+	local            net.Addr    // where the caller wants to dial from
+	rungs            []CodePoint // in the order of the ladder
+	dial             func(context.Context, *net.Dialer) (*Conn, error)
 
-	attempts := make([]func(context.Context) (*Conn, error), len(rungs))
-	for i, cp := range rungs {
-		attempts[i] = func(ctx context.Context) (*Conn, error) {
-			if alone && i < len(rungs)-1 {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, delay)
-				defer cancel()
-			}
-			c, err := dial(ctx, d.marked(cp))
-			// The first rung speaks for all, but when a later one lacks a name
-			// server or a descriptor, those before it may still come up.
-			if refused(err) || i == 0 && err != nil && !earnsRung(err) {
-				return nil, dialer.Stop(err)
-			}
-			return c, err
+	order []CodePoint   // the rungs as they are tried
+	why   string        // why the first of order is the first, for Trace
+	delay time.Duration // between two of them
+	alone bool          // one has to end before the next begins
+	steps []step        // by order
+}
+
+// A step is how far the attempt on one rung has come.
+type step struct {
+	begun  func()        // closes ready
+	ready  chan struct{} // closed when it has a socket: a name is looked up by then
+	failed chan struct{} // closed when it has failed
+}
+
+// climb prepares a climb for DialContext.
+func (d *Dialer) climb(network, address string, rungs []CodePoint) *climb {
+	c := &climb{Dialer: d, network: network, address: address, rungs: rungs}
+	if d.NetDialer != nil {
+		c.local = d.NetDialer.LocalAddr
+	}
+	c.dial = func(ctx context.Context, nd *net.Dialer) (*Conn, error) {
+		conn, err := nd.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return pinDialed(conn.(*net.TCPConn))
+	}
+	return c
+}
+
+// climbTCP prepares a climb for DialTCP.
+func (d *Dialer) climbTCP(network string, laddr, raddr netip.AddrPort, rungs []CodePoint) *climb {
+	c := &climb{Dialer: d, network: network, address: raddr.String(), rungs: rungs, local: net.TCPAddrFromAddrPort(laddr)}
+	c.dial = func(ctx context.Context, nd *net.Dialer) (*Conn, error) {
+		conn, err := nd.DialTCP(ctx, network, laddr, raddr)
+		if err != nil {
+			return nil, err
+		}
+		return pinDialed(conn)
+	}
+	return c
+}
+
+// run dials with one mark after another, each on a fresh connection, until one
+// comes up.
+func (c *climb) run(ctx context.Context) (*Conn, error) {
+	ctx, cancel := c.bound(ctx)
+	defer cancel()
+	if c.delay = c.FallbackDelay; c.delay == 0 {
+		c.delay = defaultFallbackDelay
+	}
+	between := c.delay
+	if c.alone = hasPort(c.local); c.alone {
+		between = -1 // two connections cannot share a local port
+	}
+	to := destination{c.network, c.address, c.rungs[0]}
+	c.order, c.why = c.rungs, "first"
+	if c.Memory != nil {
+		if works, ok := c.Memory.recall(to); ok && slices.Contains(c.rungs, works) {
+			c.order, c.why = startingWith(works, c.rungs), "remembered"
 		}
 	}
-	if alone {
-		delay = -1
+	c.steps = make([]step, len(c.order))
+	attempts := make([]func(context.Context) (*candidate, error), len(c.order))
+	for i := range c.order {
+		ready := make(chan struct{})
+		c.steps[i] = step{sync.OnceFunc(func() { close(ready) }), ready, make(chan struct{})}
+		attempts[i] = func(ctx context.Context) (*candidate, error) { return c.attempt(ctx, i) }
 	}
-	c, _, err := dialer.Race(ctx, delay, attempts...)
+	winner, i, err := dialer.Race(ctx, between, attempts...)
+	if err != nil {
+		return nil, ladderError(c.network, c.address, c.order, err.(*dialer.RaceError))
+	}
+	if c.Memory != nil && i > 0 { // what was remembered is not renewed, so that the first mark gets its chance again
+		c.Memory.learn(to, c.order[i])
+	}
+	winner.trace.tell(winner.event, winner.Conn, nil)
+	return winner.Conn, nil
+}
+
+// attempt dials with one mark, the i-th in order.
+func (c *climb) attempt(ctx context.Context, i int) (*candidate, error) {
+	cp := c.order[i]
+	e := Event{Op: "dial", Network: c.network, Address: c.address, Requested: cp, Rung: slices.Index(c.rungs, cp)}
+	if e.Why = c.why; i > 0 {
+		e.Why = c.await(ctx, c.steps[i-1])
+		if ctx.Err() != nil {
+			return nil, opError("dial", c.network, c.address, context.Cause(ctx))
+		}
+	}
+	if c.alone && i < len(c.order)-1 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.delay)
+		defer cancel()
+	}
+	begin := time.Now()
+	conn, err := c.dial(ctx, dialer.With(c.marked(cp), func(context.Context, string, string, syscall.RawConn) error {
+		c.steps[i].begun()
+		return nil
+	}))
+	e.Duration = time.Since(begin)
 	if err == nil {
-		return c, nil
+		return &candidate{conn, e, c.Trace}, nil
 	}
-	return nil, ladderError(network, address, rungs, err.(*dialer.RaceError))
+	tracer(c.Trace).tell(e, nil, err)
+	close(c.steps[i].failed)
+	// The first rung speaks for all, but when a later one lacks a name server or
+	// a descriptor, those before it may still come up.
+	if refused(err) || i == 0 && !earnsRung(err) {
+		err = dialer.Stop(err)
+	}
+	return nil, err
+}
+
+// await waits, on behalf of the rung after it, until s has failed, or has had a
+// socket for as long as FallbackDelay says. The race counts the delay from when
+// it started s; where a name server was slow that is too early. It returns why
+// the waiting is over.
+func (c *climb) await(ctx context.Context, s step) (why string) {
+	select {
+	case <-s.ready: // the race has waited long enough
+	default:
+		select {
+		case <-s.ready:
+			select {
+			case <-time.After(c.delay):
+			case <-s.failed:
+			case <-ctx.Done():
+			}
+		case <-s.failed:
+		case <-ctx.Done():
+		}
+	}
+	select {
+	case <-s.failed:
+		return "failure"
+	default:
+		return "delay"
+	}
+}
+
+// A candidate is a connection that came up, and wins unless another was faster.
+type candidate struct {
+	*Conn
+	event Event
+	trace tracer
+}
+
+// Close closes a connection that came up too late.
+func (c *candidate) Close() error {
+	c.trace.tell(c.event, nil, errLost)
+	return c.Conn.Close()
+}
+
+// startingWith returns the rungs with first at the top.
+func startingWith(first CodePoint, rungs []CodePoint) []CodePoint {
+	order := []CodePoint{first}
+	for _, cp := range rungs {
+		if cp != first {
+			order = append(order, cp)
+		}
+	}
+	return order
 }
 
 // ladderError puts the code point to the fate of each rung. What the first rung

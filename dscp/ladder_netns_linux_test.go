@@ -249,7 +249,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 	})
 	t.Run("a name with many addresses", func(t *testing.T) {
 		hostile(t, map[string]string{"af21": "drop"})
-		name := serveNames(t, "127.0.0.2", "127.0.0.3", "::1", "127.0.0.1")
+		name := serveNames(t, 0, "127.0.0.2", "127.0.0.3", "::1", "127.0.0.1")
 		for _, address := range loopbacks {
 			t.Run(address, func(t *testing.T) {
 				// Of the addresses one has a listener; the others refuse.
@@ -272,6 +272,123 @@ func TestFallbackOnTheWire(t *testing.T) {
 			_, err := d.Dial("tcp", "none.example:22")
 			require.EqualError(t, err, want.Error())
 		})
+	})
+	t.Run("a slow name server", func(t *testing.T) {
+		l := listenSaving(t, "127.0.0.1:0")
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		require.NoError(t, err)
+		nd, sockets := countSockets()
+		nd.Resolver = serveNames(t, time.Second, "127.0.0.1")
+		d := dscp.Dialer{NetDialer: nd, DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 300 * time.Millisecond}
+		address := net.JoinHostPort("many.example", port)
+		c, err := d.Dial("tcp", address)
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+		assert.Equal(t, dscp.AF21, c.(*dscp.Conn).DSCP(), "the lookup is not the mark's fault")
+		assert.EqualValues(t, 1, sockets.Load())
+
+		t.Run("and a lost mark", func(t *testing.T) {
+			hostile(t, map[string]string{"af21": "drop", "4": "drop"})
+			events := make(chan dscp.Event, 3)
+			d.Trace = func(e dscp.Event) { events <- e }
+			begin := time.Now()
+			c, err := d.Dial("tcp", address)
+			require.NoError(t, err)
+			assert.GreaterOrEqual(t, time.Since(begin), 3*time.Second+2*d.FallbackDelay, "each mark has its delay after its lookup")
+			require.NoError(t, c.Close())
+			assert.Equal(t, dscp.DF, c.(*dscp.Conn).DSCP())
+			for range 3 {
+				e := <-events
+				assert.Equal(t, map[dscp.CodePoint]string{dscp.AF21: "first", dscp.LowDelay: "delay", dscp.DF: "delay"}[e.Requested], e.Why)
+			}
+		})
+		t.Run("and no time", func(t *testing.T) {
+			sockets.Store(0)
+			ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+			defer cancel()
+			_, err := d.DialContext(ctx, "tcp", address)
+			ne, ok := errors.AsType[net.Error](err)
+			require.True(t, ok)
+			assert.True(t, ne.Timeout(), "%v", err)
+			assert.Zero(t, sockets.Load())
+		})
+	})
+	t.Run("remembered", func(t *testing.T) {
+		onLoopbacks(t, func(t *testing.T, l net.Listener, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error)) {
+			var memory dscp.Memory
+			up := func(delay time.Duration) (mark dscp.CodePoint, sockets int32) {
+				nd, made := countSockets()
+				d := dscp.Dialer{NetDialer: nd, DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: delay, Memory: &memory}
+				c, err := dial(&d, t.Context())
+				require.NoError(t, err)
+				require.NoError(t, c.Close())
+				return c.DSCP(), made.Load()
+			}
+			mark, sockets := up(time.Hour)
+			assert.Equal(t, dscp.AF21, mark)
+			assert.EqualValues(t, 1, sockets)
+			assert.Empty(t, memory.Entries(), "nothing to remember")
+
+			t.Run("what is lost", func(t *testing.T) {
+				hostile(t, map[string]string{"af21": "drop", "4": "drop"})
+				mark, _ := up(20 * time.Millisecond)
+				assert.Equal(t, dscp.DF, mark)
+				require.Len(t, memory.Entries(), 1)
+				e := memory.Entries()[0]
+				assert.Equal(t, "tcp "+l.Addr().String()+" AF21 DF", strings.Join([]string{e.Network, e.Address, e.DSCP.String(), e.Works.String()}, " "))
+
+				mark, sockets := up(time.Hour)
+				assert.Equal(t, dscp.DF, mark)
+				assert.EqualValues(t, 1, sockets, "the next dial starts with what came up")
+				assert.Equal(t, e, memory.Entries()[0], "and does not prolong it")
+			})
+			t.Run("and its reverse", func(t *testing.T) {
+				hostile(t, map[string]string{"0": "drop"})
+				mark, sockets := up(20 * time.Millisecond)
+				assert.Equal(t, dscp.AF21, mark)
+				assert.EqualValues(t, 2, sockets)
+				assert.Empty(t, memory.Entries(), "the first mark comes up again")
+			})
+		})
+	})
+	t.Run("traced", func(t *testing.T) {
+		hostile(t, map[string]string{"af21": "drop", "4": "reject with icmpx type host-unreachable"})
+		l := listenSaving(t, "127.0.0.1:0")
+		events := make(chan dscp.Event, 10)
+		d := dscp.Dialer{
+			DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 20 * time.Millisecond,
+			Memory: new(dscp.Memory), Trace: func(e dscp.Event) { events <- e },
+		}
+		c, err := d.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		defer c.Close()
+		got := map[dscp.CodePoint]dscp.Event{}
+		for range 3 {
+			e := <-events
+			got[e.Requested] = e
+			assert.Equal(t, "dial tcp "+l.Addr().String(), e.Op+" "+e.Network+" "+e.Address)
+		}
+		lost, unreachable, won := got[dscp.AF21], got[dscp.LowDelay], got[dscp.DF]
+		assert.Equal(t, "first", lost.Why)
+		assert.Equal(t, 0, lost.Rung)
+		require.ErrorIs(t, lost.Err, context.Canceled)
+		assert.GreaterOrEqual(t, lost.Duration, d.FallbackDelay)
+		assert.Equal(t, "delay", unreachable.Why)
+		assert.Equal(t, 1, unreachable.Rung)
+		require.ErrorIs(t, unreachable.Err, syscall.EHOSTUNREACH)
+		assert.Equal(t, "failure", won.Why)
+		assert.Equal(t, 2, won.Rung)
+		require.NoError(t, won.Err)
+		assert.Equal(t, c.LocalAddr(), won.Local)
+		assert.Equal(t, dscp.DF, won.Effective)
+
+		c, err = d.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		defer c.Close()
+		again := <-events
+		assert.Equal(t, "remembered", again.Why)
+		assert.Equal(t, 2, again.Rung)
+		assert.Empty(t, events)
 	})
 	t.Run("cancelled at any moment", func(t *testing.T) {
 		hostile(t, map[string]string{"af21": "drop", "4": "reject with icmpx type host-unreachable"})

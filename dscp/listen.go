@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"syscall"
+	"time"
 
 	"github.com/godscp/godscp/dialer"
 )
@@ -30,6 +31,11 @@ type ListenConfig struct {
 	DSCP          CodePoint
 	NATSafe       bool
 	AllowUnmarked bool
+
+	// Trace, if not nil, is called once for each listener and packet socket,
+	// and for each connection that a Listener accepts; see Event. Several
+	// goroutines that accept call it at once.
+	Trace func(Event)
 }
 
 func (lc *ListenConfig) marking() marking {
@@ -47,12 +53,15 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 	if err := lc.check(network, address); err != nil {
 		return nil, err
 	}
+	t := tracer(lc.Trace)
+	begin := t.clock()
 	l, err := lc.Marked().Listen(ctx, network, address)
+	t.socket("listen", network, address, lc.marking().cp, begin, l, err)
 	if err != nil {
 		return nil, err
 	}
 	if tl, ok := l.(*net.TCPListener); ok {
-		return &Listener{tl}, nil
+		return &Listener{tl, t, network, address, lc.marking().cp}, nil
 	}
 	return l, nil
 }
@@ -65,6 +74,14 @@ func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address strin
 	if err := lc.check(network, address); err != nil {
 		return nil, err
 	}
+	t := tracer(lc.Trace)
+	begin := t.clock()
+	c, err := lc.listenPacket(ctx, network, address)
+	t.socket("listen", network, address, lc.marking().cp, begin, c, err)
+	return c, err
+}
+
+func (lc *ListenConfig) listenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
 	c, err := lc.Marked().ListenPacket(ctx, network, address)
 	if err != nil {
 		return nil, err
@@ -96,18 +113,30 @@ func (lc *ListenConfig) Wrap(l *net.TCPListener) (*Listener, error) {
 	if err := lc.check(network, address); err != nil {
 		return nil, err
 	}
-	raw, err := l.SyscallConn()
+	t := tracer(lc.Trace)
+	begin := t.clock()
+	err := lc.wrap(l, network, address)
+	t.socket("wrap", network, address, lc.marking().cp, begin, l, err)
 	if err != nil {
 		return nil, opError("wrap", network, address, err)
+	}
+	return &Listener{l, t, network, address, lc.marking().cp}, nil
+}
+
+// wrap marks a listener that is listening already.
+func (lc *ListenConfig) wrap(l *net.TCPListener, network, address string) error {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return err
 	}
 	if hook := lc.marking().hook(); hook != nil {
 		err := hook(context.Background(), network, address, raw)
 		if err != nil && !lc.AllowUnmarked {
-			return nil, opError("wrap", network, address, err)
+			return err
 		}
 	}
 	saveSYN(raw)
-	return &Listener{l}, nil
+	return nil
 }
 
 // Marked returns a new [net.ListenConfig] that marks, for libraries that insist
@@ -149,15 +178,25 @@ func saveSYNHook(_ context.Context, network, _ string, c syscall.RawConn) error 
 // and File are net's own.
 type Listener struct {
 	*net.TCPListener
+
+	trace            tracer
+	network, address string
+	requested        CodePoint
 }
 
 // Accept waits for the next connection and returns it as a [*Conn]. It is pinned
 // at the mark that the kernel gave it: the listener's, or the peer's where the
 // system reflects it (Linux's net.ipv4.tcp_reflect_tos).
 func (l *Listener) Accept() (net.Conn, error) {
+	c, err := l.accept()
+	l.trace.socket("accept", l.network, l.address, l.requested, time.Time{}, c, err)
+	return noNil(c, err)
+}
+
+func (l *Listener) accept() (*Conn, error) {
 	c, err := l.AcceptTCP()
 	if err != nil {
 		return nil, err
 	}
-	return noNil(pinAccepted(c))
+	return pinAccepted(c)
 }

@@ -5,14 +5,15 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/dns/dnsmessage"
 )
 
 // serveNames returns a resolver whose name server knows one name,
-// many.example, with the addresses.
-func serveNames(t *testing.T, addresses ...string) *net.Resolver {
+// many.example, with the addresses, and takes some time for every answer.
+func serveNames(t *testing.T, takes time.Duration, addresses ...string) *net.Resolver {
 	t.Helper()
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -25,7 +26,7 @@ func serveNames(t *testing.T, addresses ...string) *net.Resolver {
 				return
 			}
 			if reply, err := answer(buf[:n], addresses); err == nil {
-				_, _ = server.WriteTo(reply, client)
+				time.AfterFunc(takes, func() { _, _ = server.WriteTo(reply, client) })
 			}
 		}
 	}()

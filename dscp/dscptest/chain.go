@@ -97,6 +97,22 @@ func (c chain) judge(s Segment, h history) (r ruling, err error) {
 	return r, nil
 }
 
+// losesSYNs returns the marks of the SYNs that c loses: it is asked about each
+// of the 64.
+func (c chain) losesSYNs(network string) (markSet, error) {
+	var lost markSet
+	for cp := range dscp.CodePoint(64) {
+		r, err := c.judge(Segment{Network: network, Handshake: true, DSCP: cp}, c.history())
+		if err != nil {
+			return 0, err
+		}
+		if r.verdict == Drop || r.verdict == Blackhole {
+			lost |= 1 << cp
+		}
+	}
+	return lost, nil
+}
+
 // judgesLater reports whether a model of c could do anything about what
 // direction d shows after its handshake.
 func (c chain) judgesLater(network string, d Direction) (bool, error) {

@@ -25,12 +25,17 @@ type Config struct {
 	// one real box. What the other side sends is forwarded and recorded.
 	Inside Side
 
+	// Sensor is how the box shall learn marks. Empty means the best that this
+	// process may use. One that is not to be had makes Start fail.
+	Sensor Sensor
+
 	// Delay is added to the payload in each direction. The handshake is the
 	// kernel's and stays as fast as loopback.
 	Delay time.Duration
 }
 
-// Start starts the box. The caller has to close it.
+// Start starts the box. The caller has to close it; in a test,
+// [Config.NewMiddlebox] does.
 //
 // On an operating system where marks cannot be sensed, the error is a
 // *[dscp.UnsupportedError]. So it is on IPv4 where the upstream is outside this

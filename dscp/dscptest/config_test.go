@@ -1,6 +1,7 @@
 package dscptest_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -44,11 +45,27 @@ func TestNilTB(t *testing.T) {
 // TestSensor holds the sensors to their words.
 func TestSensor(t *testing.T) {
 	t.Parallel()
-	for address, want := range map[string]dscptest.Sensor{
+	for address, unprivileged := range map[string]dscptest.Sensor{
 		"127.0.0.1:0": dscptest.SocketOption,
 		"[::1]:0":     dscptest.WireLatest,
 	} {
-		box := dscptest.NewMiddlebox(t, serve(t, address, echo))
-		assert.Equal(t, want, box.Sensor())
+		srv := serve(t, address, echo)
+		box := dscptest.Config{Upstream: srv, Sensor: unprivileged}.NewMiddlebox(t)
+		assert.Equal(t, unprivileged, box.Sensor())
+
+		box, err := dscptest.Config{Upstream: srv, Sensor: dscptest.WireEvery}.Start()
+		best := dscptest.NewMiddlebox(t, srv).Sensor()
+		if err != nil {
+			assert.ErrorIs(t, err, errors.ErrUnsupported)
+			assert.Equal(t, unprivileged, best)
+			continue
+		}
+		assert.Equal(t, dscptest.WireEvery, box.Sensor())
+		assert.Equal(t, dscptest.WireEvery, best)
+		require.NoError(t, box.Close())
 	}
+	_, err := dscptest.Config{Upstream: "127.0.0.1:22", Sensor: dscptest.WireLatest}.Start()
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	_, err = dscptest.Config{Upstream: "127.0.0.1:22", Sensor: "a crystal ball"}.Start()
+	require.ErrorContains(t, err, "a crystal ball")
 }

@@ -1,3 +1,80 @@
-// Package dscptest is httptest for middleboxes: it puts a network that breaks
-// on DSCP between a client and a server in a test, and tells what it saw.
+// Package dscptest is httptest for networks that break on DSCP: it puts a
+// middlebox between a client and a server in a test, without privileges, and
+// tells what the box saw.
+//
+//	box := dscptest.NewMiddlebox(t, server, dscptest.VMware)
+//	conn, err := net.Dial("tcp", box.Addr()) // or give box.Addr() to your program
+//
+// A program that marks its connection after connect, with
+// ipv4.NewConn(conn).SetTOS or as OpenSSH does once it has logged in, is reset
+// behind this box; one that marks the SYN and leaves the mark alone, like that
+// of a [dscp.Dialer], is not. [OneMark] harms nobody and fails the test instead,
+// like a race detector: put it before the server of any suite.
+//
+// # The box
+//
+// A [Middlebox] is a relay on loopback with real sockets of the kernel. Like a
+// NAT in user space it ends the client's connection and makes its own to the
+// upstream. It carries the marks of either side over to the other connection,
+// as its models leave them. It takes TCP on [Middlebox.Addr] and datagrams on
+// [Middlebox.UDPAddr], in the family of its upstream, which need not be on
+// loopback; boxes can stand behind one another. [Middlebox.Flows] has a record
+// of every flow: the mark of the SYN, every change with its direction and
+// place, and what the box did and why.
+//
+// # Models
+//
+// What a box does is a [Model], a pure function of what a flow has shown. Models
+// compose in their order. The evidence for each is in its documentation; most
+// of it is what users reported, not what somebody measured:
+//
+//	Model                what it does                    whom it models                     evidence
+//	VMware               IP precedence changes: reset    VMware Workstation, Player and     fitted to reports: vmware/open-vm-tools#287,
+//	                                                     Fusion NAT; any RFC 793 TCP        hashicorp/vagrant#10730; the rule is conjecture
+//	FlowKey              any change: silence, one way    Vodafone Station HHG2500           one report, matteocroce.it/blog/ssh-low-qos;
+//	                                                                                        the cause is its author's guess
+//	DropMarked           a mark is never carried         MediaTek MT7622/MT79xx wifi; EF    Entware/Entware#1271; openssh-unix-dev
+//	                                                     policers that drop everything      2026-April/042419
+//	DropMarkedData       a mark is not carried after     Raspberry Pi 3 and Zero W wifi;    raspberrypi/linux#1342, mkj/dropbear#193;
+//	                     the handshake                   an IPsec tunnel                    data or handshake is read from the symptoms
+//	Bleach               DSCP := 0                       Bleach-DSCP                        RFC 9435, section 4: measured
+//	BleachToSPrecedence  top three bits := 000           Bleach-ToS-Precedence              RFC 9435, section 4: measured
+//	BleachSomeToS        the same, unless 11xxxx         Bleach-some-ToS                    RFC 9435, section 4: measured
+//	RemarkToS            top three bits := 001           Re-mark-ToS                        RFC 9435, section 4: measured
+//	BleachLow            bottom three bits := 000        Bleach-low                         RFC 9435, section 4: measured
+//	BleachSomeLow        the same, unless 11xxxx         Bleach-some-low                    RFC 9435, section 4: measured
+//	Remark               DSCP := one value               Re-mark-DSCP                       RFC 9435, section 4: measured
+//	OneMark              fails the test on any change    nobody: the law itself             RFC 7657, section 5.3; RFC 9293, SHLD-23
+//
+// None of them is the thing itself. Nobody here has run VMware, and newer
+// versions may be fixed.
+//
+// # What a box can see, and what it cannot do
+//
+// The mark of a SYN is read off the SYN as it arrived, and that of a datagram
+// off the datagram. How the box learns the marks of later segments
+// [Middlebox.Sensor] tells. Where the process may capture packets, as root may,
+// it reads every segment off the wire: [WireEvery]. Elsewhere it reads the latest
+// one on IPv6, [WireLatest], and on IPv4 it asks the kernel what the sending
+// socket is set to, [SocketOption], which works for sockets in the same network
+// namespace only. What each leaves out is said there. No sensor takes a constant
+// mark for one that changes.
+//
+// The box ends connections, so that some things differ from a real NAT:
+//
+//   - Its SYN-ACK has left before the upstream's is known. It carries the mark
+//     that the upstream's listener is set to, where that can be looked up in this
+//     network namespace, else that of the upstream's answer to the client before;
+//     so towards the first client the box itself may change a mark.
+//   - A verdict on a SYN-ACK comes too late to keep the client from connecting.
+//   - What one read returns has one fate: bytes that were sent just before a fatal
+//     change may be lost with it.
+//   - [Drop] cannot lose one TCP segment and take the next: see there.
+//   - A delay is added to payload, and not to the handshake.
+//
+// # Systems
+//
+// Boxes need Linux: elsewhere [NewMiddlebox] skips the test, or fails it if the
+// environment variable CI is set, and [Start] returns a *[dscp.UnsupportedError].
+// Models and records work everywhere.
 package dscptest

@@ -12,9 +12,9 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// panicky panics about one mark.
+// panicky panics about one mark, once a flow is up.
 func panicky(s dscptest.Segment) dscptest.Verdict {
-	if s.DSCP == dscp.EF {
+	if !s.Handshake && s.DSCP == dscp.EF {
 		panic("no voice here")
 	}
 	return dscptest.Pass
@@ -35,16 +35,31 @@ func TestModelPanics(t *testing.T) {
 	})
 }
 
+// TestModelPanicsAtOnce has a box refuse a model that panics about a SYN.
+func TestModelPanicsAtOnce(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		box, err := dscptest.Start(serve(t, address, echo), func(dscptest.Segment) dscptest.Verdict { panic("at once") })
+		require.ErrorContains(t, err, "panicked: at once")
+		assert.Nil(t, box)
+	})
+}
+
 // recorder takes the complaints of a box instead of the test.
 type recorder struct {
 	testing.TB
 	cleanups []func()
 	errors   []string
+	skips    []string
 }
 
 func (r *recorder) Helper()           {}
 func (r *recorder) Cleanup(f func())  { r.cleanups = append(r.cleanups, f) }
 func (r *recorder) Error(args ...any) { r.errors = append(r.errors, fmt.Sprint(args...)) }
+func (r *recorder) Fatal(args ...any) { r.Error(args...) }
+func (r *recorder) Skip(args ...any)  { r.skips = append(r.skips, fmt.Sprint(args...)) }
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+}
 func (r *recorder) Errorf(format string, args ...any) {
 	r.errors = append(r.errors, fmt.Sprintf(format, args...))
 }

@@ -29,6 +29,10 @@ type Flow struct {
 	// in which they were noticed, both directions together.
 	Changes []Change
 
+	// Events are what arrived after the handshake: the first 64 and the last
+	// 16. The offsets tell what is missing.
+	Events []Event
+
 	Verdict   Verdict   // the hardest thing that the box did
 	Model     string    // the name of the model that wanted it; empty if Pass
 	Reason    string    // why, in words; empty if Pass
@@ -46,8 +50,8 @@ type Flow struct {
 //
 // The first byte of payload that was sent under the new mark lies between
 // Offset and OffsetMax, counted from 0 in that direction. The two are equal
-// where the sensor can tell exactly; a box that reads the mark of the latest
-// segment only knows what had arrived at two looks.
+// where the sensor can tell exactly, as [WireEvery] always can; a box that reads
+// the mark of the latest segment only knows what had arrived at two looks.
 type Change struct {
 	Direction Direction
 	From, To  dscp.CodePoint

@@ -85,3 +85,40 @@ func TestFlowKeyServer(t *testing.T) {
 		assert.Equal(t, dscptest.ServerToClient, f.Changes[0].Direction)
 	})
 }
+
+// TestBlackholeEndsWithItsServer does not hold a silenced client for a server
+// that has vanished.
+func TestBlackholeEndsWithItsServer(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		silenced := make(chan struct{})
+		box := dscptest.NewMiddlebox(t, serve(t, address, func(c net.Conn) {
+			io.CopyN(c, c, int64(len("before")))
+			<-silenced
+			c.(*net.TCPConn).SetLinger(0)
+		}), dscptest.FlowKey)
+		c := dial(t, box.Addr())
+		require.NoError(t, ask(c, "before"))
+		require.NoError(t, mark(c, dscp.EF))
+		_, err := c.Write([]byte("after"))
+		require.NoError(t, err)
+		eventually(t, box, func(f dscptest.Flow) bool { return f.Verdict == dscptest.Blackhole })
+		close(silenced)
+		_, err = io.Copy(io.Discard, c)
+		assert.ErrorIs(t, err, errReset)
+		eventually(t, box, over)
+	})
+}
+
+// TestCloseWhileDialling closes a box whose upstream does not answer.
+func TestCloseWhileDialling(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		hole := dscptest.NewMiddlebox(t, serve(t, address, echo), dscptest.DropMarked())
+		box := dscptest.NewMiddlebox(t, hole.Addr())
+		dialMarked(t, box.Addr(), dscp.EF)
+		eventually(t, box, func(f dscptest.Flow) bool { return f.SYN == dscp.EF })
+		require.NoError(t, box.Close())
+		f := eventually(t, box, over)
+		assert.NoError(t, f.Err, "Close is no fault")
+		assert.False(t, f.Answered)
+	})
+}

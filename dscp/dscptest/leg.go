@@ -10,15 +10,18 @@ import (
 // A leg is one of the two connections of a flow: what one side sends arrives
 // on it. Its fields belong to the flow's lock.
 type leg struct {
-	conn    *net.TCPConn
-	dir     Direction // of what arrives
-	probe   probe
-	history history        // what the models have been shown
-	mark    dscp.CodePoint // the latest
-	known   bool           // mark has been seen
-	taken   int64          // bytes read off conn
-	eof     bool           // there will be no more
-	old     position       // what had arrived, at least, when the latest mark was seen last
+	conn     *net.TCPConn
+	dir      Direction // of what arrives
+	probe    probe
+	history  history        // what the models have been shown
+	mark     dscp.CodePoint // the latest
+	known    bool           // mark has been seen
+	out      dscp.CodePoint // the mark that the box sends on with
+	outKnown bool
+	taken    int64     // bytes read off conn
+	eof      bool      // there will be no more
+	looked   time.Time // when the box last did
+	old      position  // what had arrived, at least, when the latest mark was seen last
 }
 
 // A sight is a mark that a look at a leg found to differ from the one before.
@@ -30,6 +33,9 @@ type sight struct {
 // look reports whether the leg shows another mark than before. With precise
 // set it notes how much has arrived, which costs another system call.
 func (l *leg) look(s Sensor, precise bool) (sight, bool) {
+	if h, ok := l.probe.(historian); ok {
+		return h.next()
+	}
 	var before position
 	exact := false
 	if precise && s != SocketOption {
@@ -55,7 +61,7 @@ func (l *leg) look(s Sensor, precise bool) (sight, bool) {
 	seen := sight{mark: cp, from: l.old.bytes, to: max(l.old.bytes, l.taken)}
 	if now, ok := l.probe.position(); ok {
 		seen.to = max(seen.to, now.bytes)
-		if l.old.segments != 0 && now.segments-l.old.segments == 1 {
+		if s != SocketOption && l.old.segments != 0 && now.segments-l.old.segments == 1 {
 			seen.to = seen.from // the one segment since is the one that changed
 		}
 	}
@@ -73,7 +79,7 @@ func (l *leg) look(s Sensor, precise bool) (sight, bool) {
 // gone has lasted.
 func (l *leg) lookAgain(cp dscp.CodePoint) (dscp.CodePoint, bool) {
 	const (
-		times = 50
+		times = 100
 		pause = 300 * time.Microsecond
 	)
 	for range times {

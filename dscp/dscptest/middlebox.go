@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,17 +24,21 @@ type Middlebox struct {
 	chain    chain
 	upstream netip.AddrPort
 	network  string // "tcp4" or "tcp6"
+	local    bool   // the upstream is in this network namespace
 	senses   senses
 	listener *net.TCPListener
+	udp      *net.UDPConn
+	closers  []io.Closer // its sockets, to be closed from the last to the first
 
 	stopping context.Context // done when Close begins
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	synACK   atomic.Uint32 // the mark that the listener answers with
 
-	mu      sync.Mutex
-	records []recorder // every flow there was
-	live    map[*tcpFlow]struct{}
+	mu       sync.Mutex
+	records  []recorder // every flow there was
+	live     map[*tcpFlow]struct{}
+	udpFlows map[netip.AddrPort]*udpFlow // by client
 }
 
 // A recorder has the record of a flow.
@@ -58,46 +64,87 @@ func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 		chain:    newChain(c.Models, c.Inside),
 		upstream: upstream,
 		network:  "tcp4",
+		local:    isLocal(upstream.Addr()),
 		senses:   sense,
 		live:     make(map[*tcpFlow]struct{}),
 	}
 	if v6 {
 		b.network = "tcp6"
 	}
+	b.stopping, b.stop = context.WithCancel(context.Background())
 	if err := b.open(); err != nil {
-		sense.close()
+		b.Close()
 		return nil, fmt.Errorf("dscptest: box before %v: %w", upstream, err)
 	}
-	b.stopping, b.stop = context.WithCancel(context.Background())
 	b.running.Go(b.accept)
+	b.running.Go(b.serveUDP)
 	return b, nil
 }
 
-// open makes the box's sockets.
+// open makes the box's sockets. What it has made when it fails, Close closes.
 func (b *Middlebox) open() error {
+	if err := b.openTCP(); err != nil {
+		return err
+	}
+	if err := b.chooseSensor(); err != nil {
+		return err
+	}
 	if err := b.checkReach(); err != nil {
 		return err
 	}
-	syn, _ := b.senses.synACKMark(b.upstream, dscp.DF)
+	return b.openUDP()
+}
+
+// chooseSensor takes the best sensor, or the one that was asked for.
+func (b *Middlebox) chooseSensor() error {
+	want := b.config.Sensor
+	if want == "" || want == WireEvery {
+		err := b.senses.capture(addrPort(b.listener.Addr()).Port(), b.upstream)
+		if err != nil && want == WireEvery {
+			return unsupported(b.network, "AF_PACKET", err)
+		}
+	}
+	if want != "" && want != b.senses.sensor() {
+		return unsupported(b.network, string(want), errors.New("no such sensor for this family"))
+	}
+	return nil
+}
+
+// openTCP makes the listener, and the hole for the SYNs that the models lose.
+func (b *Middlebox) openTCP() error {
+	syn, _ := b.foretell(dscp.DF)
 	out, err := b.answer(syn)
 	if err != nil {
 		return err
 	}
-	lc := net.ListenConfig{Control: b.senses.prepareListener(out), KeepAlive: -1}
+	lost, err := b.chain.losesSYNs(b.network)
+	if err != nil {
+		return err
+	}
+	lc := net.ListenConfig{Control: b.senses.prepareListener(out, lost != 0), KeepAlive: -1}
 	lc.SetMultipathTCP(false) // an MPTCP listener saves no SYNs and has no Traffic Class
-	l, err := lc.Listen(context.Background(), b.network, loopback(b.network))
+	l, err := lc.Listen(b.stopping, b.network, loopback(b.network))
 	if err != nil {
 		return err
 	}
 	b.listener = l.(*net.TCPListener)
+	b.closers = append(b.closers, b.listener)
 	b.synACK.Store(uint32(out))
+	if lost == 0 {
+		return nil
+	}
+	h, err := b.senses.openHole(b.listener, b.network, lost)
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, h) // after the listener, so that it is closed before
 	return nil
 }
 
 // checkReach refuses models that would have to judge what a server sends whose
 // socket the sensor cannot reach.
 func (b *Middlebox) checkReach() error {
-	if b.senses.sensor() != SocketOption || isLocal(b.upstream.Addr()) {
+	if b.senses.sensor() != SocketOption || b.local {
 		return nil
 	}
 	judges, err := b.chain.judgesLater(b.network, ServerToClient)
@@ -106,6 +153,16 @@ func (b *Middlebox) checkReach() error {
 	}
 	return unsupported(b.network, "NETLINK_SOCK_DIAG", errors.New(
 		"the socket of an upstream outside this network namespace cannot be looked at; Config.Inside = Client judges the client alone"))
+}
+
+// foretell returns the mark of the SYN-ACK with which the upstream will answer
+// a SYN marked syn, if its listener can be looked at. Asking about a socket
+// elsewhere could find one of this namespace that listens on every address.
+func (b *Middlebox) foretell(syn dscp.CodePoint) (dscp.CodePoint, bool) {
+	if !b.local {
+		return 0, false
+	}
+	return b.senses.synACKMark(b.upstream, syn)
 }
 
 // answer returns the mark with which a SYN-ACK of the upstream's, marked cp,
@@ -169,7 +226,7 @@ func (b *Middlebox) remove(f *tcpFlow) {
 func (b *Middlebox) Addr() string { return b.listener.Addr().String() }
 
 // UDPAddr returns the host:port where the box takes datagrams.
-func (b *Middlebox) UDPAddr() string { return "" }
+func (b *Middlebox) UDPAddr() string { return b.udp.LocalAddr().String() }
 
 // Flows returns what the box has seen, in the order in which the flows began.
 // The records are copies; those of flows that are not over will grow.
@@ -193,16 +250,20 @@ func (b *Middlebox) Sensor() Sensor { return b.senses.sensor() }
 func (b *Middlebox) Close() error {
 	b.mu.Lock()
 	b.stop()
-	err := b.listener.Close()
+	var errs []error
+	for _, c := range slices.Backward(b.closers) {
+		errs = append(errs, c.Close())
+	}
+	b.closers = nil
 	for f := range b.live {
 		f.abort()
 	}
+	for _, f := range b.udpFlows {
+		f.server.Close()
+	}
 	b.mu.Unlock()
 	b.running.Wait()
-	if errors.Is(err, net.ErrClosed) {
-		err = nil // a Close before this one
-	}
-	return errors.Join(err, b.senses.close())
+	return errors.Join(append(errs, b.senses.close())...)
 }
 
 // loopback returns the address that a box of this network listens on.

@@ -24,9 +24,9 @@ type Model func(Segment) Verdict
 // A Segment is what a [Model] judges: the mark of a TCP segment or UDP
 // datagram, and what the same side of the flow has shown before.
 //
-// A box asks its models about the first segment of each direction and then
-// whenever a mark differs from the one before; what a segment without news
-// would be told is known. On UDP it asks about every datagram.
+// A box asks its models about the SYN and the SYN-ACK, about every mark that
+// differs from the one before, and about whatever payload it has read, which may
+// be one segment or many. On UDP it asks about every datagram.
 type Segment struct {
 	Network   string         // "tcp4", "tcp6", "udp4" or "udp6"
 	Direction Direction      // who sent it
@@ -34,7 +34,7 @@ type Segment struct {
 	DSCP      dscp.CodePoint // its mark, as the models before this one leave it
 	First     dscp.CodePoint // the mark of the first segment in this direction; of that one, its own
 	Prev      dscp.CodePoint // the mark of the segment before; of the first, its own
-	Offset    int64          // bytes in this direction before it; on TCP the least it can be, see [Change]
+	Offset    int64          // bytes of payload in this direction before it; of a mark that differs, the least there can be, see [Change]
 }
 
 // Changed reports whether the segment's mark differs from the first that its

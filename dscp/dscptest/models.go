@@ -1,5 +1,7 @@
 package dscptest
 
+import "github.com/godscp/godscp/dscp"
+
 // VMware resets a flow whose IP precedence changes: the top three bits of the
 // TOS or Traffic Class octet of one direction differ from those of the first
 // segment in that direction. TCP only.
@@ -34,6 +36,72 @@ func FlowKey(s Segment) Verdict {
 	}
 	return Pass
 }
+
+// DropMarked returns a model that loses everything marked with one of cps, or
+// with anything but DF if there are none: a marked SYN never arrives, and an
+// attempt to connect with one times out. A flow that takes such a mark later on
+// falls silent.
+//
+// It models paths that do not carry a mark at all. MediaTek's MT7622 and MT79xx
+// wifi lost every frame marked 0x48, SYN-ACKs among them
+// (Entware/Entware#1271); a provider dropped EF (openssh-unix-dev, April 2026).
+func DropMarked(cps ...dscp.CodePoint) Model {
+	drops := setOf(cps)
+	return func(s Segment) Verdict {
+		if drops.has(s.DSCP) {
+			return Drop
+		}
+		return Pass
+	}
+}
+
+// DropMarkedData is [DropMarked] for what follows the handshake: connections
+// come up, marked or not, and hang with the first marked data.
+//
+// It models what users of the Raspberry Pi's wifi saw, where a login hung after
+// the password: packets marked 0x10 were lost or late by tens of seconds
+// (raspberrypi/linux#1342 and #1519), and the hang of dropbear with AF21 over
+// IPsec (mkj/dropbear#193). That it is the data and not the handshake that is
+// lost is how the symptoms read; no capture is known.
+func DropMarkedData(cps ...dscp.CodePoint) Model {
+	drops := setOf(cps)
+	return func(s Segment) Verdict {
+		if !s.Handshake && drops.has(s.DSCP) {
+			return Drop
+		}
+		return Pass
+	}
+}
+
+// OneMark harms nothing and fails the test, when it ends, for every flow in
+// which one direction showed two marks: a race detector for marks. A program
+// that is green behind it has nothing to fear from [VMware] and [FlowKey].
+//
+// With [Start] there is no test to fail: look for the verdict [Report] in
+// [Middlebox.Flows].
+func OneMark(s Segment) Verdict {
+	if s.Changed() {
+		return Report
+	}
+	return Pass
+}
+
+// A markSet is a set of code points, one bit each.
+type markSet uint64
+
+// setOf returns the set of cps, or of every code point but DF if there are none.
+func setOf(cps []dscp.CodePoint) markSet {
+	if len(cps) == 0 {
+		return ^markSet(1 << dscp.DF)
+	}
+	var m markSet
+	for _, cp := range cps {
+		m |= 1 << (cp & 63)
+	}
+	return m
+}
+
+func (m markSet) has(cp dscp.CodePoint) bool { return m>>(cp&63)&1 != 0 }
 
 // isTCP reports whether network is one of TCP's.
 func isTCP(network string) bool {

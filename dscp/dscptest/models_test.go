@@ -39,6 +39,15 @@ func TestModels(t *testing.T) {
 		{"same class", dscptest.FlowKey, "tcp4", []dscp.CodePoint{dscp.AF11, dscp.AF12}, dscptest.Blackhole},
 		{"constant", dscptest.FlowKey, "tcp4", []dscp.CodePoint{dscp.AF21, dscp.AF21}, dscptest.Pass},
 		{"datagrams have a key too", dscptest.FlowKey, "udp6", []dscp.CodePoint{dscp.DF, dscp.AF21}, dscptest.Blackhole},
+
+		{"one mark", dscptest.OneMark, "tcp4", []dscp.CodePoint{dscp.EF, dscp.EF}, dscptest.Pass},
+		{"two marks", dscptest.OneMark, "tcp4", []dscp.CodePoint{dscp.EF, dscp.DF}, dscptest.Report},
+
+		{"a dropped mark", dscptest.DropMarked(dscp.AF21, dscp.EF), "tcp4", []dscp.CodePoint{dscp.EF, dscp.EF}, dscptest.Drop},
+		{"another mark", dscptest.DropMarked(dscp.AF21, dscp.EF), "tcp4", []dscp.CodePoint{dscp.CS1, dscp.CS1}, dscptest.Pass},
+		{"any mark", dscptest.DropMarked(), "udp6", []dscp.CodePoint{dscp.DF, dscp.CodePoint(63)}, dscptest.Drop},
+		{"no mark", dscptest.DropMarked(), "tcp4", []dscp.CodePoint{dscp.CS1, dscp.DF}, dscptest.Pass},
+		{"marked data", dscptest.DropMarkedData(dscp.LowDelay), "tcp4", []dscp.CodePoint{dscp.DF, dscp.LowDelay}, dscptest.Drop},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -66,8 +75,75 @@ func FuzzModels(f *testing.F) {
 		if v := dscptest.VMware(s); (v == dscptest.Reset) != (first&63>>3 != now&63>>3) {
 			t.Errorf("VMware(%+v) = %v", s, v)
 		}
+		if v := dscptest.OneMark(s); (v == dscptest.Report) != changed {
+			t.Errorf("OneMark(%+v) = %v", s, v)
+		}
+		for _, m := range []dscptest.Model{dscptest.Bleach, dscptest.BleachToSPrecedence, dscptest.BleachSomeToS,
+			dscptest.RemarkToS, dscptest.BleachLow, dscptest.BleachSomeLow, dscptest.Remark(dscp.CodePoint(prev))} {
+			v := m(s)
+			cp, ok := v.Mark()
+			if !ok && v != dscptest.Pass {
+				t.Errorf("a rewriter gave %v", v)
+			}
+			again := s
+			again.DSCP = cp
+			if v2 := m(again); ok && v2 != v {
+				t.Errorf("rewriting twice: %v, then %v", v, v2)
+			}
+		}
 		if v := dscptest.FlowKey(s); (v == dscptest.Blackhole) != changed {
 			t.Errorf("FlowKey(%+v) = %v", s, v)
 		}
 	})
+}
+
+// TestHandshakeOnly tells DropMarkedData from DropMarked.
+func TestHandshakeOnly(t *testing.T) {
+	t.Parallel()
+	syn := dscptest.Segment{Network: "tcp4", Handshake: true, DSCP: dscp.AF21, First: dscp.AF21, Prev: dscp.AF21}
+	assert.Equal(t, dscptest.Pass, dscptest.DropMarkedData()(syn))
+	assert.Equal(t, dscptest.Drop, dscptest.DropMarked()(syn))
+}
+
+// TestRewriters checks the table of RFC 9435, section 4.
+func TestRewriters(t *testing.T) {
+	t.Parallel()
+	marks := []dscp.CodePoint{dscp.DF, dscp.LE, dscp.LowDelay, dscp.CS1, dscp.AF11, dscp.AF21, dscp.AF42, dscp.NQB, dscp.EF, dscp.CS6, 0b111_111}
+	tests := []struct {
+		name  string
+		model dscptest.Model
+		want  []dscp.CodePoint // of marks
+	}{
+		{"Bleach-DSCP", dscptest.Bleach, []dscp.CodePoint{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}},
+		{"Bleach-ToS-Precedence", dscptest.BleachToSPrecedence, []dscp.CodePoint{0, 1, 4, 0, 2, 2, 4, 5, 6, 0, 7}},
+		{"Bleach-some-ToS", dscptest.BleachSomeToS, []dscp.CodePoint{0, 1, 4, 0, 2, 2, 4, 5, 6, 48, 63}},
+		{"Re-mark-ToS", dscptest.RemarkToS, []dscp.CodePoint{8, 9, 12, 8, 10, 10, 12, 13, 14, 8, 15}},
+		{"Bleach-low", dscptest.BleachLow, []dscp.CodePoint{0, 0, 0, 8, 8, 16, 32, 40, 40, 48, 56}},
+		{"Bleach-some-low", dscptest.BleachSomeLow, []dscp.CodePoint{0, 0, 0, 8, 8, 16, 32, 40, 40, 48, 63}},
+		{"Re-mark-DSCP", dscptest.Remark(dscp.CS1), []dscp.CodePoint{8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8}},
+	}
+	for _, tt := range tests {
+		for i, cp := range marks {
+			got, ok := tt.model(dscptest.Segment{DSCP: cp}).Mark()
+			if !ok {
+				got = cp
+			}
+			assert.Equal(t, tt.want[i], got, "%s of %v", tt.name, cp)
+		}
+	}
+}
+
+func TestVerdictString(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[dscptest.Verdict]string{
+		dscptest.Pass: "passed", dscptest.Report: "reported", dscptest.Drop: "dropped",
+		dscptest.Blackhole: "blackholed", dscptest.Reset: "reset", dscptest.MarkAs(dscp.AF21): "marked AF21",
+	} {
+		assert.Equal(t, want, v.String())
+	}
+	_, ok := dscptest.Reset.Mark()
+	assert.False(t, ok)
+	cp, ok := dscptest.MarkAs(dscp.DF).Mark()
+	assert.True(t, ok)
+	assert.Equal(t, dscp.DF, cp)
 }

@@ -13,7 +13,7 @@ import (
 // every read, and large reads make them cheap.
 const (
 	smallBuffer = 16 << 10
-	largeBuffer = 256 << 10
+	largeBuffer = 512 << 10
 )
 
 var (
@@ -21,9 +21,9 @@ var (
 	largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
 )
 
-// preciseBelow is the size of a read under which the position is noted at each
-// look: interactive flows get exact offsets, bulk flows keep their speed.
-const preciseBelow = 4 << 10
+// bulkFrom is the size of a read from which on looks are spared where they can
+// be: interactive flows get exact offsets, bulk flows keep their speed.
+const bulkFrom = 4 << 10
 
 // A step is what a pump does with what it has read.
 type step uint8
@@ -31,7 +31,7 @@ type step uint8
 const (
 	forward step = iota
 	swallow      // read on, send nothing
-	park         // read no more, hold the connection until the box closes
+	park         // read no more, hold the connection while the other side does
 	quit
 )
 
@@ -39,27 +39,27 @@ const (
 func (f *tcpFlow) pump(from, to *leg) {
 	pool, buf := &smallBuffers, smallBuffers.Get().(*[]byte)
 	defer func() { pool.Put(buf) }()
+	out := f.newSender(from, to)
+	defer out.finish()
 	for {
 		n, err := from.conn.Read(*buf)
 		switch f.took(from, n, err) {
 		case swallow:
 			continue
 		case park:
-			<-f.box.stopping.Done()
+			<-f.gone
 			return
 		case quit:
 			return
 		}
-		if n > 0 {
-			if _, err := to.conn.Write((*buf)[:n]); err != nil && !f.lost(from) {
-				return
-			}
-		}
-		if err != nil {
-			to.conn.CloseWrite()
+		if n > 0 && !out.send((*buf)[:n]) {
 			return
 		}
-		if n == smallBuffer {
+		if err != nil {
+			out.sendEOF()
+			return
+		}
+		if n == smallBuffer && f.box.config.Delay == 0 {
 			pool.Put(buf)
 			pool, buf = &largeBuffers, largeBuffers.Get().(*[]byte)
 		}
@@ -74,10 +74,15 @@ func (f *tcpFlow) took(from *leg, n int, err error) step {
 	from.taken += int64(n)
 	from.eof = err != nil
 	if !f.reset && !f.fault {
-		f.watch(n < preciseBelow)
+		now := time.Now()
+		f.watch(from, now, n >= bulkFrom)
+		if n > 0 && !f.reset && !f.fault && !f.dark[from.dir] {
+			f.payload(from, from.taken-int64(n))
+		}
+		f.remember(from, now, n, err)
 	}
 	switch {
-	case f.fault:
+	case f.fault || f.torn && err != nil && !errors.Is(err, io.EOF):
 		return quit
 	case f.reset:
 		if err != nil || from == f.client {
@@ -93,6 +98,23 @@ func (f *tcpFlow) took(from *leg, n int, err error) step {
 		return quit
 	}
 	return forward
+}
+
+// remember keeps what a read returned. f.mu is held.
+func (f *tcpFlow) remember(from *leg, now time.Time, n int, err error) {
+	e := Event{At: now, Direction: from.dir, DSCP: from.mark, Offset: from.taken - int64(n), Bytes: n}
+	e.Lost = f.reset || f.fault || f.dark[from.dir]
+	if n > 0 {
+		f.seen.add(e)
+	}
+	if err == nil {
+		return
+	}
+	e.Kind, e.Offset, e.Bytes = FIN, from.taken, 0
+	if !errors.Is(err, io.EOF) {
+		e.Kind = RST
+	}
+	f.seen.add(e)
 }
 
 // lost notes that a write to the other side of from failed, and reports

@@ -3,6 +3,7 @@ package dscptest_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,12 +19,18 @@ import (
 // sent, acknowledgements among it.)
 func TestPutBackIsNotBlamed(t *testing.T) {
 	t.Parallel()
-	box := dscptest.NewMiddlebox(t, serve(t, "127.0.0.1:0", echo), dscptest.VMware)
+	box := dscptest.Config{
+		Upstream: serve(t, "127.0.0.1:0", echo),
+		Models:   []dscptest.Model{dscptest.VMware},
+		Sensor:   dscptest.SocketOption,
+	}.NewMiddlebox(t)
 	c := dialMarked(t, box.Addr(), dscp.AF21)
 	raw, err := c.SyscallConn()
 	require.NoError(t, err)
 	setAndPutBack := func(fd uintptr) { // as a guard does, in one go
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, int(dscp.CS1.TOS()))
+		for begin := time.Now(); time.Since(begin) < 20*time.Microsecond; { // long enough to be seen
+		}
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, int(dscp.AF21.TOS()))
 	}
 	var turn sync.Mutex // held by who sends, and by who has a foreign mark in place
@@ -36,14 +43,14 @@ func TestPutBackIsNotBlamed(t *testing.T) {
 			select {
 			case <-stop:
 				return
-			default:
+			case <-time.After(50 * time.Microsecond): // or half of all lost time slices are lost under a foreign mark
 			}
 			turn.Lock()
 			raw.Control(setAndPutBack)
 			turn.Unlock()
 		}
 	})
-	for range 300 {
+	for range 2000 {
 		turn.Lock()
 		_, err := c.Write([]byte("x")) // the box may look at the next change
 		turn.Unlock()

@@ -27,6 +27,11 @@ func reasonChange(r ruling, d Direction, from, to dscp.CodePoint) string {
 	return fmt.Sprintf("%s: the %v's mark went from %v to %v", r.model, d.From(), from, to)
 }
 
+// reasonPayload says why payload under an unchanged mark met its verdict.
+func reasonPayload(r ruling, d Direction, cp dscp.CodePoint) string {
+	return fmt.Sprintf("%s: the %v sent data marked %v", r.model, d.From(), cp)
+}
+
 // String describes the change in one line:
 //
 //	client→server: DF → AF21 at byte 21

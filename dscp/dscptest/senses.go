@@ -1,6 +1,7 @@
 package dscptest
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"syscall"
@@ -15,9 +16,13 @@ type senses interface {
 	// sensor names the means by which probes work.
 	sensor() Sensor
 
+	// capture has probes read every segment off the wire, from now on, for a
+	// box that listens on port. It fails where this process may not.
+	capture(port uint16, upstream netip.AddrPort) error
+
 	// prepareListener and prepareDial return hooks that ready a socket for
-	// probes, and mark it.
-	prepareListener(cp dscp.CodePoint) func(network, address string, c syscall.RawConn) error
+	// probes, and mark it. A listener that is to have a hole shares its port.
+	prepareListener(cp dscp.CodePoint, shared bool) func(network, address string, c syscall.RawConn) error
 	prepareDial(cp dscp.CodePoint) func(network, address string, c syscall.RawConn) error
 
 	// savedSYN returns the mark of the SYN that began an accepted connection.
@@ -38,6 +43,17 @@ type senses interface {
 	// TCP sees it, so that nothing of it is acknowledged.
 	darken(c *net.TCPConn) error
 
+	// openHole loses SYNs with these marks that are meant for l. It has to be
+	// closed before l.
+	openHole(l *net.TCPListener, network string, marks markSet) (io.Closer, error)
+
+	// prepareUDP returns a hook for sockets that shall tell the octet of each
+	// datagram in a control message, which octet reads. withOctet makes the
+	// message to send one with.
+	prepareUDP() func(network, address string, c syscall.RawConn) error
+	octet(oob []byte) (uint8, bool)
+	withOctet(octet uint8) []byte
+
 	close() error
 }
 
@@ -50,6 +66,14 @@ type probe interface {
 
 	// position returns how much has arrived so far.
 	position() (position, bool)
+}
+
+// A historian is a probe that misses nothing: it tells one change after the
+// other, and look tells the mark before the next.
+type historian interface {
+	probe
+	next() (sight, bool)
+	release() // when the connection is over
 }
 
 // A position is how much has arrived on a connection.

@@ -1,6 +1,7 @@
 package dscptest
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,10 +14,11 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// linuxSenses needs no privilege.
+// linuxSenses needs no privilege, and is better with CAP_NET_RAW.
 type linuxSenses struct {
 	v6       bool
 	diag     *sockDiag // in IPv6 only to foretell SYN-ACKs; nil if it does not work
+	packets  *capture  // nil where this process may not, or shall not
 	reflects bool      // servers here answer a SYN with its own mark
 }
 
@@ -53,16 +55,32 @@ func (d *sockDiag) try(v6 bool) error {
 	return nil
 }
 
+func (s *linuxSenses) capture(port uint16, upstream netip.AddrPort) error {
+	c, err := openCapture(s.v6, port, upstream)
+	if err == nil {
+		s.packets = c
+	}
+	return err
+}
+
 func (s *linuxSenses) sensor() Sensor {
+	if s.packets != nil {
+		return WireEvery
+	}
 	if s.v6 {
 		return WireLatest
 	}
 	return SocketOption
 }
 
-func (s *linuxSenses) prepareListener(cp dscp.CodePoint) func(string, string, syscall.RawConn) error {
+func (s *linuxSenses) prepareListener(cp dscp.CodePoint, shared bool) func(string, string, syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) error {
 		return control(c, func(fd uintptr) error {
+			if shared {
+				if err := reusePort(fd); err != nil {
+					return err
+				}
+			}
 			if err := setInt(fd, unix.IPPROTO_TCP, unix.TCP_SAVE_SYN, 1, "TCP_SAVE_SYN"); err != nil {
 				return err
 			}
@@ -118,25 +136,37 @@ func reflectsTOS() bool {
 }
 
 func (s *linuxSenses) probe(c *net.TCPConn) (probe, error) {
+	if s.packets != nil {
+		if p, ok := s.packets.probe(c); ok {
+			return p, nil
+		}
+		return nil, errNotCaptured
+	}
 	if s.v6 {
 		return newLatch(c)
 	}
 	return newDiagProbe(s.diag, c)
 }
 
-// darken uses the check of RFC 5082 (GTSM): a segment whose TTL or Hop Limit is
-// below 255 is lost before TCP. Nothing on loopback, and next to nothing
+func (s *linuxSenses) darken(c *net.TCPConn) error { return controlConn(c, s.darkenFD) }
+
+// darkenFD uses the check of RFC 5082 (GTSM): a segment whose TTL or Hop Limit
+// is below 255 is lost before TCP. Nothing on loopback, and next to nothing
 // elsewhere, is sent with 255.
-func (s *linuxSenses) darken(c *net.TCPConn) error {
-	return controlConn(c, func(fd uintptr) error {
-		if s.v6 {
-			return setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, 255, "IPV6_MINHOPCOUNT")
-		}
-		return setInt(fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255, "IP_MINTTL")
-	})
+func (s *linuxSenses) darkenFD(fd uintptr) error {
+	if s.v6 {
+		return setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, 255, "IPV6_MINHOPCOUNT")
+	}
+	return setInt(fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255, "IP_MINTTL")
 }
 
+// errNotCaptured says that the capture lost the beginning of a connection.
+var errNotCaptured = errors.New("dscptest: the SYN was not captured")
+
 func (s *linuxSenses) close() error {
+	if s.packets != nil {
+		s.packets.close()
+	}
 	if s.diag == nil {
 		return nil
 	}

@@ -7,6 +7,11 @@ type Sensor string
 
 // The sensors, from the best to the weakest.
 const (
+	// WireEvery is "wire, every segment": the marks of all segments, as they
+	// arrived, with exact offsets. It takes CAP_NET_RAW in the network
+	// namespace, which root has, in most containers as well.
+	WireEvery Sensor = "wire, every segment"
+
 	// WireLatest is "wire, latest segment": the Traffic Class of the segment
 	// that arrived last, read whenever the flow moves. A change that lasts
 	// is seen; one that is put back before anything else happens may not be.

@@ -97,6 +97,11 @@ type diagAnswer struct {
 	hasTOS, hasClass bool
 }
 
+// alive reports whether the socket is one of a connection that can send.
+func (a diagAnswer) alive() bool {
+	return a.state != stateTimeWait && a.state != stateListen && a.state != stateNewSynRecv
+}
+
 // do sends a question and returns the answer about exactly that socket.
 func (d *sockDiag) do(r *diagRequest) (diagAnswer, error) {
 	d.mu.Lock()
@@ -203,11 +208,7 @@ func newDiagProbe(d *sockDiag, c *net.TCPConn) (*diagProbe, error) {
 
 func (p *diagProbe) look() (dscp.CodePoint, bool) {
 	a, err := p.diag.do(&p.request)
-	if err != nil || !a.hasTOS {
-		return 0, false
-	}
-	switch a.state {
-	case stateTimeWait, stateListen, stateNewSynRecv:
+	if err != nil || !a.hasTOS || !a.alive() {
 		return 0, false
 	}
 	return dscp.FromTOS(a.tos), true

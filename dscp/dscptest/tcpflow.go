@@ -3,6 +3,7 @@ package dscptest
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,16 +21,19 @@ type tcpFlow struct {
 	server *leg // its conn is nil until the upstream has been reached
 
 	mu    sync.Mutex
-	rec   Flow
-	reset bool    // by a verdict: the client is gone, the server is drained
-	dark  [2]bool // by a verdict: the direction is silent
-	fault bool    // over at once, for a reset by one of the sides or a fault of the box
-	torn  bool    // one side is gone: the other shall know when it has had its last bytes
+	rec   Flow // without what is kept elsewhere
+	seen  events
+	reset bool          // by a verdict: the client is gone, the server is drained
+	dark  [2]bool       // by a verdict: the direction is silent
+	gone  chan struct{} // closed with both connections
+	fault bool          // over at once, for a reset by one of the sides or a fault of the box
+	torn  bool          // one side is gone: the other shall know when it has had its last bytes
 }
 
 func newTCPFlow(b *Middlebox, c *net.TCPConn) *tcpFlow {
 	return &tcpFlow{
 		box:    b,
+		gone:   make(chan struct{}),
 		client: &leg{conn: c, dir: ClientToServer, history: b.chain.history()},
 		server: &leg{dir: ServerToClient, history: b.chain.history()},
 		rec: Flow{
@@ -47,7 +51,7 @@ func (f *tcpFlow) record() Flow {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := f.rec
-	r.Changes = append([]Change(nil), r.Changes...)
+	r.Changes, r.Events = slices.Clone(r.Changes), f.seen.list()
 	r.ClientBytes, r.ServerBytes = f.client.taken, f.server.taken
 	return r
 }
@@ -72,10 +76,10 @@ func (f *tcpFlow) run() {
 // holdIfDark keeps a silenced client waiting until the box closes.
 func (f *tcpFlow) holdIfDark() {
 	f.mu.Lock()
-	dark := f.dark[ClientToServer] && !f.fault
+	dark := f.dark[ClientToServer]
 	f.mu.Unlock()
 	if dark {
-		<-f.box.stopping.Done()
+		<-f.gone
 	}
 }
 
@@ -96,7 +100,7 @@ func (f *tcpFlow) meetClient() (dscp.CodePoint, bool) {
 		}
 	}
 	f.rec.SYN = syn
-	l.old.segments = 1 // the acknowledgement that ended the handshake, under the mark of the SYN
+	l.old.segments = 2 // the SYN, and under its mark the acknowledgement that ended the handshake
 	return f.first(l, syn)
 }
 
@@ -104,7 +108,7 @@ func (f *tcpFlow) meetClient() (dscp.CodePoint, bool) {
 // mark of the answer; false if that was the end of the flow.
 func (f *tcpFlow) meetServer(syn dscp.CodePoint) bool {
 	b := f.box
-	foretold, known := b.senses.synACKMark(b.upstream, syn)
+	foretold, known := b.foretell(syn)
 	conn, err := dialUpstream(b, syn)
 
 	f.mu.Lock()
@@ -126,7 +130,12 @@ func (f *tcpFlow) meetServer(syn dscp.CodePoint) bool {
 	// The mark of the SYN-ACK: read, where nothing but the SYN-ACK has come
 	// yet; else what the listener was set to; else what comes first.
 	cp, ok := l.probe.look()
-	if at, counted := l.probe.position(); known && !(ok && counted && at.segments == 1 && b.Sensor() != SocketOption) {
+	at, counted := l.probe.position()
+	fresh := counted && at.segments == 1
+	if fresh {
+		l.old = at
+	}
+	if known && !(ok && fresh && b.Sensor() != SocketOption) && b.Sensor() != WireEvery {
 		cp, ok = foretold, true
 	}
 	if !ok {
@@ -153,36 +162,46 @@ func (f *tcpFlow) first(l *leg, cp dscp.CodePoint) (dscp.CodePoint, bool) {
 	if err != nil {
 		return f.fail(err)
 	}
-	f.note(r, reasonFirst(r, l.dir, cp))
+	f.rec.note(r, reasonFirst(r, l.dir, cp))
 	f.act(l, r.verdict)
-	if l.dir == ServerToClient {
+	if l.dir == ClientToServer {
+		l.out, l.outKnown = r.out, true // the box's own SYN will have it
+	} else {
 		f.forwardMark(l, r.out)
 	}
 	return r.out, !f.reset && (l.dir == ServerToClient || !f.dark[l.dir])
 }
 
-// watch looks at both legs and acts on what they show. f.mu is held.
-func (f *tcpFlow) watch(precise bool) {
+// restPeriod is how seldom a bulk transfer in one direction has the box look at
+// the other, which only acknowledges: a look costs as much as some kilobytes.
+const restPeriod = 200 * time.Microsecond
+
+// watch looks at both legs and acts on what they show. Something has just
+// arrived on one, a bulk transfer perhaps. f.mu is held.
+func (f *tcpFlow) watch(arrived *leg, now time.Time, bulk bool) {
 	for _, l := range [...]*leg{f.client, f.server} {
-		if f.reset || f.dark[l.dir] {
+		if f.reset || f.dark[l.dir] || bulk && l != arrived && now.Sub(l.looked) < restPeriod {
 			continue
 		}
-		s, ok := l.look(f.box.Sensor(), precise)
-		if !ok {
-			continue
+		l.looked = now
+		for !f.reset && !f.fault && !f.dark[l.dir] {
+			s, ok := l.look(f.box.Sensor(), !bulk)
+			if !ok {
+				break
+			}
+			if !l.known {
+				f.rec.SYNACK, f.rec.Answered = s.mark, true
+				f.first(l, s.mark)
+			} else {
+				f.change(l, s, now)
+			}
 		}
-		if !l.known {
-			f.rec.SYNACK, f.rec.Answered = s.mark, true
-			f.first(l, s.mark)
-			continue
-		}
-		f.change(l, s)
 	}
 }
 
 // change records that a leg shows another mark, asks the models and acts. f.mu
 // is held.
-func (f *tcpFlow) change(l *leg, s sight) {
+func (f *tcpFlow) change(l *leg, s sight, now time.Time) {
 	r, err := f.box.chain.judge(Segment{
 		Network: f.rec.Network, Direction: l.dir, DSCP: s.mark, Offset: s.from,
 	}, l.history)
@@ -191,24 +210,36 @@ func (f *tcpFlow) change(l *leg, s sight) {
 		return
 	}
 	reason := reasonChange(r, l.dir, l.mark, s.mark)
-	f.rec.Changes = append(f.rec.Changes, Change{
+	f.rec.add(Change{
 		Direction: l.dir, From: l.mark, To: s.mark,
-		Offset: s.from, OffsetMax: s.to, At: time.Now(),
+		Offset: s.from, OffsetMax: s.to, At: now,
 		Verdict: r.verdict, Reason: reason,
 	})
 	l.mark = s.mark
 	l.old = position{bytes: s.to}
-	f.note(r, reason)
+	f.rec.note(r, reason)
 	f.act(l, r.verdict)
 	f.forwardMark(l, r.out)
 }
 
-// note keeps the hardest verdict. f.mu is held.
-func (f *tcpFlow) note(r ruling, reason string) {
-	if !r.verdict.harder(f.rec.Verdict) {
+// payload asks the models about what was read off a leg, from offset on, under
+// its latest mark, and acts. f.mu is held.
+func (f *tcpFlow) payload(l *leg, offset int64) {
+	if !l.known {
+		return // its sender cannot be looked at
+	}
+	r, err := f.box.chain.judge(Segment{
+		Network: f.rec.Network, Direction: l.dir, DSCP: l.mark, Offset: offset,
+	}, l.history)
+	if err != nil {
+		f.fail(err)
 		return
 	}
-	f.rec.Verdict, f.rec.Model, f.rec.Reason, f.rec.VerdictAt = r.verdict, r.model, reason, time.Now()
+	if r.verdict.harder(f.rec.Verdict) { // the reason is made for the first time only
+		f.rec.note(r, reasonPayload(r, l.dir, l.mark))
+	}
+	f.act(l, r.verdict)
+	f.forwardMark(l, r.out)
 }
 
 // act carries out a verdict on what arrived on l. f.mu is held; the record has
@@ -239,9 +270,10 @@ func (f *tcpFlow) forwardMark(l *leg, cp dscp.CodePoint) {
 	if l.dir == ServerToClient {
 		to = f.client.conn
 	}
-	if to == nil || f.reset {
+	if to == nil || f.reset || l.out == cp && l.outKnown {
 		return
 	}
+	l.out, l.outKnown = cp, true
 	raw, err := to.SyscallConn()
 	if err == nil {
 		err = f.box.senses.mark(raw, cp)
@@ -262,7 +294,10 @@ func (f *tcpFlow) fail(err error) (dscp.CodePoint, bool) {
 
 // hangUp resets both ends. f.mu is held.
 func (f *tcpFlow) hangUp() {
-	f.fault = true
+	if !f.fault {
+		f.fault = true
+		close(f.gone)
+	}
 	for _, c := range [...]*net.TCPConn{f.client.conn, f.server.conn} {
 		if c != nil {
 			c.SetLinger(0)
@@ -287,6 +322,11 @@ func (f *tcpFlow) finish() {
 		f.client.conn.Close()
 		if f.server.conn != nil {
 			f.server.conn.Close()
+		}
+	}
+	for _, l := range [...]*leg{f.client, f.server} {
+		if h, ok := l.probe.(historian); ok {
+			h.release()
 		}
 	}
 	f.rec.Over, f.rec.End = true, time.Now()

@@ -25,6 +25,9 @@
 //
 // runs the strategies that need nothing but an HTTP server somewhere outside.
 //
+// With -svg and -pcap each flow is drawn, and written for Wireshark, as the box
+// saw it.
+//
 // The exit status is 0 if every row came out as expected, 1 if not or if the
 // program could not do its work, 2 for bad flags, and 130 after an interrupt.
 package main

@@ -17,6 +17,8 @@ type options struct {
 	json    bool
 	verbose bool
 	target  string
+	svg     string
+	pcap    string
 }
 
 // The values of -nat.
@@ -37,7 +39,7 @@ var boxes = map[string]string{
 	natNone:   "a relay that forwards everything",
 }
 
-const usage = `usage: vmware [-nat vmware|none] [-4] [-json] [-v]
+const usage = `usage: vmware [-nat vmware|none] [-4] [-json] [-v] [-svg dir] [-pcap dir]
        vmware -target host:port [-4] [-json]
 
 Runs right and wrong ways to mark a TCP connection through a model of VMware's
@@ -59,6 +61,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.ipv4, "4", false, "use IPv4 (default: IPv6; with -target, what the host has)")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object per row, and nothing else, to standard output")
 	flags.BoolVar(&o.verbose, "v", false, "show the last good and the fatal segment of each reset")
+	flags.StringVar(&o.svg, "svg", "", "draw the flow of each row into this `directory`")
+	flags.StringVar(&o.pcap, "pcap", "", "write the flow of each row into this `directory`, for Wireshark: packets made from the box's record")
 	flags.StringVar(&o.target, "target", "", "no box: talk to the HTTP server at `host:port` over your own network")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -82,8 +86,8 @@ func (o *options) check(flags *flag.FlagSet) error {
 	if !given["target"] {
 		return nil
 	}
-	if given["nat"] || o.verbose {
-		return errors.New("-nat and -v are about the box, and with -target there is none")
+	if given["nat"] || o.verbose || o.svg != "" || o.pcap != "" {
+		return errors.New("-nat, -v, -svg and -pcap are about the box, and with -target there is none")
 	}
 	if host, port, err := net.SplitHostPort(o.target); err != nil || host == "" || port == "" {
 		return fmt.Errorf("-target %q: want host:port", o.target)

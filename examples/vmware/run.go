@@ -83,6 +83,9 @@ func runLab(ctx context.Context, opts options, out output) (err error) {
 	if opts.verbose {
 		printEvidence(out.prose, rows)
 	}
+	if err := writeFiles(opts.svg, opts.pcap, rows); err != nil {
+		return err
+	}
 	if len(unexpected(rows)) > 0 {
 		return errUnexpected
 	}

@@ -144,6 +144,11 @@ func Connect(a, b End) {
 		}
 		e.Net.Run("ip", "link", "set", e.Name, "up")
 	}
+	// The kernel takes up to a second to let packets through an interface whose
+	// other end came up later, unless somebody asks for its state.
+	for _, e := range []End{a, b} {
+		e.Net.Run("ip", "link", "show", "dev", e.Name)
+	}
 }
 
 // Require ends a test that needs a program which is not installed.

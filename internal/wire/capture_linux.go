@@ -31,7 +31,8 @@ const (
 // patience is how long Until waits for a packet that does not come.
 const patience = 20 * time.Second
 
-// A Capture records the TCP and UDP packets of an interface.
+// A Capture records the TCP and UDP packets of an interface. Its methods are for
+// the test's own goroutine.
 type Capture struct {
 	tb   testing.TB
 	file *os.File
@@ -39,9 +40,10 @@ type Capture struct {
 	done chan struct{} // closed when read has returned
 	wake chan struct{} // holds a token when packets came since the last look
 
+	next int // the first packet that no Until has shown
+
 	mu      sync.Mutex
-	packets []Packet
-	next    int // the first packet that no Until has looked at
+	packets []Packet // only ever appended to
 }
 
 // Start captures on an interface of the calling thread's namespace, which
@@ -218,23 +220,25 @@ func (c *Capture) drain(frame int) int {
 	return frame
 }
 
-// Packets returns what was captured so far, in the order of the wire.
+// Packets returns what was captured so far, in the order of the wire. The caller
+// must not change it.
 func (c *Capture) Packets() []Packet {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.packets)
+	return slices.Clip(c.packets)
 }
 
 // Until shows done each packet once, in order, the past ones first, waits for
-// more while done returns false, and returns the packets up to there. The next
+// more while done returns false, and returns those that it has shown. The next
 // Until goes on with the packet after. If the packet that done waits for does
 // not come, the test fails.
 func (c *Capture) Until(done func(Packet) bool) []Packet {
 	c.tb.Helper()
 	late := time.After(patience)
+	first := c.next
 	for {
-		if seen := c.look(done); seen != nil {
-			return seen
+		if c.look(done) {
+			return c.Packets()[first:c.next]
 		}
 		select {
 		case <-c.wake:
@@ -244,16 +248,16 @@ func (c *Capture) Until(done func(Packet) bool) []Packet {
 	}
 }
 
-func (c *Capture) look(done func(Packet) bool) []Packet {
+func (c *Capture) look(done func(Packet) bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.next < len(c.packets) {
 		c.next++
 		if done(c.packets[c.next-1]) {
-			return slices.Clone(c.packets[:c.next])
+			return true
 		}
 	}
-	return nil
+	return false
 }
 
 // Stop ends the capture and returns all of it. A second call returns the same.

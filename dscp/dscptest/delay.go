@@ -1,0 +1,62 @@
+package dscptest
+
+import "time"
+
+// A delayLine hands items on in their order, each a fixed time after it came.
+// One goroutine serves it.
+type delayLine[T any] struct {
+	delay time.Duration
+	items chan delayed[T]
+	stop  <-chan struct{}
+}
+
+type delayed[T any] struct {
+	item T
+	due  time.Time
+}
+
+// lineLength is how many items are on a line at most.
+const lineLength = 1024
+
+func newDelayLine[T any](delay time.Duration, stop <-chan struct{}) *delayLine[T] {
+	return &delayLine[T]{delay: delay, items: make(chan delayed[T], lineLength), stop: stop}
+}
+
+// push adds an item, and waits while the line is full.
+func (l *delayLine[T]) push(item T) {
+	select {
+	case l.items <- delayed[T]{item, time.Now().Add(l.delay)}:
+	case <-l.stop:
+	}
+}
+
+// offer adds an item, or drops it if the line is full.
+func (l *delayLine[T]) offer(item T) {
+	select {
+	case l.items <- delayed[T]{item, time.Now().Add(l.delay)}:
+	default:
+	}
+}
+
+// run delivers until the line is closed and empty, or stopped.
+func (l *delayLine[T]) run(deliver func(T)) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case d, ok := <-l.items:
+			if !ok {
+				return
+			}
+			timer.Reset(time.Until(d.due))
+			select {
+			case <-l.stop:
+				return
+			case <-timer.C:
+			}
+			deliver(d.item)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package dscp_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/dscp/dscptest"
+)
+
+// Through a box that loses marked SYNs the ladder connects, for every user and
+// on both families, and what the far end gets carries the mark that won.
+func TestFallbackThroughDropMarked(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lost []dscp.CodePoint
+		wins dscp.CodePoint
+		rung int
+	}{
+		"one mark":   {[]dscp.CodePoint{dscp.AF21}, dscp.LowDelay, 1},
+		"two marks":  {[]dscp.CodePoint{dscp.AF21, dscp.LowDelay}, dscp.DF, 2},
+		"every mark": {nil, dscp.DF, 2},
+		"another":    {[]dscp.CodePoint{dscp.EF}, dscp.AF21, 0},
+	} {
+		onLoopbacksOf(t, name, func(t *testing.T, address string, dial func(*dscp.Dialer, context.Context, string) (*dscp.Conn, error)) {
+			l := listenSaving(t, address)
+			box := dscptest.NewMiddlebox(t, l.Addr().String(), dscptest.DropMarked(tt.lost...))
+			d := dscp.Dialer{
+				DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}, FallbackDelay: 100 * time.Millisecond,
+			}
+			begin := time.Now()
+			c, err := dial(&d, t.Context(), box.Addr())
+			took := time.Since(begin)
+			require.NoError(t, err)
+			defer c.Close()
+			assert.Equal(t, tt.wins, c.DSCP())
+			assert.GreaterOrEqual(t, took, time.Duration(tt.rung)*d.FallbackDelay)
+			assert.Less(t, took, time.Duration(tt.rung)*d.FallbackDelay+10*time.Second) // machines stall
+			t.Logf("up after %v, with %d times a FallbackDelay of %v", took, tt.rung, d.FallbackDelay)
+
+			mark, ok := accept(t, l).PeerDSCP()
+			require.True(t, ok)
+			assert.Equal(t, tt.wins, mark, "on the wire, behind the box")
+			require.Len(t, box.Flows(), 1, "what the box let through")
+		})
+	}
+}
+
+// onLoopbacksOf runs a test over both families and both ways to dial.
+func onLoopbacksOf(t *testing.T, name string, test func(*testing.T, string, func(*dscp.Dialer, context.Context, string) (*dscp.Conn, error))) {
+	for way, dial := range dials {
+		for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+			t.Run(name+" "+way+" "+address, func(t *testing.T) { test(t, address, dial) })
+		}
+	}
+}
+
+// Cancelled at any moment, the ladder leaves nothing behind: every user can see.
+func TestFallbackLeavesNothingBehind(t *testing.T) {
+	l := listenSaving(t, "127.0.0.1:0")
+	box := dscptest.NewMiddlebox(t, l.Addr().String(), dscptest.DropMarked())
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	d := dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}, FallbackDelay: 2 * time.Millisecond}
+	before := leftovers(t)
+	came, cancelled := 0, 0
+	for i := range 300 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*25*time.Microsecond)
+		c, err := d.DialContext(ctx, "tcp", box.Addr())
+		cancel()
+		if err == nil {
+			came++
+			require.NoError(t, c.Close())
+			continue
+		}
+		cancelled++
+		ne, ok := err.(net.Error)
+		require.True(t, ok)
+		require.True(t, ne.Timeout(), "%v", err)
+	}
+	t.Logf("%d came up, %d were cancelled", came, cancelled)
+	assert.NotZero(t, cancelled)
+	requireGone(t, before)
+}

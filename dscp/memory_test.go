@@ -1,0 +1,167 @@
+package dscp
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func place(n int) destination { return destination{"tcp", fmt.Sprintf("host%d:22", n), AF21} }
+
+func TestMemoryForgets(t *testing.T) {
+	for name, tt := range map[string]struct{ ttl, want time.Duration }{
+		"by default": {0, 10 * time.Minute},
+		"negative":   {-time.Second, 10 * time.Minute},
+		"after TTL":  {time.Hour, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := Memory{TTL: tt.ttl}
+				_, ok := m.recall(place(1))
+				assert.False(t, ok)
+				m.learn(place(1), DF)
+				time.Sleep(tt.want - 1)
+				works, ok := m.recall(place(1))
+				assert.True(t, ok)
+				assert.Equal(t, DF, works)
+				assert.Len(t, m.Entries(), 1)
+				time.Sleep(time.Nanosecond)
+				_, ok = m.recall(place(1))
+				assert.False(t, ok)
+				assert.Empty(t, m.Entries())
+			})
+		})
+	}
+}
+
+func TestMemoryLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := Memory{Limit: 3}
+		for n := range 10 {
+			m.learn(place(n), DF)
+			time.Sleep(time.Second)
+		}
+		m.learn(place(8), LowDelay) // known already: nobody has to go
+		var kept []string
+		for _, e := range m.Entries() {
+			kept = append(kept, e.Address)
+		}
+		assert.Equal(t, []string{"host7:22", "host8:22", "host9:22"}, kept)
+	})
+	var m Memory
+	for n := range 1100 {
+		m.learn(place(n), DF)
+	}
+	assert.Len(t, m.Entries(), 1000)
+}
+
+func TestMemoryLearnsTheFirstMarkByForgetting(t *testing.T) {
+	var m Memory
+	m.learn(place(1), DF)
+	m.learn(place(1), AF21)
+	assert.Empty(t, m.Entries())
+}
+
+func TestMemoryTellsDestinationsApart(t *testing.T) {
+	var m Memory
+	m.learn(destination{"tcp", "host:22", AF21}, DF)
+	for _, other := range []destination{{"tcp4", "host:22", AF21}, {"tcp", "host:23", AF21}, {"tcp", "host:22", EF}} {
+		_, ok := m.recall(other)
+		assert.False(t, ok, "%v", other)
+	}
+	m.Clear()
+	assert.Empty(t, m.Entries())
+}
+
+func TestMemoryJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m Memory
+		m.learn(destination{"tcp", "b.example:22", EF}, LowDelay)
+		m.learn(destination{"tcp6", "a.example:443", AF21}, DF)
+		text, err := json.Marshal(&m)
+		require.NoError(t, err)
+		assert.JSONEq(t, `[
+			{"network": "tcp6", "address": "a.example:443", "dscp": "AF21", "works": "DF", "expires": "2000-01-01T00:10:00Z"},
+			{"network": "tcp", "address": "b.example:22", "dscp": "EF", "works": "lowdelay", "expires": "2000-01-01T00:10:00Z"}
+		]`, string(text))
+
+		time.Sleep(time.Minute)
+		var back Memory
+		back.learn(place(1), DF)
+		require.NoError(t, json.Unmarshal(text, &back))
+		assert.Equal(t, len(m.Entries()), len(back.Entries()), "it replaces what was there")
+		for i, e := range m.Entries() {
+			assert.Equal(t, e.destination(), back.Entries()[i].destination())
+			assert.True(t, e.Expires.Equal(back.Entries()[i].Expires))
+		}
+		works, ok := back.recall(destination{"tcp", "b.example:22", EF})
+		assert.True(t, ok)
+		assert.Equal(t, LowDelay, works)
+
+		short := Memory{TTL: time.Minute, Limit: 1}
+		require.NoError(t, json.Unmarshal(text, &short))
+		require.Len(t, short.Entries(), 1, "held to Limit")
+		assert.True(t, short.Entries()[0].Expires.Equal(time.Now().Add(time.Minute)), "held to TTL")
+
+		time.Sleep(time.Hour)
+		require.NoError(t, json.Unmarshal(text, &back))
+		assert.Empty(t, back.Entries(), "expired meanwhile")
+	})
+
+	var m Memory
+	text, err := json.Marshal(&m)
+	require.NoError(t, err)
+	assert.Equal(t, "[]", string(text), "an empty one is an empty list")
+
+	m.learn(place(1), DF)
+	for _, bad := range []string{`{}`, `[{"dscp": "AF99"}]`, `[{"dscp": 18}]`, `[{"works": "0x48"}]`, `[`} {
+		require.Error(t, json.Unmarshal([]byte(bad), &m), bad)
+	}
+	require.NoError(t, json.Unmarshal([]byte("null"), &m))
+	assert.Len(t, m.Entries(), 1, "what cannot be read changes nothing")
+}
+
+func TestMemoryIsSafeForConcurrentUse(t *testing.T) {
+	m := Memory{Limit: 5}
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			for i := range 200 {
+				m.learn(place(i%10), DF)
+				m.recall(place(n))
+				text, err := json.Marshal(&m)
+				assert.NoError(t, err)
+				assert.NoError(t, json.Unmarshal(text, &m))
+				if i%50 == 0 {
+					m.Clear()
+				}
+			}
+		})
+	}
+	all.Wait()
+	assert.LessOrEqual(t, len(m.Entries()), 5)
+}
+
+func FuzzMemoryJSON(f *testing.F) {
+	f.Add([]byte(`[{"network":"tcp","address":"a:22","dscp":"AF21","works":"DF","expires":"2100-01-01T00:00:00Z"}]`))
+	f.Add([]byte(`null`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m := Memory{Limit: 2}
+		if m.UnmarshalJSON(data) != nil {
+			return
+		}
+		assert.LessOrEqual(t, len(m.Entries()), 2)
+		for _, e := range m.Entries() {
+			assert.True(t, e.DSCP.valid() && e.Works.valid())
+			assert.LessOrEqual(t, time.Until(e.Expires), 10*time.Minute)
+		}
+		_, err := m.MarshalJSON()
+		assert.NoError(t, err)
+	})
+}

@@ -1,0 +1,341 @@
+package dscp_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
+)
+
+// What the kernel sends by itself: acknowledgements, retransmissions, probes,
+// resets. What a socket sends carries the socket's mark, in TIME_WAIT too. A
+// reset that answers a segment nobody wants carries the mark of that segment,
+// which is the other side's: the one packet of a flow that no socket option
+// governs. It ends the flow anyway.
+
+// deafen makes the socket's kernel drop all that comes in: it asks for more hops
+// left than a packet on loopback has. What the socket sends is not affected.
+func deafen(t *testing.T, c syscall.Conn, deaf bool) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, raw.Control(func(fd uintptr) { require.NoError(t, setDeaf(fd, deaf)) }))
+}
+
+func setDeaf(fd uintptr, deaf bool) error {
+	hops := 0
+	if deaf {
+		hops = 255
+	}
+	domain, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		return err
+	}
+	if err := unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MINTTL, hops); err != nil {
+		return err
+	}
+	if domain == unix.AF_INET {
+		return nil
+	}
+	return unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, hops)
+}
+
+// count returns a condition that holds once n packets for which want is true
+// have been seen.
+func count(n int, want func(wire.Packet) bool) func(wire.Packet) bool {
+	return func(p wire.Packet) bool {
+		if want(p) {
+			n--
+		}
+		return n <= 0
+	}
+}
+
+// marks holds packets of a flow against the marks of the two sides.
+func (f flow) marks(t *testing.T, packets []wire.Packet, client, server dscp.CodePoint) {
+	t.Helper()
+	for _, p := range packets {
+		if f.has(p) {
+			want := map[netip.AddrPort]dscp.CodePoint{f.client: client, f.server: server}[p.Src]
+			assert.Equal(t, want.TOS(), p.TOS, "%v\n%s", p, wire.Text(packets))
+		}
+	}
+}
+
+const (
+	ours   = dscp.AF21
+	theirs = dscp.EF
+)
+
+// pair connects a client with our mark to a server with theirs.
+func pair(t *testing.T, f family) (client, server *dscp.Conn) {
+	t.Helper()
+	c, s := f.connect(t, dialled(dscp.Dialer{DSCP: ours}), listened(dscp.ListenConfig{DSCP: theirs}))
+	return c.(*dscp.Conn), s.(*dscp.Conn)
+}
+
+func TestWireKernel(t *testing.T) {
+	t.Parallel() // most of it waits for the kernel's timers
+	if !testns.Inside(t) {
+		return
+	}
+	for _, f := range families {
+		for name, run := range map[string]func(*testing.T, family){
+			"server closes first":           serverFirst,
+			"both close at once":            bothClose,
+			"TIME_WAIT of the client":       timeWaitClient,
+			"TIME_WAIT of the server":       timeWaitServer,
+			"SYN and SYN-ACK sent again":    handshakeAgain,
+			"data sent again":               dataAgain,
+			"probe of a closed window":      zeroWindow,
+			"reset by linger":               lingerReset,
+			"reset by unread data":          unreadReset,
+			"reset of data after the close": lateData,
+			"reset of data to no socket":    orphanData,
+			"refused":                       refused,
+		} {
+			t.Run(f.name+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				run(t, f)
+			})
+		}
+	}
+}
+
+func serverFirst(t *testing.T, f family) {
+	capture := wire.Start(t, "lo")
+	client, server := pair(t, f)
+	wired := flowOf(client)
+	require.NoError(t, server.Close())
+	_, err := io.Copy(io.Discard, client)
+	require.NoError(t, err)
+	require.NoError(t, client.Close())
+	wired.marks(t, wired.packets(capture), ours, theirs)
+}
+
+func bothClose(t *testing.T, f family) {
+	capture := wire.Start(t, "lo")
+	client, server := pair(t, f)
+	wired := flowOf(client)
+	// Neither hears of the other's FIN before it has sent its own.
+	deafen(t, client, true)
+	deafen(t, server, true)
+	require.NoError(t, client.CloseWrite())
+	require.NoError(t, server.CloseWrite())
+	deafen(t, client, false)
+	deafen(t, server, false)
+	wired.marks(t, wired.packets(capture), ours, theirs)
+}
+
+// timeWait has first close and then last, whose FIN is acknowledged to deaf
+// ears: it comes again, and the TIME_WAIT socket, which is none any more,
+// acknowledges again.
+func timeWait(t *testing.T, capture *wire.Capture, wired flow, first, last *dscp.Conn) {
+	t.Helper()
+	here := addrPort(first.LocalAddr())
+	require.NoError(t, first.Close())
+	_, err := io.Copy(io.Discard, last)
+	require.NoError(t, err)
+	deafen(t, last, true)
+	require.NoError(t, last.Close())
+	var fin bool // last's
+	packets := capture.Until(count(2, func(p wire.Packet) bool {
+		fin = fin || wired.has(p) && p.Src != here && p.Has(wire.FIN)
+		return fin && wired.has(p) && p.Src == here && p.Has(wire.ACK)
+	}))
+	wired.marks(t, packets, ours, theirs)
+}
+
+func timeWaitClient(t *testing.T, f family) {
+	capture := wire.Start(t, "lo")
+	client, server := pair(t, f)
+	timeWait(t, capture, flowOf(client), client, server)
+}
+
+func timeWaitServer(t *testing.T, f family) {
+	capture := wire.Start(t, "lo")
+	client, server := pair(t, f)
+	timeWait(t, capture, flowOf(client), server, client)
+}
+
+// dialed listens and returns the port and the address to dial.
+func dialed(t *testing.T, f family) (l net.Listener, port uint16, address string) {
+	t.Helper()
+	l, err := (&dscp.ListenConfig{DSCP: theirs}).Listen(t.Context(), f.network, f.listen)
+	require.NoError(t, err)
+	port = addrPort(l.Addr()).Port()
+	return l, port, net.JoinHostPort(f.dial, strconv.Itoa(int(port)))
+}
+
+// handshakeAgain dials with a socket that does not hear the SYN-ACK.
+func handshakeAgain(t *testing.T, f family) {
+	l, port, address := dialed(t, f)
+	defer l.Close() //nolint:errcheck // a listener
+	capture := wire.Start(t, "lo", port)
+	d := dscp.Dialer{DSCP: ours, NetDialer: &net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { assert.NoError(t, setDeaf(fd, true)) })
+	}}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, err := d.DialContext(ctx, "tcp", address)
+		assert.Error(t, err)
+	}()
+	var syns, synAcks int
+	packets := capture.Until(func(p wire.Packet) bool {
+		switch {
+		case p.Has(wire.SYN | wire.ACK):
+			synAcks++
+		case p.Has(wire.SYN):
+			syns++
+		}
+		return syns >= 2 && synAcks >= 2
+	})
+	cancel()
+	<-done
+	flow{packets[0].Src, packets[0].Dst}.marks(t, packets, ours, theirs)
+}
+
+func dataAgain(t *testing.T, f family) {
+	capture := wire.Start(t, "lo")
+	client, server := pair(t, f)
+	wired := flowOf(client)
+	deafen(t, server, true)
+	_, err := client.Write([]byte("lost"))
+	require.NoError(t, err)
+	packets := capture.Until(count(2, func(p wire.Packet) bool { return wired.has(p) && p.Len > 0 }))
+	deafen(t, server, false)
+	_, err = io.ReadFull(server, make([]byte, 4))
+	require.NoError(t, err)
+	wired.marks(t, packets, ours, theirs)
+}
+
+func zeroWindow(t *testing.T, f family) {
+	const much = 16 << 20 // more than both buffers hold
+	capture := wire.Start(t, "lo")
+	client, server := pair(t, f)
+	wired := flowOf(client)
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := client.Write(make([]byte, much))
+		wrote <- err
+	}()
+	// A probe has no data, and the number of the octet before the next one.
+	next, known := uint32(0), false
+	packets := capture.Until(count(2, func(p wire.Packet) bool {
+		if !wired.has(p) || p.Src != wired.client {
+			return false
+		}
+		probe := known && p.Len == 0 && p.Seq == next-1
+		if end := p.Seq + uint32(p.Len); !known || int32(end-next) > 0 {
+			next, known = end, !p.Has(wire.SYN)
+		}
+		return probe
+	}))
+	_, err := io.CopyN(io.Discard, server, much)
+	require.NoError(t, err)
+	require.NoError(t, <-wrote)
+	wired.marks(t, packets, ours, theirs)
+}
+
+func lingerReset(t *testing.T, f family) {
+	capture := wire.Start(t, "lo")
+	client, server := pair(t, f)
+	wired := flowOf(client)
+	require.NoError(t, server.SetLinger(0))
+	require.NoError(t, server.Close())
+	packets := wired.packets(capture)
+	assert.True(t, packets[len(packets)-1].Has(wire.RST))
+	wired.marks(t, packets, ours, theirs)
+}
+
+func unreadReset(t *testing.T, f family) {
+	capture := wire.Start(t, "lo")
+	client, server := pair(t, f)
+	wired := flowOf(client)
+	_, err := client.Write([]byte("nobody reads this"))
+	require.NoError(t, err)
+	require.NoError(t, server.Close())
+	packets := wired.packets(capture)
+	assert.True(t, packets[len(packets)-1].Has(wire.RST))
+	wired.marks(t, packets, ours, theirs)
+}
+
+// echoed requires that the last packet is the server's reset, that it carries
+// the mark of the client's data, and that all before it is as it should be.
+func (f flow) echoed(t *testing.T, packets []wire.Packet) {
+	t.Helper()
+	last := packets[len(packets)-1]
+	assert.Equal(t, f.server, last.Src)
+	assert.True(t, last.Has(wire.RST))
+	assert.Equal(t, ours.TOS(), last.TOS, "the kernel no longer answers in kind: %v", last)
+	f.marks(t, packets[:len(packets)-1], ours, theirs)
+}
+
+// lateData writes to a peer that has closed its socket in good order, which is
+// how most resets come about.
+func lateData(t *testing.T, f family) {
+	capture := wire.Start(t, "lo")
+	client, server := pair(t, f)
+	wired := flowOf(client)
+	require.NoError(t, server.Close())
+	_, err := client.Write([]byte("nobody is there"))
+	require.NoError(t, err)
+	wired.echoed(t, wired.packets(capture))
+}
+
+// orphanData writes to a peer that is gone; its own reset got lost.
+func orphanData(t *testing.T, f family) {
+	capture := wire.Start(t, "lo")
+	client, server := pair(t, f)
+	wired := flowOf(client)
+	deafen(t, client, true)
+	require.NoError(t, server.SetLinger(0))
+	require.NoError(t, server.Close())
+	_, err := client.Write([]byte("nobody is there"))
+	require.NoError(t, err)
+	wired.echoed(t, capture.Until(count(2, func(p wire.Packet) bool { return wired.has(p) && p.Has(wire.RST) })))
+}
+
+func refused(t *testing.T, f family) {
+	l, port, address := dialed(t, f)
+	require.NoError(t, l.Close())
+	capture := wire.Start(t, "lo", port)
+	_, err := (&dscp.Dialer{DSCP: ours}).Dial("tcp", address)
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	packets := capture.Until(wire.Closed(1))
+	flow{packets[0].Src, packets[0].Dst}.echoed(t, packets)
+}
+
+// TestWireSynCookies makes every handshake a cookie's, as under a SYN flood: the
+// listener's mark is kept without a socket to keep it. The peer's is not.
+func TestWireSynCookies(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	testns.Current(t).Sysctl("net.ipv4.tcp_syncookies", "2")
+	capture := wire.Start(t, "lo")
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			client, server := pair(t, f)
+			assert.Equal(t, theirs, server.DSCP())
+			cp, ok := server.PeerDSCP()
+			assert.False(t, ok, "a cookie has no room for the SYN, yet: %v", cp)
+			wired := flowOf(client)
+			talk(t, client, server)
+			requireMarks(t, wired, wired.packets(capture), ours, theirs)
+		})
+	}
+}

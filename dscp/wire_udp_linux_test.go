@@ -1,0 +1,309 @@
+package dscp_test
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
+)
+
+// sink is a UDP socket that nobody reads, for datagrams to go to.
+func sink(t *testing.T, host string) netip.AddrPort {
+	t.Helper()
+	c, err := net.ListenPacket("udp", net.JoinHostPort(host, "0"))
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() }) //nolint:errcheck,gosec // nothing was sent
+	return addrPort(c.LocalAddr())
+}
+
+// A udpSocket is a way to a pinned UDP socket that sends to peer.
+type udpSocket struct {
+	name, host string
+	open       func(t *testing.T, cp dscp.CodePoint, peer netip.AddrPort, control hook) *dscp.UDPConn
+	connected  bool
+	dual       bool // an IPv6 socket that reaches IPv4 peers
+}
+
+type hook = func(network, address string, c syscall.RawConn) error
+
+func dialUDP(t *testing.T, cp dscp.CodePoint, peer netip.AddrPort, control hook) *dscp.UDPConn {
+	t.Helper()
+	d := dscp.Dialer{DSCP: cp, NetDialer: &net.Dialer{Control: control}}
+	c, err := d.Dial("udp", peer.String())
+	require.NoError(t, err)
+	return c.(*dscp.UDPConn)
+}
+
+func listenUDP(network, address string) func(*testing.T, dscp.CodePoint, netip.AddrPort, hook) *dscp.UDPConn {
+	return func(t *testing.T, cp dscp.CodePoint, _ netip.AddrPort, control hook) *dscp.UDPConn {
+		t.Helper()
+		lc := dscp.ListenConfig{DSCP: cp, NetListenConfig: &net.ListenConfig{Control: control}}
+		c, err := lc.ListenPacket(context.Background(), network, address)
+		require.NoError(t, err)
+		return c.(*dscp.UDPConn)
+	}
+}
+
+var udpSockets = []udpSocket{
+	{name: "Dial IPv4", host: "127.0.0.1", open: dialUDP, connected: true},
+	{name: "Dial IPv6", host: "::1", open: dialUDP, connected: true},
+	{name: "DialUDP IPv4", host: "127.0.0.1", open: openDialUDP("udp4"), connected: true},
+	{name: "DialUDP IPv6", host: "::1", open: openDialUDP("udp6"), connected: true},
+	{name: "ListenPacket IPv4", host: "127.0.0.1", open: listenUDP("udp4", "127.0.0.1:0")},
+	{name: "ListenPacket IPv4 wildcard", host: "127.0.0.1", open: listenUDP("udp4", ":0")},
+	{name: "ListenPacket IPv6", host: "::1", open: listenUDP("udp6", "[::1]:0")},
+	{name: "ListenPacket IPv6 wildcard", host: "::1", open: listenUDP("udp6", ":0")},
+	{name: "ListenPacket dual stack to IPv4", host: "127.0.0.1", open: listenUDP("udp", ":0"), dual: true},
+	{name: "ListenPacket dual stack to IPv6", host: "::1", open: listenUDP("udp", ":0"), dual: true},
+}
+
+func openDialUDP(network string) func(*testing.T, dscp.CodePoint, netip.AddrPort, hook) *dscp.UDPConn {
+	return func(t *testing.T, cp dscp.CodePoint, peer netip.AddrPort, control hook) *dscp.UDPConn {
+		t.Helper()
+		d := dscp.Dialer{DSCP: cp, NetDialer: &net.Dialer{Control: control}}
+		c, err := d.DialUDP(t.Context(), network, netip.AddrPort{}, peer)
+		require.NoError(t, err)
+		return c
+	}
+}
+
+func (s udpSocket) send(c *dscp.UDPConn, b []byte, peer netip.AddrPort) error {
+	var err error
+	if s.connected {
+		_, err = c.Write(b)
+	} else {
+		_, err = c.WriteTo(b, net.UDPAddrFromAddrPort(peer))
+	}
+	return err
+}
+
+// sendMsg is send with control messages, by one of the two methods for that.
+func (s udpSocket) sendMsg(c *dscp.UDPConn, b, oob []byte, peer netip.AddrPort) error {
+	var to *net.UDPAddr
+	if !s.connected {
+		to = net.UDPAddrFromAddrPort(peer)
+	}
+	_, _, err := c.WriteMsgUDP(b, oob, to)
+	return err
+}
+
+func (s udpSocket) sendMsgAddrPort(c *dscp.UDPConn, b, oob []byte, peer netip.AddrPort) error {
+	if s.connected {
+		peer = netip.AddrPort{}
+	}
+	_, _, err := c.WriteMsgUDPAddrPort(b, oob, peer)
+	return err
+}
+
+// ended returns a condition for Capture.Until: a datagram to peer of n octets.
+func ended(peer netip.AddrPort, n int) func(wire.Packet) bool {
+	return func(p wire.Packet) bool { return p.Dst == peer && p.Len == n }
+}
+
+// datagrams waits for the one of last octets and returns the octets of TOS or
+// Traffic Class that those before it carried to peer, and its own.
+func datagrams(capture *wire.Capture, peer netip.AddrPort, last int) []uint8 {
+	var octets []uint8
+	for _, p := range capture.Until(ended(peer, last)) {
+		if p.Dst == peer {
+			octets = append(octets, p.TOS)
+		}
+	}
+	return octets
+}
+
+// TestWireEveryDatagram is the law for UDP: from the first datagram on.
+func TestWireEveryDatagram(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	capture := wire.Start(t, "lo")
+	for _, s := range udpSockets {
+		for _, cp := range codePoints() {
+			t.Run(s.name+"/"+mark(cp), func(t *testing.T) {
+				peer := sink(t, s.host)
+				c := s.open(t, cp, peer, nil)
+				defer c.Close() //nolint:errcheck // looked at below
+				assert.Equal(t, cp, c.DSCP())
+				for n := range 4 {
+					require.NoError(t, s.send(c, make([]byte, n), peer))
+				}
+				require.NoError(t, s.sendMsg(c, make([]byte, 4), nil, peer))
+				require.NoError(t, s.sendMsgAddrPort(c, make([]byte, 5), nil, peer))
+				require.NoError(t, c.Verify())
+				require.NoError(t, c.Close())
+				tos := cp.TOS()
+				assert.Equal(t, []uint8{tos, tos, tos, tos, tos, tos}, datagrams(capture, peer, 5))
+			})
+		}
+	}
+}
+
+// control is a control message whose data is the number, in n octets.
+func control(level, kind, number, n int) []byte {
+	b := make([]byte, unix.CmsgSpace(n))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	h.Level, h.Type = int32(level), int32(kind)
+	h.SetLen(unix.CmsgLen(n))
+	data := b[unix.CmsgLen(0):]
+	switch n {
+	case 1:
+		data[0] = uint8(number)
+	case 2:
+		binary.NativeEndian.PutUint16(data, uint16(number))
+	default:
+		binary.NativeEndian.PutUint32(data, uint32(number))
+	}
+	return b
+}
+
+// TestWireECN keeps the two bits that are the application's: those that its own
+// hook or its own option set, and those that a control message sets for one
+// datagram, as QUIC stacks do.
+func TestWireECN(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	const ect0, ce = 2, 3
+	capture := wire.Start(t, "lo")
+	for _, s := range udpSockets {
+		level, option := unix.IPPROTO_IP, unix.IP_TOS
+		if s.host == "::1" {
+			level, option = unix.IPPROTO_IPV6, unix.IPV6_TCLASS
+		}
+		for _, cp := range []dscp.CodePoint{dscp.DF, dscp.AF21, dscp.EF, 63} {
+			t.Run(s.name+"/"+mark(cp), func(t *testing.T) {
+				peer := sink(t, s.host)
+				c := s.open(t, cp, peer, func(_, _ string, c syscall.RawConn) error {
+					return c.Control(func(fd uintptr) {
+						assert.NoError(t, unix.SetsockoptInt(int(fd), level, option, ect0))
+					})
+				})
+				defer c.Close() //nolint:errcheck // nothing is lost
+				assert.Equal(t, cp, c.DSCP())
+				require.NoError(t, s.send(c, make([]byte, 1), peer))
+
+				// An option that changes the ECN bits alone is no change of the mark.
+				var err error
+				if s.host == "::1" {
+					err = ipv6.NewPacketConn(c).SetTrafficClass(int(cp.TOS() | ce))
+				} else {
+					err = ipv4.NewPacketConn(c).SetTOS(int(cp.TOS() | ce))
+				}
+				require.NoError(t, err)
+				require.NoError(t, s.send(c, make([]byte, 2), peer))
+
+				ecn := control(level, option, ect0, 4)
+				before := append([]byte(nil), ecn...)
+				require.NoError(t, s.sendMsg(c, make([]byte, 3), ecn, peer))
+				require.NoError(t, s.sendMsgAddrPort(c, make([]byte, 4), ecn, peer))
+				assert.Equal(t, before, ecn, "the caller's control message is not modified")
+				if s.host != "::1" {
+					require.NoError(t, s.sendMsg(c, make([]byte, 5), control(level, option, ect0, 1), peer), "an octet instead of an int")
+				} else {
+					require.NoError(t, s.sendMsg(c, make([]byte, 5), ecn, peer))
+				}
+				require.NoError(t, s.sendMsg(c, make([]byte, 6), control(level, option, int(cp.TOS()|ce), 4), peer), "the pinned mark")
+
+				// Nothing leaves with another mark, and the error says so.
+				other := control(level, option, int((cp^1).TOS()|ect0), 4)
+				if cp^1 == dscp.DF {
+					other = control(level, option, int((cp ^ 2).TOS()), 4)
+				}
+				assert.ErrorIs(t, s.sendMsg(c, make([]byte, 7), other, peer), dscp.ErrMidFlow)
+				assert.ErrorIs(t, s.sendMsgAddrPort(c, make([]byte, 7), other, peer), dscp.ErrMidFlow)
+
+				// Two segments in one call, and the mark behind another message.
+				gso := append(control(unix.SOL_UDP, unix.UDP_SEGMENT, 8, 2), ecn...)
+				require.NoError(t, s.sendMsg(c, make([]byte, 16), gso, peer))
+
+				require.NoError(t, s.send(c, make([]byte, 100), peer))
+				tos := cp.TOS()
+				assert.Equal(t, []uint8{
+					tos | ect0, tos | ce, // by the hook, by the option
+					tos | ect0, tos | ect0, tos | ect0, tos | ce, // by control messages
+					tos | ect0, // two segments, which loopback shows as one
+					tos | ce,   // by the option, still
+				}, datagrams(capture, peer, 100))
+			})
+		}
+	}
+}
+
+// TestWireAttackUDP is TestWireAttack for datagrams.
+func TestWireAttackUDP(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	capture := wire.Start(t, "lo")
+	for _, s := range udpSockets {
+		six := s.host == "::1"
+		for _, a := range []struct {
+			name string
+			on   bool
+			try  func(c *dscp.UDPConn, octet int) error
+		}{
+			{"SetDSCP", true, func(c *dscp.UDPConn, octet int) error {
+				return c.SetDSCP(dscp.FromTOS(uint8(octet)))
+			}},
+			{"ipv4.SetTOS", !six || s.dual, func(c *dscp.UDPConn, octet int) error {
+				return ipv4.NewPacketConn(c).SetTOS(octet)
+			}},
+			{"ipv6.SetTrafficClass", six || s.dual, func(c *dscp.UDPConn, octet int) error {
+				return ipv6.NewPacketConn(c).SetTrafficClass(octet)
+			}},
+		} {
+			if !a.on {
+				continue
+			}
+			t.Run(s.name+"/"+a.name, func(t *testing.T) {
+				peer := sink(t, s.host)
+				c := s.open(t, dscp.AF21, peer, nil)
+				defer c.Close() //nolint:errcheck // nothing is lost
+				var sent atomic.Int64
+				var peace atomic.Bool
+				var traffic sync.WaitGroup
+				traffic.Go(func() {
+					for !peace.Load() && assert.NoError(t, s.send(c, []byte{0}, peer)) {
+						sent.Add(1)
+					}
+				})
+				attempts := 0
+				for attempts < 500 || sent.Load() < 2000 {
+					octet := foreign[attempts%len(foreign)]
+					require.ErrorIs(t, a.try(c, octet), dscp.ErrMidFlow, "octet %#x", octet)
+					attempts++
+				}
+				peace.Store(true)
+				traffic.Wait()
+				require.NoError(t, c.Verify())
+				require.NoError(t, s.send(c, make([]byte, 2), peer))
+				octets := datagrams(capture, peer, 2)
+				assert.Len(t, octets, int(sent.Load())+1)
+				out := 0
+				for _, octet := range octets {
+					if octet != dscp.AF21.TOS() {
+						out++
+					}
+				}
+				t.Logf("%d attempts refused; %d of %d datagrams left with a foreign mark", attempts, out, len(octets))
+				assert.Zero(t, out)
+			})
+		}
+	}
+}

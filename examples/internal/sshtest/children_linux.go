@@ -1,0 +1,31 @@
+package sshtest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Descendants returns the processes that pid has started and they have started.
+func Descendants(pid int) []int {
+	var all []int
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, task := range tasks {
+		text, _ := os.ReadFile(task)
+		for field := range strings.FieldsSeq(string(text)) {
+			var child int
+			if _, err := fmt.Sscan(field, &child); err == nil {
+				all = append(append(all, child), Descendants(child)...)
+			}
+		}
+	}
+	return all
+}
+
+// Alive reports whether there is a process pid that has not ended.
+func Alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, ok := strings.Cut(string(stat), ") ")
+	return err == nil && ok && !strings.HasPrefix(after, "Z")
+}

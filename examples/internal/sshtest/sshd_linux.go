@@ -1,0 +1,180 @@
+package sshtest
+
+import (
+	"bufio"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/godscp/godscp/internal/testns"
+)
+
+// An SSHD is OpenSSH's server.
+type SSHD struct {
+	Addr    string // host:port on loopback
+	User    string // the one login name that it knows
+	HostKey ssh.PublicKey
+
+	cmd  *exec.Cmd
+	mu   sync.Mutex
+	log  []string
+	done chan struct{} // closed when no process of it is left to write to the log
+}
+
+// StartSSHD starts the installed sshd with OpenSSH's own defaults and the given
+// lines of sshd_config. It listens on 127.0.0.1, or where a ListenAddress among
+// the lines says, lets the key's owner in, and ends with the test.
+func StartSSHD(tb testing.TB, key *Key, config ...string) *SSHD {
+	tb.Helper()
+	sshd, err := exec.LookPath("sshd")
+	if err != nil {
+		sshd = "/usr/sbin/sshd" // not in everybody's PATH
+		if _, err := os.Stat(sshd); err != nil {
+			testns.Lacks(tb, "no sshd: %v", err)
+		}
+	}
+	dir := tb.TempDir()
+	hostKey := NewKey(tb, "")
+	authorized := filepath.Join(dir, "authorized_keys")
+	require.NoError(tb, os.WriteFile(authorized, []byte(key.Line), 0o600))
+
+	host := "127.0.0.1"
+	for _, line := range config {
+		if a, ok := strings.CutPrefix(line, "ListenAddress "); ok {
+			host = strings.Trim(a, "[]")
+		}
+	}
+	lines := append([]string{
+		"ListenAddress " + host,
+		"HostKey " + hostKey.File,
+		"AuthorizedKeysFile " + authorized,
+		"PidFile none",
+		"StrictModes no", // a test's directory may lie below one that all can write to
+		"UsePAM no",
+		"UseDNS no",
+		"PrintMotd no",
+		"PrintLastLog no",
+		"PermitRootLogin yes",
+		"PasswordAuthentication no",
+		"KbdInteractiveAuthentication no",
+		"Subsystem sftp internal-sftp",
+		"LogLevel VERBOSE",
+	}, config...)
+	file := filepath.Join(dir, "sshd_config")
+	require.NoError(tb, os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
+
+	for range 10 { // a port that was free may be taken a moment later
+		s := &SSHD{Addr: freeAddr(tb, host), HostKey: hostKey.Signer.PublicKey(), done: make(chan struct{})}
+		if s.start(tb, sshd, file, dir) {
+			return s
+		}
+	}
+	tb.Fatal("sshd found no free port")
+	return nil
+}
+
+// KillSessions kills the processes of all sessions, so that their connections end
+// without a word.
+func (s *SSHD) KillSessions() {
+	for _, pid := range Descendants(s.cmd.Process.Pid) {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// Log returns what the server has logged.
+func (s *SSHD) Log() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.log, "\n")
+}
+
+func freeAddr(tb testing.TB, host string) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	require.NoError(tb, err)
+	require.NoError(tb, l.Close())
+	return l.Addr().String()
+}
+
+// start starts the server and reports whether it got its port.
+func (s *SSHD) start(tb testing.TB, sshd, config, dir string) bool {
+	tb.Helper()
+	_, port, err := net.SplitHostPort(s.Addr)
+	require.NoError(tb, err)
+	s.cmd, s.User = asAnybody(tb, dir, sshd, "-D", "-e", "-f", config, "-p", port)
+	r, w, err := os.Pipe()
+	require.NoError(tb, err)
+	s.cmd.Stderr = w
+	err = s.cmd.Start()
+	w.Close()
+	if err != nil {
+		r.Close()
+		testns.Lacks(tb, "no sshd for this user: %v", err)
+	}
+	listening := make(chan bool, 1)
+	go s.read(r, listening)
+	select {
+	case ok := <-listening:
+		if ok {
+			tb.Cleanup(func() { s.stop(tb) })
+			return true
+		}
+	case <-time.After(patience):
+	}
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+	<-s.done
+	if strings.Contains(s.Log(), "Address already in use") {
+		return false
+	}
+	testns.Lacks(tb, "sshd does not start here:\n%s", s.Log())
+	return false
+}
+
+// read keeps the log until the last process of the server has ended, and tells
+// when the server listens, or that it never will.
+func (s *SSHD) read(r *os.File, listening chan<- bool) {
+	defer close(s.done)
+	defer r.Close()
+	told := false
+	for scanner := bufio.NewScanner(r); scanner.Scan(); {
+		line := scanner.Text()
+		s.mu.Lock()
+		s.log = append(s.log, line)
+		s.mu.Unlock()
+		if !told && strings.Contains(line, "Server listening on") {
+			listening <- true
+			told = true
+		}
+	}
+	if !told {
+		listening <- false
+	}
+}
+
+// stop ends the server and its sessions.
+func (s *SSHD) stop(tb testing.TB) {
+	sessions := Descendants(s.cmd.Process.Pid)
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.cmd.Wait()
+	for _, pid := range sessions {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	select {
+	case <-s.done:
+	case <-time.After(patience):
+		tb.Errorf("a session of sshd is still there")
+	}
+	if tb.Failed() {
+		tb.Logf("sshd on %s:\n%s", s.Addr, s.Log())
+	}
+}

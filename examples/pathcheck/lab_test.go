@@ -1,0 +1,329 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/dscp/dscptest"
+)
+
+// labTimeout is -timeout on loopback: long for a machine that stalls, and short
+// for a test that waits for silence dozens of times.
+const labTimeout = time.Second
+
+// pathcheck runs the program.
+func pathcheck(t *testing.T, args ...string) (code int, stdout string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), append([]string{"-timeout", labTimeout.String()}, args...), &out, &errs)
+	if errs.Len() > 0 {
+		t.Logf("stderr: %s", errs.String())
+	}
+	return code, out.String()
+}
+
+// pasted are the cures for Go programs, as the compiler reads them.
+var pasted = map[string]dscp.Dialer{
+	"dscp.Dialer{}":                                                                    {},
+	"dscp.Dialer{DSCP: dscp.AF21}":                                                     {DSCP: dscp.AF21},
+	"dscp.Dialer{DSCP: dscp.AF21, NATSafe: true}":                                      {DSCP: dscp.AF21, NATSafe: true},
+	"dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.DF}}":                {DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.DF}},
+	"dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}}": {DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}},
+}
+
+// requireCured pastes the cure and goes through the box with it.
+func requireCured(t *testing.T, box *dscptest.Middlebox, c cure) {
+	t.Helper()
+	d, ok := pasted[c.dialer]
+	require.True(t, ok, c.dialer)
+	conn, err := d.DialContext(t.Context(), "tcp", box.Addr())
+	require.NoError(t, err, c.dialer)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	require.NoError(t, keyExchange(conn, "lab", nil, func() error { return nil }), c.dialer)
+
+	ssh, err := exec.LookPath("ssh")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Logf("the line for ssh_config was not tried: %v", err)
+		return
+	}
+	config := t.TempDir() + "/ssh_config"
+	require.NoError(t, os.WriteFile(config, []byte("Host *\n  "+c.ssh+"\n"), 0o600))
+	host, port, err := net.SplitHostPort(box.Addr())
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, ssh, "-F", config, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+		"-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-p", port, "nobody@"+host, "true").CombinedOutput()
+	require.NoError(t, err, "%s: %s", c.ssh, out)
+	assert.Equal(t, "works\n", string(out))
+}
+
+// pairs are some pairs of models, the second behind the first. TestPairsOfModels
+// has them all.
+var pairs = [][2]string{
+	{"VMware", "FlowKey"},
+	{"FlowKey", "VMware"},
+	{"DropMarked(AF21)", "VMware"},
+	{"VMware", "DropMarked(EF)"},
+	{"DropMarkedData(lowdelay)", "FlowKey"},
+}
+
+// A verdict is what pathcheck -json says of a target.
+type verdict struct {
+	Kind, Target, State string
+	Findings            []struct{ Text string }
+	SSH                 string `json:"ssh_config"`
+	Dialer              string
+}
+
+func (v verdict) texts() []string {
+	texts := []string{}
+	for _, f := range v.Findings {
+		texts = append(texts, f.Text)
+	}
+	slices.Sort(texts)
+	return texts
+}
+
+// Each model of the lab, and pairs of them, on real sockets: they are named, as
+// on the simulated paths, and the cure works, pasted.
+func TestLab(t *testing.T) {
+	t.Parallel()
+	type path struct {
+		name string
+		box  *dscptest.Middlebox
+		want diagnosis
+	}
+	paths := make(map[string]path) // by target
+	add := func(name, family string, models ...dscptest.Model) {
+		box := dscptest.NewMiddlebox(t, sshServer(t, family), models...)
+		paths["ssh://"+box.Addr()] = path{name + " on " + family, box, simulate(1, 0, ssh2, models...)}
+	}
+	for _, family := range []string{"127.0.0.1:0", "[::1]:0"} {
+		for name, h := range harmful {
+			if !strings.HasSuffix(name, "()") { // all marks lost is a long silence
+				add(name, family, h.model)
+			}
+		}
+		for name, model := range rewriting {
+			if name != "OneMark" { // which fails a test for what pathcheck does
+				add(name, family, model)
+			}
+		}
+		for _, p := range pairs {
+			add(p[0]+" before "+p[1], family, harmful[p[0]].model, harmful[p[1]].model)
+		}
+	}
+	code, out := pathcheck(t, slices.Concat([]string{"-json", "-parallel", "100"}, slices.Collect(maps.Keys(paths)))...)
+	assert.Equal(t, exitHarm, code)
+	told := 0
+	for line := range strings.Lines(out) {
+		var v verdict
+		require.NoError(t, json.Unmarshal([]byte(line), &v))
+		if v.Kind != "verdict" {
+			continue
+		}
+		told++
+		p := paths[v.Target]
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, string(p.want.state), v.State, line)
+			assert.Equal(t, p.want.texts(), v.texts(), line)
+			assert.Equal(t, p.want.cure, cure{v.SSH, v.Dialer}, line)
+			if p.want.state == harm {
+				requireCured(t, p.box, p.want.cure)
+			}
+		})
+	}
+	assert.Equal(t, len(paths), told)
+}
+
+// The report for people.
+func TestReport(t *testing.T) {
+	t.Parallel()
+	box := dscptest.NewMiddlebox(t, sshServer(t, "[::1]:0"), dscptest.VMware)
+	code, out := pathcheck(t, "ssh://"+box.Addr())
+	assert.Equal(t, exitHarm, code)
+	assert.Regexp(t, `(?m)^ssh://\[::1\]:\d+ \(ssh over \[::1\]:\d+\): harm found$
+  trials: 6 of 27 failed; unmarked controls: 0 of \d+ failed
+  resets a flow whose precedence changes: VMware-like
+    DF→AF21 +3 of 3 failed: .*; by chance: 1 in \d{3,}
+    AF21→CS1 +3 of 3 failed: .*; by chance: 1 in \d{3,}
+  in ssh_config:     IPQoS 16
+  in a Go program:   dscp.Dialer\{DSCP: dscp.AF21\}
+$`, out)
+}
+
+// The exchange fits what the server speaks.
+func TestSchemes(t *testing.T) {
+	t.Parallel()
+	for scheme, upstream := range map[string]string{
+		ssh2: sshServer(t, "127.0.0.1:0"), plainHTTP: webServer(t, false), secureHTTP: webServer(t, true), pathcheckPeer: peerServer(t, "127.0.0.1:0"),
+	} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			code, out := pathcheck(t, scheme+"://"+upstream)
+			assert.Equal(t, exitNoHarm, code, out)
+			box := dscptest.NewMiddlebox(t, upstream, dscptest.VMware)
+			code, out = pathcheck(t, scheme+"://"+box.Addr())
+			assert.Equal(t, exitHarm, code, out)
+			assert.Contains(t, out, vmwareLike)
+		})
+	}
+	t.Run("an SSH server on another port", func(t *testing.T) {
+		t.Parallel()
+		box := dscptest.NewMiddlebox(t, sshServer(t, "127.0.0.1:0"), dscptest.VMware)
+		code, out := pathcheck(t, box.Addr())
+		assert.Equal(t, exitHarm, code, out)
+		assert.Contains(t, out, "(ssh over ")
+		assert.Contains(t, out, vmwareLike)
+	})
+	t.Run("HTTP that closes after each answer", func(t *testing.T) {
+		t.Parallel()
+		code, out := pathcheck(t, "http://"+curtServer(t))
+		assert.Equal(t, exitNoHarm, code, out)
+		assert.Contains(t, out, "could not be judged")
+	})
+	t.Run("wait", func(t *testing.T) {
+		t.Parallel()
+		box := dscptest.NewMiddlebox(t, muteServer(t), dscptest.DropMarked(dscp.EF))
+		code, out := pathcheck(t, box.Addr())
+		assert.Equal(t, exitHarm, code, out)
+		assert.Contains(t, out, "drops SYNs marked EF\n")
+		assert.Contains(t, out, "only the handshake was looked at")
+	})
+}
+
+// What is no matter of marks is told as what it is.
+func TestDead(t *testing.T) {
+	t.Parallel()
+	closed := listen(t, "127.0.0.1:0", func(net.Conn) {})
+	refusing, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, refusing.Close())
+	hole := dscptest.NewMiddlebox(t, sshServer(t, "127.0.0.1:0"), func(s dscptest.Segment) dscptest.Verdict { return dscptest.Drop })
+	for name, tt := range map[string]struct{ target, says string }{
+		"a dead host":                            {"ssh://" + hole.Addr(), "could not tell: the host does not answer"},
+		"a closed port":                          {refusing.Addr().String(), "could not tell: nobody listens: the connection is refused"},
+		"a server that accepts and says nothing": {"ssh://" + muteServer(t), "could not tell: the server accepts connections and says nothing"},
+		"a server that closes":                   {"http://" + closed, "could not tell: the server closes every connection"},
+		// No name server is asked for a name like that.
+		"a name that does not resolve": {"ssh://no..such.host", "could not tell: the name does not resolve"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, out := pathcheck(t, tt.target)
+			assert.Equal(t, exitUncertain, code, out)
+			assert.Contains(t, out, tt.says)
+		})
+	}
+}
+
+// Through each rewriter the far end sees what arrives, and gives it its name.
+func TestPeer(t *testing.T) {
+	t.Parallel()
+	for _, family := range []string{"127.0.0.1:0", "[::1]:0"} {
+		server := peerServer(t, family)
+		for name, want := range map[string]string{
+			"Bleach": "Bleach-DSCP", "BleachToSPrecedence": "Bleach-ToS-Precedence", "BleachSomeToS": "Bleach-some-ToS",
+			"RemarkToS": "Re-mark-ToS", "BleachLow": "Bleach-low", "BleachSomeLow": "Bleach-some-low", "Remark": "Re-mark-DSCP, to CS1",
+		} {
+			t.Run(name+" "+family, func(t *testing.T) {
+				t.Parallel()
+				box := dscptest.NewMiddlebox(t, server, rewriting[name])
+				code, out := pathcheck(t, "-peer", box.Addr())
+				assert.Equal(t, exitNoHarm, code, out)
+				assert.Contains(t, out, "marks are rewritten: "+want+" (RFC 9435)\n")
+			})
+		}
+		t.Run("none "+family, func(t *testing.T) {
+			t.Parallel()
+			code, out := pathcheck(t, "-peer", server)
+			assert.Equal(t, exitNoHarm, code, out)
+			assert.Contains(t, out, "all marks arrive as they were sent\n")
+		})
+	}
+}
+
+func TestPeerIsNone(t *testing.T) {
+	t.Parallel()
+	code, out := pathcheck(t, "-peer", webServer(t, false))
+	assert.Equal(t, exitUncertain, code)
+	assert.Contains(t, out, "no pathcheck -serve")
+}
+
+// Many targets side by side, a line of JSON for each trial and each target.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	upstream := sshServer(t, "[::1]:0")
+	broken := dscptest.NewMiddlebox(t, upstream, dscptest.VMware)
+	code, out := pathcheck(t, "-json", "-parallel", "2", "ssh://"+upstream, "ssh://"+broken.Addr(), "ssh://no..such.host")
+	assert.Equal(t, exitHarm, code)
+	machine, err := os.Hostname()
+	require.NoError(t, err)
+	trials, states := map[string]int{}, map[string]string{}
+	for line := range strings.Lines(out) {
+		var l struct {
+			Kind, Machine, Target, State, Probe, Outcome string
+			Findings                                     []struct{ Text string }
+			SSH                                          string `json:"ssh_config"`
+			Trials, Controls                             int
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &l), line)
+		assert.Equal(t, machine, l.Machine)
+		switch l.Kind {
+		case "trial":
+			assert.NotEmpty(t, l.Probe)
+			assert.NotEmpty(t, l.Outcome)
+			trials[l.Target]++
+		case "verdict":
+			states[l.Target] = l.State
+			assert.Equal(t, trials[l.Target], l.Trials+l.Controls, "every trial is told")
+			if l.Target == "ssh://"+broken.Addr() {
+				require.Len(t, l.Findings, 1)
+				assert.Equal(t, vmwareLike, l.Findings[0].Text)
+				assert.Equal(t, "IPQoS 16", l.SSH)
+			}
+		default:
+			t.Errorf("kind %q", l.Kind)
+		}
+	}
+	assert.Equal(t, map[string]string{
+		"ssh://" + upstream:      string(noHarm),
+		"ssh://" + broken.Addr(): string(harm),
+		"ssh://no..such.host":    string(couldNotTell),
+	}, states)
+}
+
+// An interrupt ends it at once.
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	target := listen(t, "127.0.0.1:0", func(c net.Conn) {
+		cancel() // with a connection open that says nothing
+		<-t.Context().Done()
+	})
+	var out, errs bytes.Buffer
+	begin := time.Now()
+	code := run(ctx, []string{"-timeout", "1h", "ssh://" + target}, &out, &errs)
+	assert.Less(t, time.Since(begin), time.Minute)
+	assert.Equal(t, exitUncertain, code)
+	assert.Contains(t, out.String(), "interrupted")
+}

@@ -1,0 +1,19 @@
+package main
+
+import (
+	"net"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+// remark changes the mark of a live connection, as this project tells everybody
+// not to do.
+func remark(c net.Conn, cp dscp.CodePoint) error {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok && a.IP.To4() != nil {
+		return ipv4.NewConn(c).SetTOS(int(cp.TOS()))
+	}
+	return ipv6.NewConn(c).SetTrafficClass(int(cp.TOS()))
+}

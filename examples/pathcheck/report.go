@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+)
+
+// printReport writes the diagnosis of one target for people.
+func printReport(w io.Writer, t target, d diagnosis) {
+	where := t.text
+	if t.addr.IsValid() {
+		where += fmt.Sprintf(" (%s over %v)", t.scheme, t.addr)
+	}
+	fmt.Fprintf(w, "%s: %s", where, d.state)
+	if d.why != "" {
+		fmt.Fprintf(w, ": %s", d.why)
+	}
+	fmt.Fprintf(w, "\n  trials: %s; unmarked controls: %s\n", failedOf(d.trials), failedOf(d.controls))
+	for _, f := range d.findings {
+		fmt.Fprintf(w, "  %s\n", f.text)
+		for _, t := range f.shown {
+			fmt.Fprintf(w, "    %-18v %s: %v; by chance: %s\n", t.probe, failedOf(t), t.err, oneIn(byChance(t, d.controls)))
+		}
+	}
+	for _, t := range d.unsure {
+		fmt.Fprintf(w, "  not sure of %v: %s, the last time: %v\n", t.probe, failedOf(t), t.err)
+	}
+	printArrivals(w, d)
+	for _, note := range d.notes {
+		fmt.Fprintf(w, "  note: %s\n", note)
+	}
+	if d.state == harm {
+		fmt.Fprintf(w, "  in ssh_config:     %s\n", d.cure.ssh)
+		fmt.Fprintf(w, "  in a Go program:   %s\n", d.cure.dialer)
+	}
+}
+
+func printArrivals(w io.Writer, d diagnosis) {
+	if len(d.arrivals) == 0 {
+		return
+	}
+	if d.rewrites == "" {
+		fmt.Fprintf(w, "  all marks arrive as they were sent\n")
+		return
+	}
+	fmt.Fprintf(w, "  marks are rewritten: %s (RFC 9435)\n", d.rewrites)
+	var how []string
+	for _, a := range d.arrivals {
+		text := fmt.Sprintf("%v as %v", a.sent, a.got)
+		if a.data {
+			text += " (data)"
+		}
+		how = append(how, text)
+	}
+	fmt.Fprintf(w, "    %s\n", strings.Join(how, ", "))
+}
+
+func failedOf(t tally) string { return fmt.Sprintf("%d of %d failed", t.failed(), t.total()) }
+
+// oneIn writes a small probability.
+func oneIn(p float64) string {
+	if p > 0.5 {
+		return "quite possible"
+	}
+	return fmt.Sprintf("1 in %.0f", math.Floor(1/p))
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+// patienceWithClients is how long a client may be silent.
+const patienceWithClients = time.Minute
+
+// mostClients bounds how many are served at the same time.
+const mostClients = 256
+
+// serve tells clients which marks arrive, until ctx ends.
+func serve(ctx context.Context, address string, started func(net.Addr)) error {
+	lc := dscp.ListenConfig{NetListenConfig: &net.ListenConfig{Control: receiveClass}}
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	started(l.Addr())
+	var clients sync.WaitGroup
+	defer clients.Wait()
+	room := make(chan struct{}, mostClients)
+	for {
+		c, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil: // a client that was gone at once, or no descriptors left
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Millisecond):
+			}
+			continue
+		}
+		select {
+		case room <- struct{}{}:
+		default:
+			c.Close()
+			continue
+		}
+		clients.Go(func() {
+			defer func() { <-room }()
+			defer c.Close()
+			defer context.AfterFunc(ctx, func() { c.Close() })()
+			answer(c.(*dscp.Conn))
+		})
+	}
+}
+
+// answer answers the questions of one client.
+func answer(c *dscp.Conn) {
+	questions := bufio.NewReader(io.LimitReader(c, longestLine))
+	for {
+		if err := c.SetDeadline(time.Now().Add(patienceWithClients)); err != nil {
+			return
+		}
+		line, err := questions.ReadString('\n')
+		if err != nil || line != question {
+			return
+		}
+		var seen sighting
+		if cp, ok := c.PeerDSCP(); ok {
+			seen.SYN = &cp
+		}
+		if cp, ok := latestClass(c); ok {
+			seen.Latest = &cp
+		}
+		text, err := json.Marshal(seen)
+		if err != nil {
+			return
+		}
+		if _, err := fmt.Fprintf(c, "%s\n", text); err != nil {
+			return
+		}
+	}
+}

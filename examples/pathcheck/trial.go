@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+// An outcome is what became of a trial.
+type outcome string
+
+const (
+	fine        outcome = "ok"
+	lost        outcome = "no answer"   // to the SYN
+	refused     outcome = "refused"     // a RST for the SYN
+	unreachable outcome = "unreachable" // a router or a filter said no
+	silent      outcome = "silent"      // came up, and then no answer
+	cut         outcome = "reset"       // came up, and was reset or closed
+	unmarkable  outcome = "unmarkable"  // this machine cannot mark so
+	unjudged    outcome = "unjudged"    // no way to tell, the far end did not go on that far
+	odd         outcome = "error"       // something else
+)
+
+// A stage is how far a connection came.
+type stage string
+
+const (
+	connecting stage = "connect"
+	before     stage = "before" // the middle of the exchange
+	after      stage = "after"
+)
+
+// A trial is one connection.
+type trial struct {
+	probe   probe
+	outcome outcome
+	stage   stage
+	err     error
+	seen    *sighting // what the far end saw, if it is ours
+	begin   time.Time
+	took    time.Duration
+	void    bool // the far end was gone meanwhile, so it says nothing of marks
+}
+
+// A tester makes the trials of one target.
+type tester struct {
+	target  target
+	timeout time.Duration
+}
+
+// try makes one trial.
+func (x tester) try(ctx context.Context, p probe) trial {
+	t := trial{probe: p, begin: time.Now(), stage: connecting}
+	ctx, cancel := context.WithDeadline(ctx, t.begin.Add(x.timeout))
+	defer cancel()
+	t.outcome, t.err = x.talk(ctx, &t)
+	t.took = time.Since(t.begin)
+	return t
+}
+
+func (x tester) talk(ctx context.Context, t *trial) (outcome, error) {
+	d := dscp.Dialer{DSCP: t.probe.mark}
+	dial := d.DialContext
+	if t.probe.changes {
+		dial = d.Marked().DialContext // a pinned conn would refuse
+	}
+	c, err := dial(ctx, "tcp", x.target.addr.String())
+	if err != nil {
+		return connectOutcome(err), err
+	}
+	defer c.Close()
+	deadline, _ := ctx.Deadline()
+	if err := c.SetDeadline(deadline); err != nil {
+		return odd, err
+	}
+	defer context.AfterFunc(ctx, func() { c.Close() })() // an interrupt need not wait
+
+	t.stage = before
+	err = exchanges[x.target.scheme](c, x.target.host, t, func() error {
+		if t.probe.changes {
+			if err := remark(c, t.probe.to); err != nil {
+				return &dscp.MarkError{CodePoint: t.probe.to, Err: err}
+			}
+		}
+		t.stage = after
+		return nil
+	})
+	switch {
+	case errors.Is(err, errNoMiddle) && !t.probe.changes:
+		return fine, nil
+	case err != nil:
+		return exchangeOutcome(err), err
+	}
+	return fine, nil
+}
+
+func connectOutcome(err error) outcome {
+	m, marking := errors.AsType[*dscp.MarkError](err)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported), marking && m.Option != "":
+		return unmarkable
+	case isTimeout(err):
+		return lost
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return refused
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH),
+		errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return unreachable
+	case errors.Is(err, syscall.ECONNRESET):
+		return cut
+	}
+	return odd
+}
+
+func exchangeOutcome(err error) outcome {
+	_, marking := errors.AsType[*dscp.MarkError](err)
+	switch {
+	case marking:
+		return unmarkable
+	case errors.Is(err, errNoMiddle):
+		return unjudged
+	case isTimeout(err), errors.Is(err, net.ErrClosed): // closed by us, at the deadline
+		return silent
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return cut
+	}
+	return odd
+}
+
+func isTimeout(err error) bool {
+	t, ok := errors.AsType[net.Error](err)
+	return ok && t.Timeout()
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+func TestParseTarget(t *testing.T) {
+	for text, want := range map[string]target{
+		"example.com":               {host: "example.com", port: "22", scheme: ssh2},
+		"example.com:443":           {host: "example.com", port: "443", scheme: secureHTTP},
+		"example.com:80":            {host: "example.com", port: "80", scheme: plainHTTP},
+		"example.com:5432":          {host: "example.com", port: "5432"},
+		"2001:db8::1":               {host: "2001:db8::1", port: "22", scheme: ssh2},
+		"[2001:db8::1]":             {host: "2001:db8::1", port: "22", scheme: ssh2},
+		"[2001:db8::1]:80":          {host: "2001:db8::1", port: "80", scheme: plainHTTP},
+		"https://example.com":       {host: "example.com", port: "443", scheme: secureHTTP},
+		"https://example.com/":      {host: "example.com", port: "443", scheme: secureHTTP},
+		"http://example.com:22":     {host: "example.com", port: "22", scheme: plainHTTP},
+		"ssh://example.com:2222":    {host: "example.com", port: "2222", scheme: ssh2},
+		"wait://example.com:22":     {host: "example.com", port: "22", scheme: quiet},
+		"pathcheck://example.com:7": {host: "example.com", port: "7", scheme: pathcheckPeer},
+	} {
+		want.text = text
+		got, err := parseTarget(text, false)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, got)
+	}
+	for _, text := range []string{"", ":22", "ftp://example.com", "wait://example.com", "https://example.com/path", "user@host name"} {
+		_, err := parseTarget(text, false)
+		assert.Error(t, err, text)
+	}
+	got, err := parseTarget("example.com:22", true)
+	require.NoError(t, err)
+	assert.Equal(t, pathcheckPeer, got.scheme)
+}
+
+func TestOptions(t *testing.T) {
+	for _, args := range [][]string{
+		{}, {"-dscp", "df", "h"}, {"-dscp", "0x48", "h"}, {"-4", "-6", "h"}, {"-n", "0", "h"}, {"-timeout", "0", "h"},
+		{"-parallel", "0", "h"}, {"-serve", ":0", "h"}, {"-serve", ":0", "-peer"}, {"-no-such-flag"},
+	} {
+		var errs bytes.Buffer
+		assert.Equal(t, exitUncertain, run(t.Context(), args, io.Discard, &errs), "%q", args)
+		assert.NotEmpty(t, errs.String(), "%q", args)
+	}
+	var errs bytes.Buffer
+	assert.Equal(t, exitNoHarm, run(t.Context(), []string{"-help"}, io.Discard, &errs))
+	assert.Contains(t, errs.String(), "usage: pathcheck")
+
+	o, err := parseOptions([]string{"-dscp", "ef", "-6", "h"}, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, dscp.EF, o.dscp)
+	assert.Equal(t, "ip6", o.network())
+	assert.NotErrorIs(t, err, flag.ErrHelp)
+}
+
+func TestPlan(t *testing.T) {
+	text := func(wanted dscp.CodePoint, scheme string) (all []string) {
+		for _, p := range plan(wanted, scheme) {
+			all = append(all, p.String())
+		}
+		return all
+	}
+	assert.Equal(t, []string{"AF21", "lowdelay", "throughput", "LE", "EF", "CS1", "DF→AF21", "AF21→CS1", "DF→lowdelay"}, text(dscp.AF21, ssh2))
+	assert.Equal(t, []string{"CS1", "throughput", "lowdelay", "LE", "EF", "DF→CS1", "CS1→AF21", "DF→lowdelay"}, text(dscp.CS1, ssh2))
+	assert.Equal(t, []string{"EF", "lowdelay", "throughput", "LE", "CS1"}, text(dscp.EF, quiet))
+	assert.Contains(t, text(dscp.AF21, pathcheckPeer), "55")
+}
+
+func TestNames(t *testing.T) {
+	for cp, want := range map[dscp.CodePoint][2]string{
+		dscp.AF21: {"af21", "dscp.AF21"}, dscp.CS1: {"cs1", "dscp.CS1"}, dscp.EF: {"ef", "dscp.EF"},
+		dscp.LowDelay: {"16", "dscp.LowDelay"}, dscp.Throughput: {"8", "dscp.Throughput"}, dscp.LE: {"4", "dscp.LE"},
+		dscp.VoiceAdmit: {"176", "dscp.VoiceAdmit"}, dscp.NQB: {"180", "dscp.NQB"}, 55: {"220", "dscp.CodePoint(55)"},
+	} {
+		assert.Equal(t, want, [2]string{sshName(cp), goName(cp)})
+	}
+}
+
+// The line for ssh_config is one that package dscp's reading of OpenSSH takes.
+func TestSSHNameIsRead(t *testing.T) {
+	for cp := range dscp.CodePoint(64) {
+		if cp == dscp.DF {
+			continue
+		}
+		q, err := dscp.ParseIPQoS(sshName(cp))
+		require.NoError(t, err, sshName(cp))
+		assert.Equal(t, dscp.IPQoS{Interactive: cp, Bulk: cp}, q)
+	}
+}
+
+func TestByChance(t *testing.T) {
+	count := func(failed, ok int) tally { return tally{ok: ok, fails: map[failure]int{{lost, connecting}: failed}} }
+	assert.InDelta(t, 1.0/1330, byChance(count(3, 0), count(0, 18)), 1e-9, "one way in 21 over 3")
+	assert.InDelta(t, 1, byChance(count(0, 3), count(0, 18)), 1e-9)
+	assert.InDelta(t, 1, byChance(count(3, 0), count(18, 0)), 1e-9)
+	assert.InDelta(t, 0.5, byChance(count(1, 0), count(0, 1)), 1e-9)
+	assert.Equal(t, "1 in 1330", oneIn(1.0/1330))
+	assert.Equal(t, "quite possible", oneIn(0.9))
+}
+
+func TestTicker(t *testing.T) {
+	assert.Nil(t, newTicker(new(bytes.Buffer)))
+	f, err := os.Create(t.TempDir() + "/file")
+	require.NoError(t, err)
+	defer f.Close()
+	assert.Nil(t, newTicker(f), "a file is no terminal")
+	var nobody *ticker
+	nobody.show(target{}, trial{}, progress{}) // shows nothing
+	nobody.clear()
+
+	var screen bytes.Buffer
+	k := &ticker{w: &screen}
+	k.show(target{text: "host:22"}, trial{probe: constant(dscp.EF), outcome: lost}, progress{3, 40})
+	assert.Equal(t, clearLine+"host:22  3 of 40  EF: no answer", screen.String())
+}
+
+// A broken standard output is not mistaken for a clean path.
+func TestBrokenOutput(t *testing.T) {
+	var errs bytes.Buffer
+	code := run(context.Background(), []string{"-json", "ssh://no..such.host"}, broken{}, &errs)
+	assert.Equal(t, exitUncertain, code)
+	assert.Contains(t, errs.String(), "out of paper")
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("out of paper") }

@@ -1,0 +1,16 @@
+//go:build !unix
+
+package main
+
+import (
+	"errors"
+	"io"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+var errNoFdpass = errors.New("-fdpass: this system cannot hand a connection to another process")
+
+func takesDescriptor(io.Writer) error { return errNoFdpass }
+
+func passDescriptor(io.Writer, *dscp.Conn) error { return errNoFdpass }

@@ -1,0 +1,102 @@
+// Proxycommand gives the real ssh connections that carry one mark from the
+// first packet on:
+//
+//	ssh -o ProxyCommand='proxycommand -ipqos "af21 cs1" %h %p' host
+//
+// It connects to host and port, marked for interactive sessions or, with -class
+// bulk, for bulk, and relays between that connection and its standard input and
+// output. With -fdpass it hands the connection itself to ssh and exits, so that
+// nothing is copied:
+//
+//	Host example.com
+//	    ProxyCommand proxycommand -fdpass %h %p
+//	    ProxyUseFdpass yes
+//	    IPQoS none
+//
+// The last line matters then: ssh has the socket, and whatever IPQoS says it
+// would mark it with once more, in the middle of the flow. Proxycommand warns
+// where it sees that coming (on Linux). When it relays, ssh has only pipes and
+// nothing to mark.
+//
+// The command
+//
+//	proxycommand -print-config >>~/.ssh/config
+//
+// configures ssh, and with it git, scp, sftp, rsync and Ansible: the interactive
+// mark for sessions at a terminal, the one for bulk for the rest.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+func main() {
+	// ssh ends its ProxyCommand with a SIGHUP.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the program. It closes stdout, if that can be closed, when the server
+// has sent everything. If the connection breaks while stdin is quiet, a goroutine
+// stays behind that reads stdin.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	o, err := parseOptions(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case o.printConfig:
+		err = printConfig(stdout, o)
+	default:
+		err = connect(ctx, o, stdin, stdout, stderr)
+	}
+	if err == nil {
+		return 0
+	}
+	if ctx.Err() == nil { // else we were told to end, and nobody asks why
+		fmt.Fprintln(stderr, "proxycommand:", err)
+	}
+	return 1
+}
+
+func connect(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) error {
+	d := dscp.Dialer{DSCP: o.mark(), NATSafe: o.natSafe, Fallback: o.fallback}
+	if o.fdpass {
+		if err := takesDescriptor(stdout); err != nil {
+			return err
+		}
+		// ssh sets what it wants, by its TCPKeepAlive option.
+		d.NetDialer = &net.Dialer{KeepAlive: -1}
+	} else {
+		// As ssh would by default: keep-alive as the system has it, and not in
+		// net's far shorter intervals, which end sessions that could have lived.
+		d.NetDialer = &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}}
+	}
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(o.host, o.port))
+	if err != nil {
+		return err
+	}
+	conn := c.(*dscp.Conn) // as DialContext says of tcp
+	defer conn.Close()
+	if !o.fdpass {
+		return relay(ctx, conn, stdin, stdout)
+	}
+	if theirs := callerIPQoS(ctx); willRemark(theirs, conn.DSCP()) {
+		fmt.Fprintf(stderr, "proxycommand: warning: this connection to %s is marked %v, and ssh will mark it again "+
+			"while it lives, since its IPQoS is %q; set \"IPQoS none\" for this host\n", conn.RemoteAddr(), conn.DSCP(), theirs)
+	}
+	return passDescriptor(stdout, conn)
+}

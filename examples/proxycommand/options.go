@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+type options struct {
+	ipqos       dscp.IPQoS
+	class       class
+	natSafe     bool
+	fallback    ladder
+	fdpass      bool
+	printConfig bool
+	host, port  string
+}
+
+// mark returns the mark of the class.
+func (o options) mark() dscp.CodePoint {
+	if o.class == bulk {
+		return o.ipqos.Bulk
+	}
+	return o.ipqos.Interactive
+}
+
+// A class is what a connection is for.
+type class string
+
+const (
+	interactive class = "interactive"
+	bulk        class = "bulk"
+)
+
+func (c class) MarshalText() ([]byte, error) { return []byte(c), nil }
+
+func (c *class) UnmarshalText(text []byte) error {
+	switch v := class(text); v {
+	case interactive, bulk:
+		*c = v
+		return nil
+	}
+	return errors.New("want interactive or bulk")
+}
+
+// A ladder is what to fall back to, in the words of IPQoS.
+type ladder []dscp.CodePoint
+
+func (l ladder) MarshalText() ([]byte, error) {
+	var words []string
+	for _, cp := range l {
+		word, _, _ := strings.Cut(dscp.IPQoS{Interactive: cp}.String(), " ")
+		words = append(words, word)
+	}
+	return []byte(strings.Join(words, " ")), nil
+}
+
+func (l *ladder) UnmarshalText(text []byte) error {
+	var rungs ladder
+	for word := range strings.FieldsSeq(string(text)) {
+		q, err := dscp.ParseIPQoS(word)
+		if err != nil {
+			return err
+		}
+		rungs = append(rungs, q.Interactive)
+	}
+	*l = rungs
+	return nil
+}
+
+const usage = `usage: proxycommand [-ipqos "af21 cs1"] [-class interactive|bulk] [-nat-safe] [-fallback "16 cs0"] [-fdpass] host port
+       proxycommand -print-config [the other options] >>~/.ssh/config
+
+For ssh's ProxyCommand: connects to host and port with one mark from the first
+packet on. -print-config prints what to put into ~/.ssh/config.
+
+`
+
+// parseOptions reports errors, and the usage, on stderr itself.
+func parseOptions(args []string, stderr io.Writer) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("proxycommand", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		fs.PrintDefaults()
+	}
+	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, as OpenSSH's IPQoS")
+	fs.TextVar(&o.class, "class", interactive, "which of the two marks to use: `interactive or bulk`")
+	fs.BoolVar(&o.natSafe, "nat-safe", false, "use marks with IP precedence zero instead, for networks behind VMware's NAT and its like")
+	fs.TextVar(&o.fallback, "fallback", ladder(nil), "`marks` to try one after another, on connections of their own, where a connection does not come up with the first")
+	fs.BoolVar(&o.fdpass, "fdpass", false, "hand the connection to ssh and exit (ProxyUseFdpass yes, IPQoS none)")
+	fs.BoolVar(&o.printConfig, "print-config", false, "print lines for ~/.ssh/config and exit")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	want := 2
+	if o.printConfig {
+		want = 0
+	}
+	if fs.NArg() != want {
+		err := fmt.Errorf("want %d arguments, got %d", want, fs.NArg())
+		fmt.Fprintln(stderr, "proxycommand:", err)
+		fs.Usage()
+		return o, err
+	}
+	o.host, o.port = fs.Arg(0), fs.Arg(1)
+	return o, nil
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+func TestOptions(t *testing.T) {
+	tests := []struct {
+		args string
+		want options
+		mark dscp.CodePoint
+	}{
+		{"host 22", options{ipqos: dscp.OpenSSH78, class: interactive, host: "host", port: "22"}, dscp.AF21},
+		{"-class bulk ::1 2222", options{ipqos: dscp.OpenSSH78, class: bulk, host: "::1", port: "2222"}, dscp.CS1},
+		{"-ipqos ef -nat-safe -fdpass h ssh", options{
+			ipqos: dscp.IPQoS{Interactive: dscp.EF, Bulk: dscp.EF}, class: interactive,
+			natSafe: true, fdpass: true, host: "h", port: "ssh",
+		}, dscp.EF},
+		{"-fallback lowdelay host 22", options{
+			ipqos: dscp.OpenSSH78, class: interactive, fallback: ladder{dscp.LowDelay}, host: "host", port: "22",
+		}, dscp.AF21},
+		{"-print-config", options{ipqos: dscp.OpenSSH78, class: interactive, printConfig: true}, dscp.AF21},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			var stderr bytes.Buffer
+			o, err := parseOptions(strings.Fields(tt.args), &stderr)
+			assert.NoError(t, err)
+			assert.Equal(t, tt.want, o)
+			assert.Equal(t, tt.mark, o.mark())
+			assert.Empty(t, stderr.String())
+		})
+	}
+}
+
+func TestLadder(t *testing.T) {
+	var l ladder
+	assert.NoError(t, l.UnmarshalText([]byte(" af21 lowdelay  none ")))
+	assert.Equal(t, ladder{dscp.AF21, dscp.LowDelay, dscp.DF}, l)
+	text, err := l.MarshalText()
+	assert.NoError(t, err)
+	assert.Equal(t, "af21 16 cs0", string(text))
+	assert.Error(t, l.UnmarshalText([]byte("af21 bogus")))
+	assert.Len(t, l, 3, "an error keeps the value")
+}
+
+func TestUsageErrors(t *testing.T) {
+	for args, says := range map[string]string{
+		"":                        "want 2 arguments, got 0",
+		"host":                    "want 2 arguments, got 1",
+		"host 22 more":            "want 2 arguments, got 3",
+		"-print-config host 22":   "want 0 arguments, got 2",
+		"-class middling host 22": "want interactive or bulk",
+		"-ipqos 020 host 22":      "20 since 9.8",
+		"-fallback 18 host 22":    "ECN",
+		"-bogus host 22":          "-bogus",
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, 2, run(t.Context(), strings.Fields(args), nil, &stdout, &stderr), args)
+		assert.Contains(t, stderr.String(), says, args)
+		assert.Contains(t, stderr.String(), "usage: proxycommand", args)
+		assert.Empty(t, stdout.String())
+	}
+	var stderr bytes.Buffer
+	assert.Zero(t, run(t.Context(), []string{"-h"}, nil, nil, &stderr))
+	assert.Contains(t, stderr.String(), "usage: proxycommand")
+}
+
+func TestWillRemark(t *testing.T) {
+	for ipqos, want := range map[string]bool{
+		"":              false, // not known
+		"none none":     false,
+		"none":          false,
+		"af21 af21":     false, // what it has
+		"0x48 none":     false,
+		"af21 cs1":      true,
+		"none cs1":      true,
+		"cs0 cs0":       true, // sets 0
+		"0x49 none":     true,
+		"lowdelay none": true,
+	} {
+		assert.Equal(t, want, willRemark(ipqos, dscp.AF21), ipqos)
+	}
+}
+
+func TestInConfig(t *testing.T) {
+	for file, want := range map[string]string{
+		"/usr/local/bin/proxycommand": "/usr/local/bin/proxycommand",
+		"/opt/a b/proxycommand":       "'/opt/a b/proxycommand'",
+		"/opt/100%/proxycommand":      "/opt/100%%/proxycommand",
+		"/opt/o'c/p":                  `'/opt/o'\''c/p'`,
+		"/opt/$HOME/p":                "'/opt/$HOME/p'",
+	} {
+		assert.Equal(t, want, inConfig(file))
+	}
+}

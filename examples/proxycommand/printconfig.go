@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// printConfig prints the lines for ~/.ssh/config.
+func printConfig(w io.Writer, o options) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	command := inConfig(self) + " -fdpass"
+	if o.natSafe {
+		command += " -nat-safe"
+	}
+	if len(o.fallback) > 0 {
+		words, _ := o.fallback.MarshalText() // never fails
+		command += fmt.Sprintf(` -fallback "%s"`, words)
+	}
+	command += fmt.Sprintf(` -ipqos "%v"`, o.ipqos)
+
+	// Before OpenSSH 10.0 ssh_config has no word for this, but its parent's
+	// standard input tells a person at a terminal from git, scp and the like.
+	atTerminal := `exec "test -t 0 </proc/$PPID/fd/0"`
+	if runtime.GOOS != "linux" {
+		atTerminal = "sessiontype shell"
+	}
+	_, err = fmt.Fprintf(w, `
+# One mark for each connection, from its first packet on. Keep this at the end of
+# the file. A host with a ProxyCommand of its own needs "ProxyUseFdpass no".
+Match %s
+    ProxyCommand %s -class %s %%h %%p
+Match all
+    ProxyCommand %s -class %s %%h %%p
+    ProxyUseFdpass yes
+    IPQoS none
+`, atTerminal, command, interactive, command, bulk)
+	return err
+}
+
+// inConfig quotes a file name for the shell that runs a ProxyCommand, and for
+// ssh, which expands percent signs before.
+func inConfig(file string) string {
+	file = strings.ReplaceAll(file, "%", "%%")
+	if strings.Trim(file, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%") == "" {
+		return file
+	}
+	return "'" + strings.ReplaceAll(file, "'", `'\''`) + "'"
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/creack/pty"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/sshtest"
+	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
+)
+
+// TestSSH runs the real ssh through the program to the real sshd, and looks at
+// every packet that ssh's side sends.
+func TestSSH(t *testing.T) {
+	sshtest.Built(t, "proxycommand")
+	if !testns.Inside(t) {
+		return
+	}
+	ssh, program := sshtest.Tool(t, "ssh"), sshtest.Program(t, "proxycommand")
+	key := sshtest.NewKey(t, "")
+	for name, tt := range map[string]struct {
+		listen  string
+		command string
+		options []string
+		marks   []dscp.CodePoint // in their order; a second one is ssh's doing
+		warning string
+	}{
+		"relay": {
+			command: "", options: []string{"IPQoS=af21 cs1"},
+			marks: []dscp.CodePoint{dscp.AF21},
+		},
+		"relay, IPv6": {
+			listen: "[::1]", command: "-class bulk",
+			marks: []dscp.CodePoint{dscp.CS1},
+		},
+		"fdpass": {
+			command: "-fdpass -class bulk", options: []string{"ProxyUseFdpass=yes", "IPQoS=none"},
+			marks: []dscp.CodePoint{dscp.CS1},
+		},
+		"fdpass, IPv6": {
+			listen: "[::1]", command: "-fdpass", options: []string{"ProxyUseFdpass=yes", "IPQoS=none"},
+			marks: []dscp.CodePoint{dscp.AF21},
+		},
+		"fdpass, NAT-safe": {
+			command: "-fdpass -nat-safe", options: []string{"ProxyUseFdpass=yes", "IPQoS=none"},
+			marks: []dscp.CodePoint{dscp.LowDelay},
+		},
+		"fdpass with an ssh that marks again": {
+			command: "-fdpass", options: []string{"ProxyUseFdpass=yes", "IPQoS=af21 cs1"},
+			marks:   []dscp.CodePoint{dscp.AF21, dscp.CS1},
+			warning: `is marked AF21, and ssh will mark it again while it lives, since its IPQoS is "af21 cs1"; set "IPQoS none"`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var config []string
+			if tt.listen != "" {
+				config = append(config, "ListenAddress "+tt.listen)
+			}
+			sshd := sshtest.StartSSHD(t, key, config...)
+			server := netip.MustParseAddrPort(sshd.Addr)
+			capture := wire.Start(t, "lo", server.Port())
+
+			options := append([]string{"ProxyCommand=" + program + " " + tt.command + " %h %p"}, tt.options...)
+			args := append(sshd.Args(t, key, sshd.Addr, options...), server.Addr().String(), "cat; echo done >&2; exit 7")
+			cmd := exec.Command(ssh, args...)
+			sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+			var stdout, stderr bytes.Buffer
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(sent), &stdout, &stderr
+			err := cmd.Run()
+
+			var exit *exec.ExitError
+			require.ErrorAs(t, err, &exit, "%s", stderr.String())
+			assert.Equal(t, 7, exit.ExitCode(), "%s", stderr.String())
+			assert.True(t, bytes.Equal(sent, stdout.Bytes()), "%d of %d", stdout.Len(), len(sent))
+			assert.Contains(t, stderr.String(), "done\n")
+			if tt.warning == "" {
+				assert.NotContains(t, stderr.String(), "warning")
+			} else {
+				assert.Contains(t, stderr.String(), tt.warning)
+			}
+
+			packets := capture.Until(wire.Closed(1))
+			var marks []dscp.CodePoint
+			for _, p := range packets {
+				if cp := dscp.CodePoint(p.DSCP()); p.Dst == server && (len(marks) == 0 || marks[len(marks)-1] != cp) {
+					marks = append(marks, cp)
+				}
+			}
+			assert.Equal(t, tt.marks, marks, "%s", wire.Text(packets))
+		})
+	}
+}
+
+func TestFdpassWithoutProxyUseFdpass(t *testing.T) {
+	ssh, program := sshtest.Tool(t, "ssh"), sshtest.Program(t, "proxycommand")
+	key := sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	args := sshd.Args(t, key, sshd.Addr, "ProxyCommand="+program+" -fdpass %h %p")
+	out, err := exec.Command(ssh, append(args, "127.0.0.1", "true")...).CombinedOutput()
+	assert.Error(t, err)
+	assert.Contains(t, string(out), `ssh needs "ProxyUseFdpass yes" too`)
+}
+
+// TestPrintedConfig lets the real ssh read what -print-config prints.
+func TestPrintedConfig(t *testing.T) {
+	ssh, program := sshtest.Tool(t, "ssh"), sshtest.Program(t, "proxycommand")
+	printed, err := exec.Command(program, "-print-config", "-ipqos", "af31 af11", "-nat-safe").Output()
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "config")
+	own := "Host own\n    ProxyCommand mine\n    ProxyUseFdpass no\n"
+	require.NoError(t, os.WriteFile(file, append([]byte(own), printed...), 0o600))
+
+	effective := func(stdin *os.File, host string) string {
+		cmd := exec.Command(ssh, "-F", file, "-G", host)
+		cmd.Env = append(os.Environ(), "SHELL=/bin/sh")
+		cmd.Stdin = stdin
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return string(out)
+	}
+	ours := "proxycommand " + program + ` -fdpass -nat-safe -ipqos "af31 af11" -class `
+	ptmx, terminal, err := pty.Open()
+	require.NoError(t, err)
+	defer ptmx.Close()
+	defer terminal.Close()
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	for class, stdin := range map[string]*os.File{"interactive": terminal, "bulk": r} {
+		got := effective(stdin, "somewhere")
+		assert.Contains(t, got, ours+class+" %h %p\n")
+		assert.Contains(t, got, "proxyusefdpass yes\n")
+		assert.Contains(t, got, "ipqos none none\n")
+	}
+	own = effective(terminal, "own")
+	assert.Contains(t, own, "proxycommand mine\n")
+	assert.Contains(t, own, "proxyusefdpass no\n")
+	assert.NotContains(t, own, "-fdpass")
+}

@@ -1,0 +1,34 @@
+package sshclass
+
+import (
+	"bytes"
+	"net"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// An acceptedKey remembers the host key that was accepted last.
+type acceptedKey struct {
+	mu  sync.Mutex // held while a person is asked: the other connection waits for the answer
+	key []byte
+}
+
+// once returns a callback that asks check about each key unless it was the last
+// to be accepted. x/crypto/ssh calls it again for each key exchange of a
+// connection.
+func (a *acceptedKey) once(check ssh.HostKeyCallback) ssh.HostKeyCallback {
+	return func(hostname string, remote net.Addr, key ssh.PublicKey) error {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		shown := key.Marshal()
+		if bytes.Equal(a.key, shown) {
+			return nil
+		}
+		if err := check(hostname, remote, key); err != nil {
+			return err
+		}
+		a.key = shown
+		return nil
+	}
+}

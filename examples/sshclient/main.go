@@ -1,0 +1,78 @@
+// Sshclient is an SSH client whose connection carries one mark from the first
+// packet on:
+//
+//	sshclient [-F config] [-p port] [-l user] [-i identity] [-o IPQoS="af21 cs1"]
+//	          [-nat-safe] [-t] [-s] [-v] [user@]host [command…]
+//
+// It knows before it connects what the session is for: with a terminal it is
+// interactive, without one, as for a command or for sftp, it is bulk. The mark of
+// that class goes onto the SYN and stays; there is no second one.
+//
+// From ~/.ssh/config, or the file that -F names, it takes HostName, Port, User,
+// IdentityFile, UserKnownHostsFile and IPQoS, all of which -o can set as well. It
+// checks host keys against known_hosts, and asks about unknown ones. It logs in
+// with identity files and the agent, and asks for a passphrase or a password
+// where there is a terminal.
+//
+// Its exit status is that of the command, or 255 if something went wrong.
+// With -s it starts a subsystem instead of a command, which makes it a transport
+// for OpenSSH's sftp: sftp -D "sshclient -s host sftp".
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// statusError is what ssh exits with if it failed itself.
+const statusError = 255
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the program. When ctx ends it closes the connection, puts the terminal
+// back as it was, and returns. A goroutine that reads stdin, or the terminal,
+// may stay behind until that has something to read.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	o, err := parseOptions(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return statusError
+	}
+	status, err := connectAndRun(ctx, o, stdin, stdout, stderr)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // which signal it was
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "sshclient:", err)
+		return statusError
+	}
+	return status
+}
+
+func connectAndRun(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	set, err := loadSettings(o)
+	if err != nil {
+		return 0, err
+	}
+	terminal := openTerminal(o, stdin)
+	client, err := connect(ctx, o, set, terminal, stderr)
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	s := session{client: client, host: set.hostName, options: o, terminal: terminal, stdin: stdin, stdout: stdout, stderr: stderr}
+	return s.run(ctx)
+}

@@ -1,0 +1,354 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh/agent"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/sshtest"
+	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
+)
+
+// client returns the command that runs the program against the server.
+func client(t *testing.T, sshd *sshtest.SSHD, key *sshtest.Key, args ...string) *exec.Cmd {
+	t.Helper()
+	host, port, err := net.SplitHostPort(sshd.Addr)
+	require.NoError(t, err)
+	all := []string{"-F", "none", "-p", port, "-l", sshd.User, "-i", key.File,
+		"-o", "UserKnownHostsFile=" + sshtest.KnownHosts(t, sshd.HostKey, sshd.Addr)}
+	for _, arg := range args {
+		if arg == "HOST" {
+			arg = host
+		}
+		all = append(all, arg)
+	}
+	cmd := exec.Command(sshtest.Program(t, "sshclient"), all...)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "SSH_AUTH_SOCK=")
+	return cmd
+}
+
+// TestMarks looks at every packet that the client sends to the real sshd.
+func TestMarks(t *testing.T) {
+	sshtest.Built(t, "sshclient")
+	if !testns.Inside(t) {
+		return
+	}
+	key := sshtest.NewKey(t, "")
+	for name, tt := range map[string]struct {
+		listen   string
+		args     []string
+		terminal bool
+		mark     dscp.CodePoint
+	}{
+		"a command":            {args: []string{"HOST", "cat >/dev/null; head -c 300000 /dev/zero"}, mark: dscp.CS1},
+		"a shell":              {args: []string{"HOST"}, terminal: true, mark: dscp.AF21},
+		"a shell without one":  {args: []string{"HOST"}, mark: dscp.CS1},
+		"a command with one":   {args: []string{"-t", "HOST", "cat"}, terminal: true, mark: dscp.AF21},
+		"NAT-safe shell":       {args: []string{"-nat-safe", "HOST"}, terminal: true, mark: dscp.LowDelay},
+		"NAT-safe command":     {args: []string{"-nat-safe", "HOST", "cat"}, mark: dscp.Throughput},
+		"another mark":         {args: []string{"-o", "IPQoS=ef af11", "HOST", "cat"}, mark: dscp.AF11},
+		"none":                 {args: []string{"-o", "IPQoS=none", "HOST", "cat"}, mark: dscp.DF},
+		"IPv6, and a shell":    {listen: "[::1]", args: []string{"HOST"}, terminal: true, mark: dscp.AF21},
+		"IPv6, and a transfer": {listen: "[::1]", args: []string{"-s", "HOST", "sftp"}, mark: dscp.CS1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var config []string
+			if tt.listen != "" {
+				config = append(config, "ListenAddress "+tt.listen)
+			}
+			sshd := sshtest.StartSSHD(t, key, config...)
+			server := netip.MustParseAddrPort(sshd.Addr)
+			capture := wire.Start(t, "lo", server.Port())
+			cmd := client(t, sshd, key, tt.args...)
+			if tt.terminal {
+				p := sshtest.SitDown(t, cmd)
+				if slices.Contains(tt.args, "cat") {
+					p.Types("echo\n")
+					p.Sees("echo\r\necho\r\n") // the terminal's, then cat's
+					p.Types("\x04")
+				} else {
+					p.Types("echo $((6*7))\n")
+					p.Sees("42\r\n")
+					p.Types("exit\n")
+				}
+				p.Waits()
+			} else {
+				cmd.Stdin = io.LimitReader(zeros{}, 300000)
+				if err := cmd.Run(); err != nil { // the sftp server does not like zeros
+					require.Contains(t, tt.args, "sftp", "%v", err)
+				}
+			}
+			packets := capture.Until(wire.Closed(1))
+			sent := 0
+			for _, p := range packets {
+				if p.Dst == server {
+					sent++
+					assert.Equal(t, tt.mark, dscp.CodePoint(p.DSCP()), "%v", p)
+				}
+			}
+			assert.Greater(t, sent, 10)
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+func TestCommands(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	for name, tt := range map[string]struct {
+		command                        []string
+		stdin, stdout, stderr, refused string
+		status                         int
+	}{
+		"outputs apart": {command: []string{"echo out; echo err >&2"}, stdout: "out\n", stderr: "err\n"},
+		"words":         {command: []string{"echo", "a", "b"}, stdout: "a b\n"},
+		"input":         {command: []string{"tr a-z A-Z"}, stdin: "upper", stdout: "UPPER"},
+		"status":        {command: []string{"exit 42"}, status: 42},
+		"killed":        {command: []string{"kill -9 $$"}, status: 255, stderr: "KILL"},
+		"unread input":  {command: []string{"true"}, stdin: strings.Repeat("x", 1<<20)},
+		"a shell":       {stdin: "echo from a shell; exit 3\n", stdout: "from a shell\n", status: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := client(t, sshd, key, append([]string{"HOST"}, tt.command...)...)
+			var stdout, stderr bytes.Buffer
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(tt.stdin), &stdout, &stderr
+			cmd.Run()
+			assert.Equal(t, tt.status, cmd.ProcessState.ExitCode(), "%s", stderr.String())
+			assert.Equal(t, tt.stdout, stdout.String())
+			assert.Contains(t, stderr.String(), tt.stderr)
+		})
+	}
+}
+
+func TestSftp(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	dir := t.TempDir()
+	data := make([]byte, 8<<20)
+	rand.Read(data)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a"), data, 0o600))
+	transport := client(t, sshd, key, "-s", "HOST", "sftp")
+	sftp := exec.Command(sshtest.Tool(t, "sftp"), "-b", "-", "-D", strings.Join(transport.Args, " "))
+	sftp.Env = transport.Env
+	sftp.Stdin = strings.NewReader("put " + dir + "/a " + dir + "/b\nget " + dir + "/b " + dir + "/c\n")
+	out, err := sftp.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	got, err := os.ReadFile(filepath.Join(dir, "c"))
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(data, got))
+}
+
+func TestRefusals(t *testing.T) {
+	key, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	none := sshtest.KnownHosts(t, sshd.HostKey)
+	wrong := sshtest.KnownHosts(t, other.Signer.PublicKey(), sshd.Addr)
+	for name, tt := range map[string]struct {
+		key     *sshtest.Key
+		options []string
+		says    []string
+	}{
+		"wrong key":    {key: other, says: []string{"unable to authenticate"}},
+		"unknown host": {key: key, options: []string{"-o", "UserKnownHostsFile=" + none}, says: []string{"host key verification failed", "is not known", "SHA256:"}},
+		"another key than the known": {key: key, options: []string{"-o", "UserKnownHostsFile=" + wrong}, says: []string{
+			"REMOTE HOST IDENTIFICATION HAS CHANGED", "Offending ED25519 key in " + wrong + ":1", "host key verification failed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append(tt.options, "HOST", "echo", "in")
+			cmd := client(t, sshd, tt.key, args...)
+			// The options of the test come first, so they win.
+			cmd.Args = append(append([]string{cmd.Args[0]}, tt.options...), cmd.Args[1:]...)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // nobody to ask
+			var stdout, stderr bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &stdout, &stderr
+			assert.Error(t, cmd.Run())
+			assert.Equal(t, statusError, cmd.ProcessState.ExitCode())
+			assert.Empty(t, stdout.String())
+			for _, says := range append(tt.says, sshd.Addr) {
+				assert.Contains(t, stderr.String(), says)
+			}
+		})
+	}
+}
+
+func TestUnknownHostIsAskedAbout(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	file := filepath.Join(t.TempDir(), "new", "known_hosts")
+	connect := func() *sshtest.Person {
+		cmd := client(t, sshd, key, "HOST", "echo in")
+		cmd.Args = append([]string{cmd.Args[0], "-o", "UserKnownHostsFile=" + file}, cmd.Args[1:]...)
+		return sshtest.SitDown(t, cmd)
+	}
+	p := connect()
+	p.Sees("can't be established")
+	p.Sees("(yes/no/[fingerprint])? ")
+	p.Types("no\n")
+	p.Sees("host key verification failed")
+	assert.Equal(t, statusError, p.Waits())
+	assert.NoFileExists(t, file)
+
+	p = connect()
+	p.Sees("(yes/no/[fingerprint])? ")
+	p.Types("maybe\n")
+	p.Sees("Please type")
+	p.Types("yes\n")
+	p.Sees("Permanently added")
+	p.Sees("in\r\n")
+	assert.Zero(t, p.Waits())
+
+	p = connect()
+	p.Sees("in\r\n")
+	assert.Zero(t, p.Waits())
+	assert.NotContains(t, p.Shown(), "authenticity")
+}
+
+func TestPassphrase(t *testing.T) {
+	key := sshtest.NewKey(t, "open sesame")
+	sshd := sshtest.StartSSHD(t, key)
+	p := sshtest.SitDown(t, client(t, sshd, key, "HOST", "echo in"))
+	p.Sees("Enter passphrase for key '" + key.File + "': ")
+	p.Types("wrong\n")
+	p.Sees("Enter passphrase for key '" + key.File + "': ")
+	p.Types("open sesame\n")
+	p.Sees("in\r\n")
+	assert.NotContains(t, p.Shown(), "sesame")
+	assert.Zero(t, p.Waits())
+}
+
+func TestAgent(t *testing.T) {
+	key, other := sshtest.NewKey(t, "secret"), sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	ring := agent.NewKeyring()
+	private, err := os.ReadFile(key.File)
+	require.NoError(t, err)
+	require.NoError(t, ring.Add(agent.AddedKey{PrivateKey: sshtest.Decrypt(t, private, "secret")}))
+	socket := filepath.Join(t.TempDir(), "agent")
+	l, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			agent.ServeAgent(ring, c)
+			c.Close()
+		}
+	}()
+	for _, identity := range []*sshtest.Key{key, other} { // in the file too, which then needs no passphrase, or in the agent alone
+		cmd := client(t, sshd, identity, "HOST", "echo in")
+		cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		out, err := cmd.CombinedOutput()
+		assert.NoError(t, err)
+		assert.Equal(t, "in\n", string(out))
+	}
+}
+
+// stty runs the program under a shell that tells the state of the terminal
+// before and after.
+func stty(t *testing.T, cmd *exec.Cmd) *sshtest.Person {
+	t.Helper()
+	script := `stty -g; trap : INT; "$@"; echo status=$?; stty -g; echo over`
+	shell := exec.Command("/bin/sh", append([]string{"-c", script, "sh"}, cmd.Args...)...)
+	shell.Env = cmd.Env
+	return sshtest.SitDown(t, shell)
+}
+
+// restored checks that the terminal is as it was.
+func restored(t *testing.T, p *sshtest.Person, before, status string) {
+	t.Helper()
+	p.Sees("status=" + status + "\r\n")
+	assert.Equal(t, before, p.Line())
+	p.Sees("over")
+}
+
+func TestTerminal(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	p := stty(t, client(t, sshd, key, "HOST"))
+	before := p.Line()
+	p.Types("PS1=; stty -echo; echo re''ady\n")
+	p.Sees("ready\r\n")
+	p.Types("stty size\n")
+	p.Sees("24 80")
+	p.Resizes(50, 132)
+	p.Types("while [ \"$(stty size)\" != '50 132' ]; do sleep 0.01; done; echo resized\n")
+	p.Sees("resized")
+	p.Types("sh -c 'trap \"echo interrupted; exit\" INT; echo set; while :; do sleep 0.01; done'\n")
+	p.Sees("set")
+	p.Types("\x03") // goes to the other side
+	p.Sees("interrupted")
+	p.Types("exit 5\n")
+	p.Sees("Connection to 127.0.0.1 closed.")
+	restored(t, p, before, "5")
+}
+
+func TestInterrupted(t *testing.T) {
+	key := sshtest.NewKey(t, "secret")
+	sshd := sshtest.StartSSHD(t, key)
+	t.Run("at a prompt", func(t *testing.T) {
+		p := stty(t, client(t, sshd, key, "HOST"))
+		before := p.Line()
+		p.Sees("Enter passphrase")
+		p.Types("\x03")
+		p.Sees("interrupt signal received")
+		restored(t, p, before, "255")
+	})
+	t.Run("during a command", func(t *testing.T) {
+		plain := sshtest.NewKey(t, "")
+		sshd := sshtest.StartSSHD(t, plain)
+		p := stty(t, client(t, sshd, plain, "HOST", "echo up; sleep 600"))
+		before := p.Line()
+		p.Sees("up")
+		p.Types("\x03")
+		p.Sees("interrupt signal received")
+		restored(t, p, before, "255")
+	})
+	t.Run("by SIGTERM in a shell", func(t *testing.T) {
+		plain := sshtest.NewKey(t, "")
+		sshd := sshtest.StartSSHD(t, plain)
+		cmd := client(t, sshd, plain, "HOST")
+		p := stty(t, cmd)
+		before := p.Line()
+		p.Types("PS1=; stty -echo; echo re''ady\n")
+		p.Sees("ready\r\n")
+		for _, pid := range p.Processes() {
+			syscall.Kill(pid, syscall.SIGTERM)
+		}
+		p.Sees("terminated signal received")
+		restored(t, p, before, "255")
+	})
+}
+
+func TestServerGone(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	p := stty(t, client(t, sshd, key, "HOST"))
+	before := p.Line()
+	p.Types("PS1=; stty -echo; echo re''ady\n")
+	p.Sees("ready\r\n")
+	sshd.KillSessions()
+	p.Sees("connection to 127.0.0.1")
+	restored(t, p, before, "255")
+}

@@ -1,0 +1,55 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the program. It serves until ctx ends, which is no error; when it
+// returns, nothing that it has started is left.
+func run(ctx context.Context, args []string, _ io.Reader, _, stderr io.Writer) int {
+	o, err := parseOptions(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	}
+	if err := listenAndServe(ctx, o, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+		fmt.Fprintln(stderr, "sshserver:", err)
+		return 1
+	}
+	return 0
+}
+
+func listenAndServe(ctx context.Context, o options, log *slog.Logger) error {
+	s, err := newServer(o, log)
+	if err != nil {
+		return err
+	}
+	lc := dscp.ListenConfig{DSCP: o.mark(), NATSafe: o.natSafe}
+	l, err := lc.Listen(ctx, "tcp", o.listen)
+	if err != nil {
+		return err
+	}
+	log.Info("listening", "addr", l.Addr().String(), "hostkey", s.fingerprint)
+	return s.serve(ctx, l)
+}

@@ -1,0 +1,11 @@
+//go:build unix
+
+package main
+
+import (
+	"testing"
+
+	"github.com/godscp/godscp/examples/internal/sshtest"
+)
+
+func TestMain(m *testing.M) { sshtest.Main(m) }

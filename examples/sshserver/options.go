@@ -1,0 +1,86 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+type options struct {
+	listen         string
+	ipqos          dscp.IPQoS
+	class          class
+	natSafe        bool
+	hostKey        string // file name
+	authorizedKeys string // file name
+}
+
+// mark returns the mark of the class.
+func (o options) mark() dscp.CodePoint {
+	if o.class == bulk {
+		return o.ipqos.Bulk
+	}
+	return o.ipqos.Interactive
+}
+
+// A class is what the connections are for.
+type class string
+
+const (
+	interactive class = "interactive"
+	bulk        class = "bulk"
+)
+
+func (c class) MarshalText() ([]byte, error) { return []byte(c), nil }
+
+func (c *class) UnmarshalText(text []byte) error {
+	switch v := class(text); v {
+	case interactive, bulk:
+		*c = v
+		return nil
+	}
+	return errors.New("want interactive or bulk")
+}
+
+const usage = `usage: sshserver [-listen addr] [-ipqos "af21 cs1"] [-class interactive|bulk] [-nat-safe]
+                 [-hostkey file] [-authorized-keys file]
+
+An SSH server with one mark per connection, for the user who starts it.
+
+`
+
+// parseOptions reports errors, and the usage, on stderr itself.
+func parseOptions(args []string, stderr io.Writer) (options, error) {
+	var o options
+	home, _ := os.UserHomeDir()     // without one, the default is a relative name,
+	config, _ := os.UserConfigDir() // which the error for a missing file shows
+	fs := flag.NewFlagSet("sshserver", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		fs.PrintDefaults()
+	}
+	fs.StringVar(&o.listen, "listen", "127.0.0.1:2222", "`address` to listen on")
+	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, as OpenSSH's IPQoS")
+	fs.TextVar(&o.class, "class", interactive, "which of the two marks to use: `interactive or bulk`")
+	fs.BoolVar(&o.natSafe, "nat-safe", false, "use marks with IP precedence zero instead, for networks behind VMware's NAT and its like")
+	fs.StringVar(&o.hostKey, "hostkey", filepath.Join(config, "sshserver", "host_key"), "`file` with the host key, made if missing")
+	fs.StringVar(&o.authorizedKeys, "authorized-keys", filepath.Join(home, ".ssh", "authorized_keys"), "`file` with the keys that are let in")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		err := fmt.Errorf("unexpected argument %q", fs.Arg(0))
+		fmt.Fprintln(stderr, "sshserver:", err)
+		fs.Usage()
+		return o, err
+	}
+	return o, nil
+}

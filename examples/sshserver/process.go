@@ -1,0 +1,165 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/crypto/ssh"
+)
+
+// grace is how long a process may take to end after its session did.
+const grace = 2 * time.Second
+
+// newCommand returns the command for argv, the leader of a process group of its
+// own. When ctx ends the group is hung up on, and killed if that does not help.
+func (s *session) newCommand(ctx context.Context, argv []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, s.account.shell)
+	cmd.Args = argv
+	cmd.Dir = s.account.home
+	cmd.Env = s.env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGHUP) }
+	cmd.WaitDelay = grace
+	return cmd
+}
+
+// run runs a command whose input and outputs are the channel's, through pipes.
+func (s *session) run(ctx context.Context, argv []string) exit {
+	cmd := s.newCommand(ctx, argv)
+	pipes, err := newPipes(3)
+	if err != nil {
+		return failed(s.channel, err)
+	}
+	defer pipes.close()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = pipes.r[0], pipes.w[1], pipes.w[2]
+	if err := cmd.Start(); err != nil {
+		return failed(s.channel, err)
+	}
+	for _, theirs := range []*os.File{pipes.r[0], pipes.w[1], pipes.w[2]} {
+		theirs.Close()
+	}
+
+	s.running.Go(func() {
+		io.Copy(pipes.w[0], s.channel)
+		pipes.w[0].Close() // the client has closed its half
+	})
+	var outputs sync.WaitGroup
+	outputs.Go(func() { io.Copy(s.channel, pipes.r[1]) })
+	outputs.Go(func() { io.Copy(s.channel.Stderr(), pipes.r[2]) })
+	return s.wait(ctx, cmd, nil, &outputs, pipes.close)
+}
+
+// runOnTerminal runs a command on a terminal of its own.
+func (s *session) runOnTerminal(ctx context.Context, argv []string) exit {
+	cmd := s.newCommand(ctx, argv)
+	master, slave, err := pty.Open()
+	if err != nil {
+		return failed(s.channel, err)
+	}
+	defer master.Close()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr.Setctty = true // of descriptor 0
+	cmd.Env = append(cmd.Env, "TERM="+s.terminal.name, "SSH_TTY="+slave.Name())
+	err = pty.Setsize(master, &s.terminal.size)
+	if err == nil {
+		err = cmd.Start()
+	}
+	slave.Close()
+	if err != nil {
+		return failed(s.channel, err)
+	}
+
+	s.running.Go(func() { io.Copy(master, s.channel) })
+	var output sync.WaitGroup
+	// It ends with an error: the kernel hangs a terminal up when the leader of
+	// its session has ended.
+	output.Go(func() { io.Copy(s.channel, master) })
+	return s.wait(ctx, cmd, master, &output, func() { master.Close() })
+}
+
+// wait waits for the command and for the end of its output, and meanwhile hands
+// signals and window sizes on. Whatever the command has left behind may hold the
+// output open, as under OpenSSH, but not longer than the session lives: then
+// abandon is called, which has to end the output.
+func (s *session) wait(ctx context.Context, cmd *exec.Cmd, master *os.File, output *sync.WaitGroup, abandon func()) exit {
+	ended := make(chan struct{})
+	s.running.Go(func() { s.control(cmd, master, ended) })
+	err := cmd.Wait()
+	close(ended)
+
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		output.Wait()
+	}()
+	select {
+	case <-shown:
+	case <-ctx.Done():
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whoever ignored the hangup
+		abandon()
+		<-shown
+	}
+	if cmd.ProcessState == nil {
+		return failed(s.channel, err)
+	}
+	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if status.Signaled() {
+		return exit{signal: status.Signal(), core: status.CoreDump()}
+	}
+	return exit{status: uint32(status.ExitStatus())}
+}
+
+// control hands signals and new window sizes on until the command has ended.
+func (s *session) control(cmd *exec.Cmd, master *os.File, ended <-chan struct{}) {
+	for {
+		select {
+		case sig := <-s.signals:
+			syscall.Kill(-cmd.Process.Pid, sig)
+		case size := <-s.resized:
+			if master != nil {
+				pty.Setsize(master, &size)
+			}
+		case <-ended:
+			return
+		}
+	}
+}
+
+// failed tells the client why nothing runs.
+func failed(channel ssh.Channel, err error) exit {
+	fmt.Fprintf(channel.Stderr(), "sshserver: %v\r\n", err)
+	return exit{status: 255}
+}
+
+// pipes are some of the system's.
+type pipes struct{ r, w []*os.File }
+
+func newPipes(n int) (pipes, error) {
+	var p pipes
+	for range n {
+		r, w, err := os.Pipe()
+		if err != nil {
+			p.close()
+			return pipes{}, err
+		}
+		p.r, p.w = append(p.r, r), append(p.w, w)
+	}
+	return p, nil
+}
+
+// close closes those that are open still.
+func (p pipes) close() {
+	for i := range p.r {
+		p.r[i].Close()
+		p.w[i].Close()
+	}
+}

@@ -1,0 +1,131 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+// loginTime is how long a client may take to log in, as OpenSSH's LoginGraceTime.
+const loginTime = 2 * time.Minute
+
+type server struct {
+	config      *ssh.ServerConfig
+	fingerprint string // of the host key
+	account     account
+	log         *slog.Logger
+}
+
+func newServer(o options, log *slog.Logger) (*server, error) {
+	hostKey, err := loadHostKey(o.hostKey)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := readAuthorizedKeys(o.authorizedKeys); err != nil {
+		return nil, fmt.Errorf("nobody could log in: %w", err)
+	}
+	config := &ssh.ServerConfig{
+		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			if err := authorize(o.authorizedKeys, key); err != nil {
+				return nil, err
+			}
+			return &ssh.Permissions{Extensions: map[string]string{"key": ssh.FingerprintSHA256(key)}}, nil
+		},
+	}
+	config.AddHostKey(hostKey)
+	return &server{
+		config:      config,
+		fingerprint: ssh.FingerprintSHA256(hostKey.PublicKey()),
+		account:     currentAccount(),
+		log:         log,
+	}, nil
+}
+
+// serve serves what l accepts until ctx ends. Then it closes l and all
+// connections, and waits for what runs on them to end.
+func (s *server) serve(ctx context.Context, l net.Listener) error {
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	defer l.Close()
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	for {
+		c, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				c.Close()
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil:
+			s.log.Error("accept", "err", err) // out of descriptors, say
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		default:
+			conns.Go(func() { s.handle(ctx, c) })
+		}
+	}
+}
+
+// handle serves one connection.
+func (s *server) handle(ctx context.Context, c net.Conn) {
+	log := s.log.With("peer", c.RemoteAddr().String())
+	logMarks(log, c)
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+
+	c.SetDeadline(time.Now().Add(loginTime))
+	conn, channels, requests, err := ssh.NewServerConn(c, s.config)
+	if err != nil {
+		log.Info("no login", "err", err)
+		return
+	}
+	c.SetDeadline(time.Time{})
+	log.Info("login", "user", conn.User(), "key", conn.Permissions.Extensions["key"])
+
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { ssh.DiscardRequests(requests) })
+	for ch := range channels {
+		if ch.ChannelType() != "session" {
+			ch.Reject(ssh.UnknownChannelType, "sshserver has sessions only")
+			continue
+		}
+		channel, requests, err := ch.Accept()
+		if err != nil {
+			continue // the connection has ended
+		}
+		running.Go(func() {
+			newSession(s, log, c, channel, &running).serve(ctx, requests)
+		})
+	}
+	cancel()
+	running.Wait()
+	log.Info("closed")
+}
+
+// logMarks logs what the two ends have marked the connection with.
+func logMarks(log *slog.Logger, c net.Conn) {
+	pinned, ok := dscp.Of(c)
+	if !ok {
+		return // not from a dscp.Listener
+	}
+	theirs := "unknown"
+	if cp, ok := pinned.PeerDSCP(); ok {
+		theirs = cp.String()
+	}
+	log.Info("connection", "theirs", theirs, "ours", pinned.DSCP().String())
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/sshtest"
+	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
+)
+
+const patience = 20 * time.Second
+
+// TestMarks looks at every packet that the server sends to the real ssh.
+func TestMarks(t *testing.T) {
+	sshtest.Built(t, "sshserver")
+	if !testns.Inside(t) {
+		return
+	}
+	ssh := sshtest.Tool(t, "ssh")
+	key := sshtest.NewKey(t, "")
+	for name, tt := range map[string]struct {
+		options []string
+		client  string
+		ours    dscp.CodePoint
+		log     string
+	}{
+		"default":      {client: "cs1", ours: dscp.AF21, log: "theirs=CS1 ours=AF21"},
+		"bulk":         {options: []string{"-class", "bulk"}, client: "ef", ours: dscp.CS1, log: "theirs=EF ours=CS1"},
+		"NAT-safe":     {options: []string{"-nat-safe"}, client: "none", ours: dscp.LowDelay, log: "theirs=DF ours=lowdelay"},
+		"IPv6":         {options: []string{"-listen", "[::1]:0", "-ipqos", "af41"}, client: "cs1", ours: dscp.AF41, log: "theirs=CS1 ours=AF41"},
+		"both at once": {options: []string{"-listen", ":0"}, client: "cs1", ours: dscp.AF21, log: "theirs=CS1 ours=AF21"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := sshtest.StartGoServer(t, key, tt.options...)
+			addr := netip.MustParseAddrPort(server.Addr)
+			if addr.Addr().IsUnspecified() {
+				addr = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), addr.Port())
+			}
+			capture := wire.Start(t, "lo", addr.Port())
+			args := server.Args(t, key, addr.String(), "IPQoS="+tt.client)
+			out, err := exec.Command(ssh, append(args, addr.Addr().String(), "head -c 100000 /dev/zero")...).Output()
+			require.NoError(t, err)
+			assert.Len(t, out, 100000)
+			packets := capture.Until(wire.Closed(1))
+			sent := 0
+			for _, p := range packets {
+				if p.Src == addr {
+					sent++
+					assert.Equal(t, tt.ours, dscp.CodePoint(p.DSCP()), "%v", p)
+				}
+			}
+			assert.Greater(t, sent, 3)
+			assert.Contains(t, server.Log(), tt.log)
+		})
+	}
+}
+
+func TestCommands(t *testing.T) {
+	ssh := sshtest.Tool(t, "ssh")
+	key := sshtest.NewKey(t, "")
+	server := sshtest.StartGoServer(t, key)
+	for name, tt := range map[string]struct {
+		command, stdin, stdout, stderr string
+		status                         int
+	}{
+		"outputs apart":      {command: "echo out; echo err >&2", stdout: "out\n", stderr: "err\n"},
+		"input":              {command: "tr a-z A-Z", stdin: "upper", stdout: "UPPER"},
+		"status":             {command: "exit 42", status: 42},
+		"killed":             {command: "kill -9 $$", status: 255},
+		"not found":          {command: "/no/such/command", status: 127, stderr: "not found"},
+		"environment":        {command: "echo $LOGNAME $SHELL ${SSH_CONNECTION% *}", stdout: "/bin/sh 127.0.0.1 "},
+		"no terminal":        {command: "tty", stdout: "not a tty", status: 1},
+		"unread input":       {command: "true", stdin: strings.Repeat("x", 1<<20)},
+		"a lot of output":    {command: "head -c 3000000 /dev/zero | tr '\\0' y; echo end", stdout: "yyyend\n"},
+		"left in background": {command: "sleep 600 >/dev/null 2>&1 & echo started", stdout: "started\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(ssh, append(server.Args(t, key, server.Addr), "127.0.0.1", tt.command)...)
+			var stdout, stderr bytes.Buffer
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(tt.stdin), &stdout, &stderr
+			err := cmd.Run()
+			if tt.status == 0 {
+				assert.NoError(t, err)
+			}
+			assert.Equal(t, tt.status, cmd.ProcessState.ExitCode(), "%s", stderr.String())
+			assert.Contains(t, stdout.String(), tt.stdout)
+			assert.Contains(t, stderr.String(), tt.stderr)
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	ssh := sshtest.Tool(t, "ssh")
+	key, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
+	server := sshtest.StartGoServer(t, key)
+	for name, tt := range map[string]struct {
+		key     *sshtest.Key
+		options []string
+		rest    []string
+		says    string
+	}{
+		"another key": {key: other, rest: []string{"127.0.0.1", "true"}, says: "Permission denied (publickey)"},
+		"forwarding":  {key: key, options: []string{"ExitOnForwardFailure=yes"}, rest: []string{"-W", "127.0.0.1:1", "127.0.0.1"}, says: "unknown channel type"},
+		"subsystem":   {key: key, rest: []string{"-s", "127.0.0.1", "netconf"}, says: "subsystem request failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append(server.Args(t, tt.key, server.Addr, tt.options...), tt.rest...)
+			out, err := exec.Command(ssh, args...).CombinedOutput()
+			assert.Error(t, err)
+			assert.Contains(t, string(out), tt.says)
+		})
+	}
+}
+
+func TestTransfers(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	server := sshtest.StartGoServer(t, key)
+	dir := t.TempDir()
+	sent := filepath.Join(dir, "sent")
+	data := make([]byte, 16<<20)
+	rand.Read(data)
+	require.NoError(t, os.WriteFile(sent, data, 0o600))
+	for name, args := range map[string][]string{
+		"put": {"sftp", "-b", "-", "127.0.0.1"},
+		"scp": {"scp", sent, "127.0.0.1:" + filepath.Join(dir, "scp")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(sshtest.Tool(t, args[0]), append(server.Args(t, key, server.Addr), args[1:]...)...)
+			cmd.Stdin = strings.NewReader("put " + sent + " " + filepath.Join(dir, "put") + "\nget " + filepath.Join(dir, "put") + " " + filepath.Join(dir, "got") + "\n")
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			for _, file := range map[string][]string{"put": {"put", "got"}, "scp": {"scp"}}[name] {
+				received, err := os.ReadFile(filepath.Join(dir, file))
+				require.NoError(t, err)
+				assert.Equal(t, sha256.Sum256(data), sha256.Sum256(received), file)
+			}
+		})
+	}
+}
+
+func TestTerminal(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	server := sshtest.StartGoServer(t, key)
+	args := append(server.Args(t, key, server.Addr), "-tt", "127.0.0.1")
+	p := sshtest.SitDown(t, exec.Command(sshtest.Tool(t, "ssh"), args...))
+	p.Types("PS1=; stty -echo; echo ready\n")
+	p.Sees("ready\r\n")
+	p.Types("stty size; echo $TERM-$SSH_TTY\n")
+	p.Sees("24 80")
+	p.Sees("-/dev/pts/")
+
+	p.Resizes(50, 132)
+	p.Types("while [ \"$(stty size)\" != '50 132' ]; do sleep 0.01; done; echo resized\n")
+	p.Sees("resized")
+
+	// A loop, so that there is no moment in which the signal goes unnoticed.
+	p.Types("sh -c 'trap \"echo interrupted; exit\" INT; echo set; while :; do sleep 0.01; done'\n")
+	p.Sees("set")
+	p.Types("\x03")
+	p.Sees("interrupted")
+	p.Types("exit 5\n")
+	assert.Equal(t, 5, p.Waits())
+}
+
+// gone waits until none of the processes is left.
+func gone(t *testing.T, pids []int) {
+	t.Helper()
+	require.NotEmpty(t, pids)
+	assert.Eventually(t, func() bool {
+		for _, pid := range pids {
+			if sshtest.Alive(pid) {
+				return false
+			}
+		}
+		return true
+	}, patience, 10*time.Millisecond, "%v", pids)
+}
+
+func TestNothingSurvivesItsSession(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	const stubborn = "trap '' HUP; echo up; while :; do sleep 600; done"
+	for name, end := range map[string]func(*testing.T, *sshtest.GoServer, *exec.Cmd){
+		"the client goes": func(_ *testing.T, _ *sshtest.GoServer, client *exec.Cmd) { client.Process.Kill() },
+		"the server is told to end": func(t *testing.T, server *sshtest.GoServer, _ *exec.Cmd) {
+			server.Signal(syscall.SIGTERM)
+			assert.Zero(t, server.Wait(t))
+		},
+	} {
+		for _, terminal := range []string{"-T", "-tt"} {
+			t.Run(name+terminal, func(t *testing.T) {
+				server := sshtest.StartGoServer(t, key)
+				cmd := exec.Command(sshtest.Tool(t, "ssh"), append(server.Args(t, key, server.Addr), terminal, "127.0.0.1", stubborn)...)
+				stdin, err := cmd.StdinPipe()
+				require.NoError(t, err)
+				defer stdin.Close()
+				stdout, err := cmd.StdoutPipe()
+				require.NoError(t, err)
+				require.NoError(t, cmd.Start())
+				defer cmd.Wait()
+				_, err = stdout.Read(make([]byte, 8)) // it is up
+				require.NoError(t, err)
+				processes := sshtest.Descendants(server.PID())
+				end(t, server, cmd)
+				gone(t, processes)
+			})
+		}
+	}
+}
