@@ -70,12 +70,43 @@
 //	wasip1                 no          no               no
 //
 // Only Linux has been tried, down to the packets; the rest is from the sources of
-// the systems and of x/net. A dual-stack wildcard is a listener, or an
-// unconnected UDP socket, that takes peers of both families; where one socket
-// cannot mark for both, use "tcp4" and "tcp6" (with IPV6_V6ONLY, which net sets
-// for those) separately. On macOS marks have no effect on networks with Cisco
-// Fastlane, and no error says so. On Linux IP_TOS sets the socket's SO_PRIORITY
-// too, see [CodePoint.SocketPriority].
+// the systems and of x/net, and is type-checked, built and vetted. A dual-stack
+// wildcard is a listener, or an unconnected UDP socket, that takes peers of both
+// families; where one socket cannot mark for both, use "tcp4" and "tcp6" (with
+// IPV6_V6ONLY, which net sets for those) separately. On Linux IP_TOS sets the
+// socket's SO_PRIORITY too, see [CodePoint.SocketPriority].
 //
 // Linux needs no privilege for any code point.
+//
+// # Windows
+//
+// Since Vista, Windows takes IP_TOS and ignores it, has no IPV6_TCLASS, and lets
+// only its own QoS service mark, which wants a connected socket and so would mark
+// a TCP connection after its SYN. Hence the UnsupportedError. What does mark there
+// from the SYN on, for every program and without code, is a policy. An
+// administrator sets it by program or by port, in PowerShell; DSCPAction is a
+// code point from 0 to 63, 18 for AF21:
+//
+//	New-NetQosPolicy -Name "backup" -AppPathNameMatchCondition "backup.exe" -NetworkProfile All -DSCPAction 10
+//	New-NetQosPolicy -Name "ssh" -IPProtocolMatchCondition TCP -IPDstPortMatchCondition 22 -NetworkProfile All -DSCPAction 18
+//	Get-NetQosPolicy
+//	Remove-NetQosPolicy -Name "ssh"
+//
+// On a computer outside a domain such policies apply only once Windows is told not
+// to ask for the kind of network, and has been restarted:
+//
+//	New-Item -Force "HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\QoS"
+//	Set-ItemProperty "HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\QoS" -Name "Do not use NLA" -Value "1"
+//
+// The commands are from Microsoft's documentation and were not run for this
+// package. A program that runs there under such a policy sets AllowUnmarked;
+// Conn.DSCP then says DF, because the policy's mark cannot be read back.
+//
+// # macOS and iOS
+//
+// On networks with Cisco Fastlane the system takes both options, holds them, and
+// marks by the socket's service type instead (SO_NET_SERVICE_TYPE, 0x1116 at
+// SOL_SOCKET). No error says so and reading back does not show it. A Control
+// function in NetDialer can set the service type next to the mark: 1 for
+// background, 4 for voice, 8 for responsive data.
 package dscp

@@ -43,7 +43,7 @@ func TestMarkFails(t *testing.T) {
 	}{
 		{"an option that is not kept", "tcp4", forgetful{v4}, true, "IP_TOS"},
 		{"an option that the socket lacks", "tcp6", v4, true, "IPV6_TCLASS"},
-		{"ENOTSUP", "tcp4", refusing{v4, syscall.ENOTSUP}, true, "IP_TOS"},
+		{"not supported", "tcp4", refusing{v4, errors.ErrUnsupported}, true, "IP_TOS"},
 		{"EPERM", "tcp4", refusing{v4, syscall.EPERM}, false, "IP_TOS"},
 		{"EPERM, UDP", "udp6", refusing{v4, syscall.EPERM}, false, "IPV6_TCLASS"},
 	}
