@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -257,7 +256,7 @@ func TestDeadFarEnd(t *testing.T) {
 		n := 0
 		x := &examiner{wanted: dscp.AF21, scheme: ssh2, n: 3, try: func(_ context.Context, p probe) trial {
 			if n++; n > after {
-				return trial{probe: p, outcome: how, stage: at, err: syscall.ECONNREFUSED}
+				return trial{probe: p, outcome: how, stage: at, err: errors.New("connection refused")}
 			}
 			return trial{probe: p, outcome: fine}
 		}}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
-	"syscall"
+	"slices"
 	"time"
 
 	"github.com/godscp/godscp/dscp"
@@ -106,12 +106,11 @@ func connectOutcome(err error) outcome {
 		return unmarkable
 	case isTimeout(err):
 		return lost
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case isAny(err, refusals):
 		return refused
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH),
-		errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+	case isAny(err, unreachables):
 		return unreachable
-	case errors.Is(err, syscall.ECONNRESET):
+	case isAny(err, resets):
 		return cut
 	}
 	return odd
@@ -126,11 +125,16 @@ func exchangeOutcome(err error) outcome {
 		return unjudged
 	case isTimeout(err), errors.Is(err, net.ErrClosed): // closed by us, at the deadline
 		return silent
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case isAny(err, resets), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return cut
 	}
 	return odd
+}
+
+// isAny reports whether err is one of errs. resets and the like, in errno_unix.go,
+// errno_windows.go and errno_other.go, are what the system has.
+func isAny(err error, errs []error) bool {
+	return slices.ContainsFunc(errs, func(e error) bool { return errors.Is(err, e) })
 }
 
 func isTimeout(err error) bool {

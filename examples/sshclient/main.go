@@ -27,14 +27,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"syscall"
 )
 
 // statusError is what ssh exits with if it failed itself.
 const statusError = 255
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), endings...)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
