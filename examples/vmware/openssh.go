@@ -137,9 +137,10 @@ func (o *openSSH) strategies() []strategy {
 
 // A session is one run of the ssh command.
 type session struct {
-	ssh   *openSSH
-	ipqos string
-	tty   bool
+	ssh     *openSSH
+	ipqos   string
+	tty     bool
+	options []string // more of what may follow -o
 }
 
 // expect derives from the sources of OpenSSH what a session comes to behind
@@ -176,18 +177,23 @@ func (s session) run(ctx context.Context, p place) result {
 	if s.tty {
 		tty = "-tt"
 	}
-	cmd := exec.CommandContext(ctx, s.ssh.path, tty, "-F", "none", "-p", port, "-l", p.keys.user, "-i", identityFile,
-		"-o", "IPQoS="+s.ipqos,
+	args := []string{
+		tty, "-F", "none", "-p", port, "-l", p.keys.user, "-i", identityFile,
+		"-o", "IPQoS=" + s.ipqos,
 		"-o", "BatchMode=yes",
 		"-o", "ControlPath=none",
 		"-o", "GlobalKnownHostsFile=none",
-		"-o", "HostKeyAlias="+hostAlias,
+		"-o", "HostKeyAlias=" + hostAlias,
 		"-o", "IdentitiesOnly=yes",
 		"-o", "IdentityAgent=none",
 		"-o", "PreferredAuthentications=publickey",
 		"-o", "StrictHostKeyChecking=yes",
-		"-o", "UserKnownHostsFile="+knownHostsFile,
-		host, floodCommand)
+		"-o", "UserKnownHostsFile=" + knownHostsFile,
+	}
+	for _, o := range s.options {
+		args = append(args, "-o", o)
+	}
+	cmd := exec.CommandContext(ctx, s.ssh.path, append(args, host, floodCommand)...)
 	// Names relative to the directory need no quoting, whatever TMPDIR is.
 	cmd.Dir = s.ssh.dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C")

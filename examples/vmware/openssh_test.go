@@ -43,10 +43,10 @@ func TestExpect(t *testing.T) {
 		{11, 0, works, broken},
 	} {
 		o := &openSSH{major: c.major, minor: c.minor}
-		assert.Equal(t, c.tty, session{o, "af21 cs1", true}.expect(), "%d.%d tty", c.major, c.minor)
-		assert.Equal(t, c.exec, session{o, "af21 cs1", false}.expect(), "%d.%d exec", c.major, c.minor)
-		assert.Equal(t, works, session{o, "16 8", true}.expect(), "%d.%d tty", c.major, c.minor)
-		assert.Equal(t, works, session{o, "16 8", false}.expect(), "%d.%d exec", c.major, c.minor)
+		assert.Equal(t, c.tty, session{ssh: o, ipqos: "af21 cs1", tty: true}.expect(), "%d.%d tty", c.major, c.minor)
+		assert.Equal(t, c.exec, session{ssh: o, ipqos: "af21 cs1"}.expect(), "%d.%d exec", c.major, c.minor)
+		assert.Equal(t, works, session{ssh: o, ipqos: "16 8", tty: true}.expect(), "%d.%d tty", c.major, c.minor)
+		assert.Equal(t, works, session{ssh: o, ipqos: "16 8"}.expect(), "%d.%d exec", c.major, c.minor)
 	}
 }
 
