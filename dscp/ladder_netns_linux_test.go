@@ -345,7 +345,8 @@ func TestFallbackOnTheWire(t *testing.T) {
 			})
 			t.Run("and its reverse", func(t *testing.T) {
 				hostile(t, map[string]string{"0": "drop"})
-				mark, sockets := up(20 * time.Millisecond)
+				// Long enough for the second to come up on a busy machine.
+				mark, sockets := up(500 * time.Millisecond)
 				assert.Equal(t, dscp.AF21, mark)
 				assert.EqualValues(t, 2, sockets)
 				assert.Empty(t, memory.Entries(), "the first mark comes up again")
