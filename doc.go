@@ -17,4 +17,8 @@
 //     DSCP between a client and a server in a go test, without root.
 //   - examples/vmware shows the failure behind VMware's NAT and each cure:
 //     go run ./examples/vmware
+//   - examples/proxycommand gives the real ssh, and git and scp with it,
+//     connections with one mark; examples/sshclient and examples/sshserver are
+//     such a client and server; examples/sshclass is for wrappers of
+//     golang.org/x/crypto/ssh.
 package godscp

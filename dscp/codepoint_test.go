@@ -118,6 +118,7 @@ func TestParseRefuses(t *testing.T) {
 		{"AF21 CS1", dscp.ErrSyntax, ""},
 		{"AF24", dscp.ErrSyntax, "AF24"},
 		{"CS8", dscp.ErrSyntax, ""},
+		{"cſ1", dscp.ErrSyntax, "cſ1"},
 		{"best effort", dscp.ErrSyntax, ""},
 		{"-1", dscp.ErrSyntax, ""},
 		{"+18", dscp.ErrSyntax, ""},

@@ -55,7 +55,7 @@ var byName = func() map[string]CodePoint {
 //
 // OpenSSH's IPQoS option reads the same numbers as octets.
 func Parse(s string) (CodePoint, error) {
-	if cp, ok := byName[strings.ToUpper(s)]; ok {
+	if cp, ok := byName[upper(s)]; ok {
 		return cp, nil
 	}
 	digits, base := s, 10
@@ -72,6 +72,16 @@ func Parse(s string) (CodePoint, error) {
 		return 0, rangeError(s, n)
 	}
 	return CodePoint(n), nil
+}
+
+// upper is strings.ToUpper for ASCII alone: to that, "cſ1" would be CS1.
+func upper(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' {
+			r -= 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 func syntaxError(s string) error {

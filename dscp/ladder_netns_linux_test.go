@@ -56,6 +56,7 @@ func onLoopbacks(t *testing.T, test func(t *testing.T, l net.Listener, dial func
 
 // A kernel that treats SYNs by their mark, and the ladder that survives it.
 func TestFallbackOnTheWire(t *testing.T) {
+	t.Parallel() // it is for the most part waiting
 	if !testns.Inside(t) {
 		return
 	}

@@ -94,6 +94,36 @@ func TestTapsAreReleased(t *testing.T) {
 	assert.Empty(t, b.senses.(*linuxSenses).packets.taps)
 }
 
+// TestCaptureOwnsUp fills the ring while nobody reads it.
+func TestCaptureOwnsUp(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	to := addrPort(l.Addr())
+	c, err := openCapture(false, to.Port(), netip.MustParseAddrPort("127.0.0.1:1"))
+	require.NoError(t, err)
+	go func() {
+		for {
+			s, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.Close()
+		}
+	}()
+	for range ringFrames { // a SYN, and more
+		d, err := net.Dial("tcp", to.String())
+		require.NoError(t, err)
+		d.(*net.TCPConn).SetLinger(0)
+		d.Close()
+	}
+	require.ErrorContains(t, c.close(), "segments were not captured")
+	require.NoError(t, c.close(), "it says so once")
+}
+
 // FuzzParseSegment feeds the parser what is no segment.
 func FuzzParseSegment(f *testing.F) {
 	f.Add(aSegment(1, flagSYN, 1, 0, dscp.EF))

@@ -2,6 +2,7 @@ package dscptest
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -141,13 +142,30 @@ func (c *capture) close() error {
 	if c.fd < 0 {
 		return nil
 	}
+	lost := c.lost()
 	if c.ring != nil {
 		unix.Munmap(c.ring)
 		c.ring = nil
 	}
 	err := unix.Close(c.fd)
 	c.fd = -1
-	return err
+	return errors.Join(lost, err)
+}
+
+// lost says how many segments found no place in the ring: a sensor that promises
+// every segment has to own up. c.mu is held.
+func (c *capture) lost() error {
+	if c.ring == nil {
+		return nil // it never began
+	}
+	stats, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+	if err != nil {
+		return &optionError{"PACKET_STATISTICS", err}
+	}
+	if stats.Drops > 0 {
+		return fmt.Errorf("dscptest: %d of %d segments were not captured, and a change may have been missed", stats.Drops, stats.Packets)
+	}
+	return nil
 }
 
 // drain takes in all that has arrived. c.mu is held.

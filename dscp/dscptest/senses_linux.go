@@ -164,11 +164,12 @@ func (s *linuxSenses) darkenFD(fd uintptr) error {
 var errNotCaptured = errors.New("dscptest: the SYN was not captured")
 
 func (s *linuxSenses) close() error {
+	var errs []error
 	if s.packets != nil {
-		s.packets.close()
+		errs = append(errs, s.packets.close())
 	}
-	if s.diag == nil {
-		return nil
+	if s.diag != nil {
+		errs = append(errs, s.diag.close())
 	}
-	return s.diag.close()
+	return errors.Join(errs...)
 }

@@ -9,7 +9,8 @@ type Sensor string
 const (
 	// WireEvery is "wire, every segment": the marks of all segments, as they
 	// arrived, with exact offsets. It takes CAP_NET_RAW in the network
-	// namespace, which root has, in most containers as well.
+	// namespace, which root has, in most containers as well. If the box falls
+	// so far behind that it misses some, [Middlebox.Close] says so.
 	WireEvery Sensor = "wire, every segment"
 
 	// WireLatest is "wire, latest segment": the Traffic Class of the segment

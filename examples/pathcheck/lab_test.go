@@ -20,15 +20,19 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// labTimeout is -timeout on loopback: long for a machine that stalls, and short
-// for a test that waits for silence dozens of times.
-const labTimeout = time.Second
+// Timeouts for -timeout. On IPv4 the lab looks a hundred times before it believes
+// a change, which takes long on a machine that is busy.
+const (
+	impatient = "1s" // where silence is waited for dozens of times
+	patient   = "3s" // the same on IPv4
+	forever   = "1m" // where nothing is silent
+)
 
 // pathcheck runs the program.
-func pathcheck(t *testing.T, args ...string) (code int, stdout string) {
+func pathcheck(t *testing.T, timeout string, args ...string) (code int, stdout string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), append([]string{"-timeout", labTimeout.String()}, args...), &out, &errs)
+	code = run(t.Context(), append([]string{"-timeout", timeout}, args...), &out, &errs)
 	if errs.Len() > 0 {
 		t.Logf("stderr: %s", errs.String())
 	}
@@ -106,32 +110,54 @@ func (v verdict) texts() []string {
 // on the simulated paths, and the cure works, pasted.
 func TestLab(t *testing.T) {
 	t.Parallel()
-	type path struct {
-		name string
-		box  *dscptest.Middlebox
-		want diagnosis
-	}
-	paths := make(map[string]path) // by target
-	add := func(name, family string, models ...dscptest.Model) {
-		box := dscptest.NewMiddlebox(t, sshServer(t, family), models...)
-		paths["ssh://"+box.Addr()] = path{name + " on " + family, box, simulate(1, 0, ssh2, models...)}
-	}
-	for _, family := range []string{"127.0.0.1:0", "[::1]:0"} {
+	t.Run("IPv6", func(t *testing.T) {
+		t.Parallel()
+		paths := make(labPaths)
 		for name, h := range harmful {
 			if !strings.HasSuffix(name, "()") { // all marks lost is a long silence
-				add(name, family, h.model)
+				paths.add(t, name, "[::1]:0", h.model)
 			}
 		}
 		for name, model := range rewriting {
 			if name != "OneMark" { // which fails a test for what pathcheck does
-				add(name, family, model)
+				paths.add(t, name, "[::1]:0", model)
 			}
 		}
 		for _, p := range pairs {
-			add(p[0]+" before "+p[1], family, harmful[p[0]].model, harmful[p[1]].model)
+			paths.add(t, p[0]+" before "+p[1], "[::1]:0", harmful[p[0]].model, harmful[p[1]].model)
 		}
-	}
-	code, out := pathcheck(t, slices.Concat([]string{"-json", "-parallel", "100"}, slices.Collect(maps.Keys(paths)))...)
+		paths.check(t, impatient)
+	})
+	t.Run("IPv4", func(t *testing.T) {
+		t.Parallel()
+		paths := make(labPaths)
+		for _, name := range []string{"VMware", "FlowKey", "DropMarked(EF)", "DropMarked(AF21)", "DropMarkedData(AF21)"} {
+			paths.add(t, name, "127.0.0.1:0", harmful[name].model)
+		}
+		paths.add(t, "Bleach", "127.0.0.1:0", dscptest.Bleach)
+		paths.check(t, patient)
+	})
+}
+
+// labPaths are boxes of the lab, and what is to be said of them, by target.
+type labPaths map[string]labPath
+
+type labPath struct {
+	name string
+	box  *dscptest.Middlebox
+	want diagnosis
+}
+
+func (paths labPaths) add(t *testing.T, name, family string, models ...dscptest.Model) {
+	t.Helper()
+	box := dscptest.NewMiddlebox(t, sshServer(t, family), models...)
+	paths["ssh://"+box.Addr()] = labPath{name, box, simulate(1, 0, ssh2, models...)}
+}
+
+// check checks all of them side by side.
+func (paths labPaths) check(t *testing.T, timeout string) {
+	t.Helper()
+	code, out := pathcheck(t, timeout, slices.Concat([]string{"-json", "-parallel", "100"}, slices.Collect(maps.Keys(paths)))...)
 	assert.Equal(t, exitHarm, code)
 	told := 0
 	for line := range strings.Lines(out) {
@@ -159,7 +185,7 @@ func TestLab(t *testing.T) {
 func TestReport(t *testing.T) {
 	t.Parallel()
 	box := dscptest.NewMiddlebox(t, sshServer(t, "[::1]:0"), dscptest.VMware)
-	code, out := pathcheck(t, "ssh://"+box.Addr())
+	code, out := pathcheck(t, forever, "ssh://"+box.Addr())
 	assert.Equal(t, exitHarm, code)
 	assert.Regexp(t, `(?m)^ssh://\[::1\]:\d+ \(ssh over \[::1\]:\d+\): harm found$
   trials: 6 of 27 failed; unmarked controls: 0 of \d+ failed
@@ -179,10 +205,10 @@ func TestSchemes(t *testing.T) {
 	} {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
-			code, out := pathcheck(t, scheme+"://"+upstream)
+			code, out := pathcheck(t, forever, scheme+"://"+upstream)
 			assert.Equal(t, exitNoHarm, code, out)
 			box := dscptest.NewMiddlebox(t, upstream, dscptest.VMware)
-			code, out = pathcheck(t, scheme+"://"+box.Addr())
+			code, out = pathcheck(t, forever, scheme+"://"+box.Addr())
 			assert.Equal(t, exitHarm, code, out)
 			assert.Contains(t, out, vmwareLike)
 		})
@@ -190,21 +216,21 @@ func TestSchemes(t *testing.T) {
 	t.Run("an SSH server on another port", func(t *testing.T) {
 		t.Parallel()
 		box := dscptest.NewMiddlebox(t, sshServer(t, "127.0.0.1:0"), dscptest.VMware)
-		code, out := pathcheck(t, box.Addr())
+		code, out := pathcheck(t, forever, box.Addr())
 		assert.Equal(t, exitHarm, code, out)
 		assert.Contains(t, out, "(ssh over ")
 		assert.Contains(t, out, vmwareLike)
 	})
 	t.Run("HTTP that closes after each answer", func(t *testing.T) {
 		t.Parallel()
-		code, out := pathcheck(t, "http://"+curtServer(t))
+		code, out := pathcheck(t, forever, "http://"+curtServer(t))
 		assert.Equal(t, exitNoHarm, code, out)
 		assert.Contains(t, out, "could not be judged")
 	})
 	t.Run("wait", func(t *testing.T) {
 		t.Parallel()
 		box := dscptest.NewMiddlebox(t, muteServer(t), dscptest.DropMarked(dscp.EF))
-		code, out := pathcheck(t, box.Addr())
+		code, out := pathcheck(t, impatient, box.Addr())
 		assert.Equal(t, exitHarm, code, out)
 		assert.Contains(t, out, "drops SYNs marked EF\n")
 		assert.Contains(t, out, "only the handshake was looked at")
@@ -229,7 +255,7 @@ func TestDead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			code, out := pathcheck(t, tt.target)
+			code, out := pathcheck(t, impatient, tt.target)
 			assert.Equal(t, exitUncertain, code, out)
 			assert.Contains(t, out, tt.says)
 		})
@@ -248,14 +274,14 @@ func TestPeer(t *testing.T) {
 			t.Run(name+" "+family, func(t *testing.T) {
 				t.Parallel()
 				box := dscptest.NewMiddlebox(t, server, rewriting[name])
-				code, out := pathcheck(t, "-peer", box.Addr())
+				code, out := pathcheck(t, forever, "-peer", box.Addr())
 				assert.Equal(t, exitNoHarm, code, out)
 				assert.Contains(t, out, "marks are rewritten: "+want+" (RFC 9435)\n")
 			})
 		}
 		t.Run("none "+family, func(t *testing.T) {
 			t.Parallel()
-			code, out := pathcheck(t, "-peer", server)
+			code, out := pathcheck(t, forever, "-peer", server)
 			assert.Equal(t, exitNoHarm, code, out)
 			assert.Contains(t, out, "all marks arrive as they were sent\n")
 		})
@@ -264,7 +290,7 @@ func TestPeer(t *testing.T) {
 
 func TestPeerIsNone(t *testing.T) {
 	t.Parallel()
-	code, out := pathcheck(t, "-peer", webServer(t, false))
+	code, out := pathcheck(t, forever, "-peer", webServer(t, false))
 	assert.Equal(t, exitUncertain, code)
 	assert.Contains(t, out, "no pathcheck -serve")
 }
@@ -274,7 +300,7 @@ func TestJSON(t *testing.T) {
 	t.Parallel()
 	upstream := sshServer(t, "[::1]:0")
 	broken := dscptest.NewMiddlebox(t, upstream, dscptest.VMware)
-	code, out := pathcheck(t, "-json", "-parallel", "2", "ssh://"+upstream, "ssh://"+broken.Addr(), "ssh://no..such.host")
+	code, out := pathcheck(t, forever, "-json", "-parallel", "2", "ssh://"+upstream, "ssh://"+broken.Addr(), "ssh://no..such.host")
 	assert.Equal(t, exitHarm, code)
 	machine, err := os.Hostname()
 	require.NoError(t, err)

@@ -1,18 +1,18 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/class"
 )
 
 type options struct {
 	ipqos       dscp.IPQoS
-	class       class
+	class       class.Class
 	natSafe     bool
 	fallback    ladder
 	fdpass      bool
@@ -21,31 +21,7 @@ type options struct {
 }
 
 // mark returns the mark of the class.
-func (o options) mark() dscp.CodePoint {
-	if o.class == bulk {
-		return o.ipqos.Bulk
-	}
-	return o.ipqos.Interactive
-}
-
-// A class is what a connection is for.
-type class string
-
-const (
-	interactive class = "interactive"
-	bulk        class = "bulk"
-)
-
-func (c class) MarshalText() ([]byte, error) { return []byte(c), nil }
-
-func (c *class) UnmarshalText(text []byte) error {
-	switch v := class(text); v {
-	case interactive, bulk:
-		*c = v
-		return nil
-	}
-	return errors.New("want interactive or bulk")
-}
+func (o options) mark() dscp.CodePoint { return o.class.Of(o.ipqos) }
 
 // A ladder is what to fall back to, in the words of IPQoS.
 type ladder []dscp.CodePoint
@@ -90,7 +66,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		fs.PrintDefaults()
 	}
 	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, as OpenSSH's IPQoS")
-	fs.TextVar(&o.class, "class", interactive, "which of the two marks to use: `interactive or bulk`")
+	fs.TextVar(&o.class, "class", class.Interactive, "which of the two marks to use: `interactive or bulk`")
 	fs.BoolVar(&o.natSafe, "nat-safe", false, "use marks with IP precedence zero instead, for networks behind VMware's NAT and its like")
 	fs.TextVar(&o.fallback, "fallback", ladder(nil), "`marks` to try one after another, on connections of their own, where a connection does not come up with the first")
 	fs.BoolVar(&o.fdpass, "fdpass", false, "hand the connection to ssh and exit (ProxyUseFdpass yes, IPQoS none)")

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/class"
 )
 
 func TestOptions(t *testing.T) {
@@ -16,16 +17,16 @@ func TestOptions(t *testing.T) {
 		want options
 		mark dscp.CodePoint
 	}{
-		{"host 22", options{ipqos: dscp.OpenSSH78, class: interactive, host: "host", port: "22"}, dscp.AF21},
-		{"-class bulk ::1 2222", options{ipqos: dscp.OpenSSH78, class: bulk, host: "::1", port: "2222"}, dscp.CS1},
+		{"host 22", options{ipqos: dscp.OpenSSH78, class: class.Interactive, host: "host", port: "22"}, dscp.AF21},
+		{"-class bulk ::1 2222", options{ipqos: dscp.OpenSSH78, class: class.Bulk, host: "::1", port: "2222"}, dscp.CS1},
 		{"-ipqos ef -nat-safe -fdpass h ssh", options{
-			ipqos: dscp.IPQoS{Interactive: dscp.EF, Bulk: dscp.EF}, class: interactive,
+			ipqos: dscp.IPQoS{Interactive: dscp.EF, Bulk: dscp.EF}, class: class.Interactive,
 			natSafe: true, fdpass: true, host: "h", port: "ssh",
 		}, dscp.EF},
 		{"-fallback lowdelay host 22", options{
-			ipqos: dscp.OpenSSH78, class: interactive, fallback: ladder{dscp.LowDelay}, host: "host", port: "22",
+			ipqos: dscp.OpenSSH78, class: class.Interactive, fallback: ladder{dscp.LowDelay}, host: "host", port: "22",
 		}, dscp.AF21},
-		{"-print-config", options{ipqos: dscp.OpenSSH78, class: interactive, printConfig: true}, dscp.AF21},
+		{"-print-config", options{ipqos: dscp.OpenSSH78, class: class.Interactive, printConfig: true}, dscp.AF21},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {

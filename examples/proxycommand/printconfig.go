@@ -6,6 +6,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+
+	"github.com/godscp/godscp/examples/internal/class"
 )
 
 // printConfig prints the lines for ~/.ssh/config.
@@ -39,7 +41,7 @@ Match all
     ProxyCommand %s -class %s %%h %%p
     ProxyUseFdpass yes
     IPQoS none
-`, atTerminal, command, interactive, command, bulk)
+`, atTerminal, command, class.Interactive, command, class.Bulk)
 	return err
 }
 

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,43 +10,20 @@ import (
 	"path/filepath"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/class"
 )
 
 type options struct {
 	listen         string
 	ipqos          dscp.IPQoS
-	class          class
+	class          class.Class
 	natSafe        bool
 	hostKey        string // file name
 	authorizedKeys string // file name
 }
 
 // mark returns the mark of the class.
-func (o options) mark() dscp.CodePoint {
-	if o.class == bulk {
-		return o.ipqos.Bulk
-	}
-	return o.ipqos.Interactive
-}
-
-// A class is what the connections are for.
-type class string
-
-const (
-	interactive class = "interactive"
-	bulk        class = "bulk"
-)
-
-func (c class) MarshalText() ([]byte, error) { return []byte(c), nil }
-
-func (c *class) UnmarshalText(text []byte) error {
-	switch v := class(text); v {
-	case interactive, bulk:
-		*c = v
-		return nil
-	}
-	return errors.New("want interactive or bulk")
-}
+func (o options) mark() dscp.CodePoint { return o.class.Of(o.ipqos) }
 
 const usage = `usage: sshserver [-listen addr] [-ipqos "af21 cs1"] [-class interactive|bulk] [-nat-safe]
                  [-hostkey file] [-authorized-keys file]
@@ -69,7 +45,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	}
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:2222", "`address` to listen on")
 	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, as OpenSSH's IPQoS")
-	fs.TextVar(&o.class, "class", interactive, "which of the two marks to use: `interactive or bulk`")
+	fs.TextVar(&o.class, "class", class.Interactive, "which of the two marks to use: `interactive or bulk`")
 	fs.BoolVar(&o.natSafe, "nat-safe", false, "use marks with IP precedence zero instead, for networks behind VMware's NAT and its like")
 	fs.StringVar(&o.hostKey, "hostkey", filepath.Join(config, "sshserver", "host_key"), "`file` with the host key, made if missing")
 	fs.StringVar(&o.authorizedKeys, "authorized-keys", filepath.Join(home, ".ssh", "authorized_keys"), "`file` with the keys that are let in")

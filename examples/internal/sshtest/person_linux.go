@@ -143,3 +143,13 @@ func (p *Person) Waits() int {
 	p.cmd.Wait()
 	return p.cmd.ProcessState.ExitCode()
 }
+
+// Ended returns a channel that is closed when the program has ended.
+func (p *Person) Ended() <-chan struct{} { return p.ended }
+
+// Everything returns all that was on the screen.
+func (p *Person) Everything() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all
+}

@@ -1,0 +1,399 @@
+package sshtest_test
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/examples/internal/sshtest"
+	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
+)
+
+// How the side that sits inside the NAT marks its connection.
+type marking string
+
+const (
+	naive   marking = "naive"    // as OpenSSH 7.8 to 10.0: changes the mark of the live connection
+	pinned  marking = "pinned"   // one mark
+	natSafe marking = "NAT-safe" // one mark with IP precedence zero; OpenSSH's server can only change to one
+)
+
+// What a person, or a program, wants of the connection.
+type purpose string
+
+const (
+	shell    purpose = "shell"
+	command  purpose = "command"
+	transfer purpose = "transfer"
+)
+
+// A cell is one combination.
+type cell struct {
+	client, server string // "OpenSSH" or "Go"
+	box            string // "direct", "VMware" or "FlowKey"
+	inside         dscptest.Side
+	marking        marking
+	purpose        purpose
+}
+
+func (c cell) String() string {
+	return fmt.Sprintf("%s to %s, %s, %v inside is %s, %s", c.client, c.server, c.box, c.inside, c.marking, c.purpose)
+}
+
+// exists reports whether the programs can do what the cell says: ours cannot
+// change a mark.
+func (c cell) exists() bool {
+	if c.marking != naive {
+		return true
+	}
+	return c.inside == dscptest.Client && c.client == "OpenSSH" || c.inside == dscptest.Server && c.server == "OpenSSH"
+}
+
+// marks returns the marks that the inside side shows, in their order.
+func (c cell) marks() []dscp.CodePoint {
+	interactive := c.purpose == shell
+	if c.inside == dscptest.Client {
+		switch {
+		case c.marking == naive && !interactive:
+			return []dscp.CodePoint{dscp.AF21, dscp.CS1}
+		case c.marking == natSafe && interactive:
+			return []dscp.CodePoint{dscp.LowDelay}
+		case c.marking == natSafe:
+			return []dscp.CodePoint{dscp.Throughput}
+		case interactive:
+			return []dscp.CodePoint{dscp.AF21}
+		case c.marking == naive, c.marking == pinned:
+			return []dscp.CodePoint{dscp.CS1}
+		}
+	}
+	if c.server == "Go" {
+		if c.marking == natSafe {
+			return []dscp.CodePoint{dscp.LowDelay}
+		}
+		return []dscp.CodePoint{dscp.AF21}
+	}
+	// OpenSSH up to 10.0 marks nothing before the session starts.
+	switch {
+	case c.marking == pinned:
+		return []dscp.CodePoint{dscp.DF}
+	case c.marking == naive && interactive:
+		return []dscp.CodePoint{dscp.DF, dscp.AF21}
+	case c.marking == naive:
+		return []dscp.CodePoint{dscp.DF, dscp.CS1}
+	case interactive:
+		return []dscp.CodePoint{dscp.DF, dscp.LowDelay}
+	}
+	return []dscp.CodePoint{dscp.DF, dscp.Throughput}
+}
+
+// verdict returns what the box is to do: its rule, in the words of its
+// documentation, applied to what the side shows.
+func (c cell) verdict() dscptest.Verdict {
+	marks := c.marks()
+	first, last := marks[0], marks[len(marks)-1]
+	switch {
+	case c.box == "VMware" && first.Precedence() != last.Precedence():
+		return dscptest.Reset
+	case c.box == "FlowKey" && first != last:
+		return dscptest.Blackhole
+	}
+	return dscptest.Pass
+}
+
+// TestMatrix runs every combination of clients, servers, boxes, markings and
+// purposes, and looks at every packet of what has to work.
+func TestMatrix(t *testing.T) {
+	sshtest.Built(t, "sshclient", "sshserver", "proxycommand")
+	if !testns.Inside(t) {
+		return
+	}
+	dscptest.Require(t, dscptest.BoxIPv4)
+	for _, tool := range []string{"ssh", "sftp"} {
+		testns.Require(t, tool)
+	}
+	small, large := newFile(t, 1<<20), newFile(t, 64<<20)
+
+	for _, client := range []string{"OpenSSH", "Go"} {
+		for _, server := range []string{"OpenSSH", "Go"} {
+			for _, box := range []string{"direct", "VMware", "FlowKey"} {
+				for _, inside := range []dscptest.Side{dscptest.Client, dscptest.Server} {
+					for _, m := range []marking{naive, pinned, natSafe} {
+						for _, p := range []purpose{shell, command, transfer} {
+							c := cell{client, server, box, inside, m, p}
+							if c.exists() {
+								f := small
+								if m == pinned && box == "VMware" && !testing.Short() {
+									f = large
+								}
+								t.Run(c.String(), func(t *testing.T) {
+									t.Parallel()
+									newRun(t, c).goes(f)
+								})
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// A file is something to transfer.
+type file struct {
+	name string
+	sum  [sha256.Size]byte
+}
+
+func newFile(t *testing.T, size int) file {
+	t.Helper()
+	data := make([]byte, size)
+	rand.Read(data)
+	f := file{name: filepath.Join(t.TempDir(), "file"), sum: sha256.Sum256(data)}
+	require.NoError(t, os.WriteFile(f.name, data, 0o600))
+	return f
+}
+
+// A run is one cell being tried.
+type run struct {
+	*testing.T
+	cell
+	key     *sshtest.Key
+	args    func(addr string, options ...string) []string // for OpenSSH's clients
+	user    string
+	known   func(addr string) string // a known_hosts file
+	addr    string                   // where the client connects to
+	server  netip.AddrPort
+	flows   func() []dscptest.Flow
+	capture *wire.Capture
+}
+
+func newRun(t *testing.T, c cell) *run {
+	r := &run{T: t, cell: c, key: sshtest.NewKey(t, "")}
+	var addr string
+	if c.server == "OpenSSH" {
+		var config []string // stock, if it is on the other end
+		if c.inside == dscptest.Server {
+			config = []string{"IPQoS " + map[marking]string{naive: "af21 cs1", pinned: "none", natSafe: "lowdelay throughput"}[c.marking]}
+		}
+		s := sshtest.StartSSHD(t, r.key, config...)
+		addr, r.user = s.Addr, s.User
+		r.known = func(addr string) string { return sshtest.KnownHosts(t, s.HostKey, addr) }
+		r.args = func(addr string, options ...string) []string { return s.Args(t, r.key, addr, options...) }
+	} else {
+		var options []string
+		if c.inside == dscptest.Server && c.marking == natSafe {
+			options = append(options, "-nat-safe")
+		}
+		s := sshtest.StartGoServer(t, r.key, options...)
+		addr, r.user = s.Addr, "whoever"
+		r.known = func(addr string) string { return sshtest.KnownHosts(t, s.HostKey, addr) }
+		r.args = func(addr string, options ...string) []string { return s.Args(t, r.key, addr, options...) }
+	}
+	r.server = netip.MustParseAddrPort(addr)
+	r.addr, r.flows = addr, func() []dscptest.Flow { return nil }
+	if c.box != "direct" {
+		config := dscptest.Config{Upstream: addr, Inside: c.inside, Models: []dscptest.Model{dscptest.VMware}}
+		if c.box == "FlowKey" {
+			config.Models = []dscptest.Model{dscptest.FlowKey}
+		}
+		box, err := config.Start()
+		require.NoError(t, err)
+		t.Cleanup(func() { assert.NoError(t, box.Close()) })
+		r.addr, r.flows = box.Addr(), box.Flows
+	}
+	port := netip.MustParseAddrPort(r.addr).Port()
+	if c.inside == dscptest.Server {
+		port = r.server.Port()
+	}
+	r.capture = wire.Start(t, "lo", port)
+	return r
+}
+
+// ssh returns the command that reaches the server for the purpose.
+func (r *run) ssh(words ...string) *exec.Cmd {
+	if r.client == "Go" {
+		return r.goClient(words...)
+	}
+	// A box that goes silent is noticed by asking.
+	options := []string{"ServerAliveInterval=1", "ServerAliveCountMax=3"}
+	program := sshtest.Program(r, "proxycommand")
+	switch {
+	case r.inside == dscptest.Server: // a stock ssh on the other end
+	case r.marking == naive:
+		options = append(options, "IPQoS=af21 cs1")
+	default:
+		proxy := program + " -fdpass -class bulk"
+		if r.purpose == shell {
+			proxy = program + " -fdpass -class interactive"
+		}
+		if r.marking == natSafe {
+			proxy += " -nat-safe"
+		}
+		options = append(options, "IPQoS=none", "ProxyUseFdpass=yes", "ProxyCommand="+proxy+" %h %p")
+	}
+	args := r.args(r.addr, options...)
+	switch r.purpose {
+	case transfer:
+		return exec.Command("sftp", append(args, "-b", "-", "127.0.0.1")...)
+	case shell:
+		args = append(args, "-tt")
+	}
+	return exec.Command("ssh", append(append(args, "127.0.0.1"), words...)...)
+}
+
+func (r *run) goClient(words ...string) *exec.Cmd {
+	_, port, err := net.SplitHostPort(r.addr)
+	require.NoError(r, err)
+	args := []string{"-F", "none", "-p", port, "-l", r.user, "-i", r.key.File, "-o", "UserKnownHostsFile=" + r.known(r.addr)}
+	if r.inside == dscptest.Client && r.marking == natSafe {
+		args = append(args, "-nat-safe")
+	}
+	program := sshtest.Program(r, "sshclient")
+	var cmd *exec.Cmd
+	if r.purpose == transfer {
+		transport := append(append([]string{program}, args...), "-s", "127.0.0.1", "sftp")
+		cmd = exec.Command("sftp", "-b", "-", "-D", strings.Join(transport, " "))
+	} else {
+		cmd = exec.Command(program, append(append(args, "127.0.0.1"), words...)...)
+	}
+	cmd.Env = append(os.Environ(), "HOME="+r.TempDir(), "SSH_AUTH_SOCK=")
+	return cmd
+}
+
+// goes runs the cell and checks that what must work works, what must break
+// breaks, and that the marks are those that the cell is about.
+func (r *run) goes(f file) {
+	var output string
+	var ok bool
+	switch r.purpose {
+	case shell:
+		output, ok = r.uses()
+	case command:
+		output, ok = r.commands()
+	case transfer:
+		output, ok = r.transfers(f)
+	}
+	want := r.verdict()
+	if r.box != "direct" {
+		flows := r.flows()
+		require.Len(r, flows, 1, output)
+		assert.Equal(r, want, flows[0].Verdict, "%s: %s", flows[0].Reason, output)
+	}
+	if want == dscptest.Pass {
+		require.True(r, ok, output)
+		r.sees(r.marks())
+		return
+	}
+	assert.False(r, ok, output)
+	r.Logf("%v: %q", want, output[max(0, len(output)-120):])
+	if r.client == "OpenSSH" {
+		// What people found in their terminals.
+		assert.Regexp(r, "Broken pipe|Connection reset by peer|[Cc]onnection (to .* )?closed|not responding", output)
+	}
+}
+
+// sees checks the marks of every packet that the inside side has sent.
+func (r *run) sees(want []dscp.CodePoint) {
+	packets := r.capture.Until(wire.Closed(1))
+	var got []dscp.CodePoint
+	sent := 0
+	for _, p := range packets {
+		if (p.Dst.String() == r.addr) != (r.inside == dscptest.Client) || r.inside == dscptest.Server && p.Src != r.server {
+			continue
+		}
+		sent++
+		if cp := dscp.CodePoint(p.DSCP()); len(got) == 0 || got[len(got)-1] != cp {
+			got = append(got, cp)
+		}
+	}
+	assert.Equal(r, want, got)
+	assert.Greater(r, sent, 10)
+}
+
+// silenced reports whether the box has gone silent.
+func (r *run) silenced() bool {
+	f := r.flows()
+	return len(f) > 0 && f[0].Verdict == dscptest.Blackhole
+}
+
+// finish waits for a command that a silent box may have left waiting for ever:
+// OpenSSH asks whether the server is there, ours is told to end.
+func (r *run) finish(cmd *exec.Cmd, ended <-chan struct{}) {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(60 * time.Second)
+	for {
+		select {
+		case <-ended:
+			return
+		case <-deadline:
+			r.Errorf("it does not end")
+			cmd.Process.Kill()
+			<-ended
+			return
+		case <-ticker.C:
+			if r.client == "Go" && r.silenced() {
+				cmd.Process.Kill()
+			}
+		}
+	}
+}
+
+func (r *run) execute(cmd *exec.Cmd, stdin string) (output string, ok bool) {
+	var out strings.Builder
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &out
+	cmd.WaitDelay = time.Second // sftp's transport may outlive it
+	require.NoError(r, cmd.Start())
+	ended := make(chan struct{})
+	var err error
+	go func() {
+		err = cmd.Wait()
+		close(ended)
+	}()
+	r.finish(cmd, ended)
+	return out.String(), err == nil
+}
+
+// uses types into a shell.
+func (r *run) uses() (output string, ok bool) {
+	cmd := r.ssh()
+	p := sshtest.SitDown(r, cmd)
+	p.Types("echo $((6*7)); head -c 100000 /dev/zero | tr '\\0' x | tail -c 5; echo; exit 7\n")
+	r.finish(cmd, p.Ended())
+	return p.Everything(), p.Waits() == 7 && strings.Contains(p.Everything(), "42\r\nxxxxx\r\n")
+}
+
+// commands sends a megabyte through a command and back.
+func (r *run) commands() (output string, ok bool) {
+	stdin := strings.Repeat("0123456789abcde\n", 1<<16)
+	output, ok = r.execute(r.ssh("cat"), stdin)
+	if output == stdin {
+		return "all of it", ok
+	}
+	if len(output) > 2000 {
+		output = output[len(output)-2000:]
+	}
+	return output, false
+}
+
+// transfers puts a file and gets it back.
+func (r *run) transfers(f file) (output string, ok bool) {
+	there, back := filepath.Join(r.TempDir(), "there"), filepath.Join(r.TempDir(), "back")
+	output, ok = r.execute(r.ssh(), fmt.Sprintf("put %s %s\nget %s %s\n", f.name, there, there, back))
+	data, err := os.ReadFile(back)
+	return output, ok && err == nil && sha256.Sum256(data) == f.sum
+}
