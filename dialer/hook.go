@@ -22,7 +22,8 @@ import (
 // when a Multipath TCP socket gives way to a plain one. A Hook therefore must be
 // safe for concurrent use and must not keep state about "the" socket.
 //
-// net runs no hooks on plan9; on js and wasip1 it fails every dial that has one.
+// net runs no hooks on plan9. On js and wasip1 it fails every dial that has one,
+// and runs none for listeners.
 type Hook = func(ctx context.Context, network, address string, c syscall.RawConn) error
 
 // With returns a copy of d whose sockets pass through hooks, in order, before

@@ -71,9 +71,10 @@ type Dialer struct {
 	Fallback []CodePoint
 
 	// FallbackDelay is how long a connection is waited for, once its name has
-	// been looked up, before the next of Fallback is tried beside it. Zero means 1.5 s: a SYN that was lost by
-	// chance is sent again after 1 s (RFC 6298), and shorter delays would take
-	// that for the mark's fault. A negative value fails every dial.
+	// been looked up, before the next of Fallback is tried beside it. Zero means
+	// 1.5 s: a SYN that was lost by chance is sent again after 1 s (RFC 6298),
+	// and shorter delays would take that for the mark's fault. A negative value
+	// fails every dial.
 	//
 	// It is not net.Dialer's field of that name: that one, 300 ms by default,
 	// lies between two address families of one name (Happy Eyeballs, RFC 6555),

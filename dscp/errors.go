@@ -57,8 +57,9 @@ func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUn
 // [net.OpError] that names the operation and the address.
 //
 // With an Option, setting or reading back that socket option failed. Without
-// one, the attempt was made with the mark and failed for the reason in Err: a
-// timeout then may mean that the path drops packets marked so.
+// one, the attempt with that mark failed for the reason in Err, which the network
+// or the caller's own hook gave: a timeout may mean that the path drops packets
+// marked so.
 type MarkError struct {
 	CodePoint CodePoint
 	Option    string // "IP_TOS" or "IPV6_TCLASS", or empty

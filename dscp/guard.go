@@ -10,8 +10,8 @@ import (
 type guardedConn struct{ *pin }
 
 func (p *pin) guarded() (syscall.RawConn, error) {
-	if err := p.raw.Control(func(uintptr) {}); err != nil {
-		return nil, err // closed
+	if err := p.alive(); err != nil {
+		return nil, err
 	}
 	return guardedConn{p}, nil
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -71,8 +73,9 @@ type climb struct {
 
 // A step is how far the attempt on one rung has come.
 type step struct {
-	begun  func()        // closes ready
-	ready  chan struct{} // closed when it has a socket: a name is looked up by then
+	begun  func()        // notes since and closes ready
+	since  time.Time     // when it had a socket: a name is looked up by then
+	ready  chan struct{} // closed then
 	failed chan struct{} // closed when it has failed
 }
 
@@ -127,8 +130,12 @@ func (c *climb) run(ctx context.Context) (*Conn, error) {
 	c.steps = make([]step, len(c.order))
 	attempts := make([]func(context.Context) (*candidate, error), len(c.order))
 	for i := range c.order {
-		ready := make(chan struct{})
-		c.steps[i] = step{sync.OnceFunc(func() { close(ready) }), ready, make(chan struct{})}
+		s := &c.steps[i]
+		s.ready, s.failed = make(chan struct{}), make(chan struct{})
+		s.begun = sync.OnceFunc(func() {
+			s.since = time.Now()
+			close(s.ready)
+		})
 		attempts[i] = func(ctx context.Context) (*candidate, error) { return c.attempt(ctx, i) }
 	}
 	winner, i, err := dialer.Race(ctx, between, attempts...)
@@ -147,15 +154,22 @@ func (c *climb) attempt(ctx context.Context, i int) (*candidate, error) {
 	cp := c.order[i]
 	e := Event{Op: "dial", Network: c.network, Address: c.address, Requested: cp, Rung: slices.Index(c.rungs, cp)}
 	if e.Why = c.why; i > 0 {
-		e.Why = c.await(ctx, c.steps[i-1])
+		e.Why = c.await(ctx, &c.steps[i-1])
 		if ctx.Err() != nil {
 			return nil, opError("dial", c.network, c.address, context.Cause(ctx))
 		}
 	}
+	var late atomic.Bool // it had to give way, which net can but call a cancellation
 	if c.alone && i < len(c.order)-1 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.delay)
-		defer cancel()
+		var giveUp context.CancelFunc
+		ctx, giveUp = context.WithCancel(ctx)
+		defer giveUp()
+		go func() {
+			if c.overdue(ctx, &c.steps[i]) {
+				late.Store(true)
+				giveUp()
+			}
+		}()
 	}
 	begin := time.Now()
 	conn, err := c.dial(ctx, dialer.With(c.marked(cp), func(context.Context, string, string, syscall.RawConn) error {
@@ -165,6 +179,9 @@ func (c *climb) attempt(ctx context.Context, i int) (*candidate, error) {
 	e.Duration = time.Since(begin)
 	if err == nil {
 		return &candidate{conn, e, c.Trace}, nil
+	}
+	if late.Load() && errors.Is(err, context.Canceled) {
+		err = opError("dial", c.network, c.address, os.ErrDeadlineExceeded)
 	}
 	tracer(c.Trace).tell(e, nil, err)
 	close(c.steps[i].failed)
@@ -176,31 +193,36 @@ func (c *climb) attempt(ctx context.Context, i int) (*candidate, error) {
 	return nil, err
 }
 
-// await waits, on behalf of the rung after it, until s has failed, or has had a
-// socket for as long as FallbackDelay says. The race counts the delay from when
-// it started s; where a name server was slow that is too early. It returns why
-// the waiting is over.
-func (c *climb) await(ctx context.Context, s step) (why string) {
-	select {
-	case <-s.ready: // the race has waited long enough
-	default:
-		select {
-		case <-s.ready:
-			select {
-			case <-time.After(c.delay):
-			case <-s.failed:
-			case <-ctx.Done():
-			}
-		case <-s.failed:
-		case <-ctx.Done():
-		}
-	}
+// await waits, on behalf of the rung after it, until s has failed or is overdue.
+// The race counts the delay from when it started s, which is too early where a
+// name server was slow. It returns why the waiting is over.
+func (c *climb) await(ctx context.Context, s *step) (why string) {
+	c.overdue(ctx, s)
 	select {
 	case <-s.failed:
 		return "failure"
 	default:
 		return "delay"
 	}
+}
+
+// overdue waits until s has had a socket for as long as FallbackDelay says, and
+// reports true then; or until it has failed or ctx has ended.
+func (c *climb) overdue(ctx context.Context, s *step) bool {
+	select {
+	case <-s.ready:
+	case <-s.failed:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-time.After(time.Until(s.since.Add(c.delay))):
+		return true
+	case <-s.failed:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // A candidate is a connection that came up, and wins unless another was faster.

@@ -37,9 +37,24 @@ func TestEarnsRung(t *testing.T) {
 		"mark refused":       {dial(&MarkError{CodePoint: EF, Option: "IPV6_TCLASS", Err: syscall.EPERM}), false},
 		"mark unsupported":   {dial(&UnsupportedError{OS: "plan10", Err: errors.New("no")}), false},
 		"the caller's hook":  {dial(errors.New("mine")), false},
+		"its EPERM":          {dial(syscall.EPERM), false},
+		"EACCES of bind":     {dial(os.NewSyscallError("bind", syscall.EACCES)), false},
+		"EPERM of socket":    {dial(os.NewSyscallError("socket", syscall.EPERM)), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, tt.want, earnsRung(tt.err))
 		})
+	}
+}
+
+// TestGone holds which conns Accept leaves out: it cannot be had here, but where
+// the kernel refuses every option of a socket that was reset.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]bool{nil: false, syscall.ECONNRESET: true, syscall.EINVAL: true, syscall.EBADF: false, net.ErrClosed: false} {
+		if err != nil {
+			err = new(pin).opError("pin", os.NewSyscallError("getsockopt", err))
+		}
+		assert.Equal(t, want, gone(err), "%v", err)
 	}
 }

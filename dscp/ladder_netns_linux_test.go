@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -158,7 +159,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 			require.NotContains(t, err.Error(), "not started", "what the first rung finds out needs no list")
 
 			// On the second rung, while the first still waits.
-			d := dscp.Dialer{DSCP: dscp.EF, Fallback: []dscp.CodePoint{dscp.AF21, dscp.DF}, FallbackDelay: 20 * time.Millisecond}
+			d := dscp.Dialer{DSCP: dscp.EF, Fallback: []dscp.CodePoint{dscp.AF21, dscp.DF}, FallbackDelay: 250 * time.Millisecond}
 			_, err = dial(&d, t.Context())
 			require.ErrorIs(t, err, syscall.ECONNREFUSED)
 			require.NotErrorIs(t, err, context.Canceled, "nobody has cancelled the dial")
@@ -173,8 +174,8 @@ func TestFallbackOnTheWire(t *testing.T) {
 	t.Run("none comes up", func(t *testing.T) {
 		hostile(t, map[string]string{"af21": "drop", "4": "drop", "0": "drop"})
 		for name, bounded := range map[string]func() *net.Dialer{
-			"Timeout":  func() *net.Dialer { return &net.Dialer{Timeout: 300 * time.Millisecond} },
-			"Deadline": func() *net.Dialer { return &net.Dialer{Deadline: time.Now().Add(300 * time.Millisecond)} },
+			"Timeout":  func() *net.Dialer { return &net.Dialer{Timeout: 800 * time.Millisecond} },
+			"Deadline": func() *net.Dialer { return &net.Dialer{Deadline: time.Now().Add(800 * time.Millisecond)} },
 		} {
 			t.Run(name, func(t *testing.T) {
 				onLoopbacks(t, func(t *testing.T, l net.Listener, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error)) {
@@ -208,7 +209,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 		hostile(t, map[string]string{"af21": "drop", "4": "reject with icmpx type host-unreachable", "0": "reject with icmpx type no-route"})
 		l := listenSaving(t, "127.0.0.1:0")
 		address := l.Addr().String()
-		d := dscp.Dialer{NetDialer: &net.Dialer{Timeout: 300 * time.Millisecond}, DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 50 * time.Millisecond}
+		d := dscp.Dialer{NetDialer: &net.Dialer{Timeout: time.Second}, DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 50 * time.Millisecond}
 		_, err := d.Dial("tcp", address)
 		require.EqualError(t, err, "dial tcp "+address+": with DSCP AF21: dial tcp "+address+": i/o timeout; "+
 			"with DSCP lowdelay: dial tcp "+address+": connect: no route to host; "+
@@ -302,6 +303,45 @@ func TestFallbackOnTheWire(t *testing.T) {
 				e := <-events
 				assert.Equal(t, map[dscp.CodePoint]string{dscp.AF21: "first", dscp.LowDelay: "delay", dscp.DF: "delay"}[e.Requested], e.Why)
 			}
+		})
+		t.Run("slow but once", func(t *testing.T) {
+			hostile(t, map[string]string{"af21": "drop"})
+			var mu sync.Mutex
+			var made []time.Time
+			nd := &net.Dialer{
+				Resolver: serveNamesIn(t, func(n int) time.Duration {
+					if n < 2 {
+						return 480 * time.Millisecond
+					}
+					return 0
+				}, "127.0.0.1"),
+				Control: func(string, string, syscall.RawConn) error {
+					mu.Lock()
+					defer mu.Unlock()
+					made = append(made, time.Now())
+					return nil
+				},
+			}
+			d := dscp.Dialer{NetDialer: nd, DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 500 * time.Millisecond}
+			c, err := d.Dial("tcp", address)
+			require.NoError(t, err)
+			require.NoError(t, c.Close())
+			mu.Lock()
+			defer mu.Unlock()
+			require.Len(t, made, 2)
+			assert.GreaterOrEqual(t, made[1].Sub(made[0]), d.FallbackDelay-10*time.Millisecond, "the first has its delay from its own lookup on")
+		})
+		t.Run("and a fixed local port", func(t *testing.T) {
+			free := listenSaving(t, "127.0.0.1:0")
+			require.NoError(t, free.Close())
+			d := dscp.Dialer{
+				NetDialer: &net.Dialer{LocalAddr: free.Addr(), Resolver: serveNames(t, 400*time.Millisecond, "127.0.0.1")},
+				DSCP:      dscp.AF21, Fallback: ladder, FallbackDelay: 200 * time.Millisecond,
+			}
+			c, err := d.Dial("tcp4", address)
+			require.NoError(t, err)
+			assert.Equal(t, dscp.AF21, c.(*dscp.Conn).DSCP())
+			require.NoError(t, c.Close())
 		})
 		t.Run("and no time", func(t *testing.T) {
 			sockets.Store(0)

@@ -50,7 +50,7 @@ func (lc *ListenConfig) marking() marking {
 // the BSDs), a wildcard address that takes both is an [UnsupportedError]: listen
 // on "tcp4" and "tcp6" instead.
 func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
-	if err := lc.check(network, address); err != nil {
+	if err := lc.check("listen", network, address); err != nil {
 		return nil, err
 	}
 	t := tracer(lc.Trace)
@@ -71,7 +71,7 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 // networks, and net's own conn for the ip networks, marked but not pinned, and
 // for the unix networks.
 func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
-	if err := lc.check(network, address); err != nil {
+	if err := lc.check("listen", network, address); err != nil {
 		return nil, err
 	}
 	t := tracer(lc.Trace)
@@ -110,7 +110,7 @@ func (lc *ListenConfig) Wrap(l *net.TCPListener) (*Listener, error) {
 	if isIPv4(l.Addr()) {
 		network = "tcp4"
 	}
-	if err := lc.check(network, address); err != nil {
+	if err := lc.check("wrap", network, address); err != nil {
 		return nil, err
 	}
 	t := tracer(lc.Trace)
@@ -141,7 +141,8 @@ func (lc *ListenConfig) wrap(l *net.TCPListener, network, address string) error 
 
 // Marked returns a new [net.ListenConfig] that marks, for libraries that insist
 // on that type. It is NetListenConfig with a hook behind its own. What its
-// listeners accept is bare: nothing pins the mark. On plan9 net runs no hooks.
+// listeners accept is bare: nothing pins the mark. On
+// plan9, js and wasip1 net runs no hooks for listeners: those stay unmarked.
 func (lc *ListenConfig) Marked() *net.ListenConfig {
 	if lc == nil {
 		return dialer.WithListen(nil, failing(errNilListenConfig))
@@ -153,13 +154,13 @@ func (lc *ListenConfig) Marked() *net.ListenConfig {
 
 var errNilListenConfig = errors.New("dscp: nil ListenConfig")
 
-func (lc *ListenConfig) check(network, address string) error {
+func (lc *ListenConfig) check(op, network, address string) error {
 	err := errNilListenConfig
 	if lc != nil {
 		err = lc.marking().check(network)
 	}
 	if err != nil {
-		return opError("listen", network, address, err)
+		return opError(op, network, address, err)
 	}
 	return nil
 }
@@ -194,9 +195,15 @@ func (l *Listener) Accept() (net.Conn, error) {
 }
 
 func (l *Listener) accept() (*Conn, error) {
-	c, err := l.AcceptTCP()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.AcceptTCP()
+		if err != nil {
+			return nil, err
+		}
+		conn, err := pinAccepted(c)
+		if gone(err) {
+			continue // its peer has left already: no fault of the listener, which net's servers would end for it
+		}
+		return conn, err
 	}
-	return pinAccepted(c)
 }

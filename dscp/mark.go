@@ -133,7 +133,8 @@ func unsupported(err error) bool {
 //     IPv6.
 //   - For DF it does nothing. Better leave the field nil then: on js and wasip1
 //     net fails every dial that has a Control function.
-//   - On plan9 net never calls it, so it cannot fail: the socket stays unmarked.
+//   - On plan9, and for listeners on js and wasip1, net never calls it, so it
+//     cannot fail: the socket stays unmarked.
 //
 // If you have a Control function already, chain them with package dialer.
 func Control(cp CodePoint) func(network, address string, c syscall.RawConn) error {

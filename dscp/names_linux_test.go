@@ -15,18 +15,25 @@ import (
 // many.example, with the addresses, and takes some time for every answer.
 func serveNames(t *testing.T, takes time.Duration, addresses ...string) *net.Resolver {
 	t.Helper()
+	return serveNamesIn(t, func(int) time.Duration { return takes }, addresses...)
+}
+
+// serveNamesIn is serveNames with a time for each answer, by its number. A lookup
+// asks twice, for IPv4 and IPv6.
+func serveNamesIn(t *testing.T, takes func(n int) time.Duration, addresses ...string) *net.Resolver {
+	t.Helper()
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { server.Close() })
 	go func() {
 		buf := make([]byte, 1500)
-		for {
+		for i := 0; ; i++ {
 			n, client, err := server.ReadFrom(buf)
 			if err != nil {
 				return
 			}
 			if reply, err := answer(buf[:n], addresses); err == nil {
-				time.AfterFunc(takes, func() { _, _ = server.WriteTo(reply, client) })
+				time.AfterFunc(takes(i), func() { _, _ = server.WriteTo(reply, client) })
 			}
 		}
 	}()

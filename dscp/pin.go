@@ -1,6 +1,7 @@
 package dscp
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -69,11 +70,20 @@ func (p *pin) pinned(opt option) CodePoint {
 	return p.cp
 }
 
+// alive tells a closed socket from an open one, where net can: on plan9 it gives
+// no access at all.
+func (p *pin) alive() error {
+	if err := p.raw.Control(func(uintptr) {}); errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
 // held asks the kernel for the mark. Where it has no such option the socket
 // carries none.
 func (p *pin) held(opt option) (CodePoint, error) {
 	if host.blind != "" {
-		return DF, p.raw.Control(func(uintptr) {}) // still tells a closed socket
+		return DF, p.alive()
 	}
 	octet, err := opt.get(p.raw)
 	if unsupported(err) {

@@ -76,7 +76,7 @@ func (p platform) check(network string, cp CodePoint) error {
 		return nil
 	}
 	opt := ipTOS
-	if strings.HasSuffix(network, "6") {
+	if family, _, _ := strings.Cut(network, ":"); strings.HasSuffix(family, "6") { // "ip6:ipv6-icmp"
 		opt = trafficClass
 	}
 	return &UnsupportedError{OS: p.os, Network: network, Option: opt.String(), CodePoint: cp, Err: errors.New(p.blind)}

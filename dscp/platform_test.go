@@ -2,7 +2,9 @@ package dscp
 
 import (
 	"errors"
+	"net"
 	"runtime"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -78,6 +80,7 @@ func TestBlindPlatforms(t *testing.T) {
 		p := platformOf(goos)
 		for network, option := range map[string]string{
 			"tcp": "IP_TOS", "tcp4": "IP_TOS", "tcp6": "IPV6_TCLASS", "udp": "IP_TOS", "udp6": "IPV6_TCLASS", "ip4:icmp": "IP_TOS",
+			"ip4:6": "IP_TOS", "ip6:ipv6-icmp": "IPV6_TCLASS",
 		} {
 			err := p.check(network, AF21)
 			require.ErrorIs(t, err, errors.ErrUnsupported)
@@ -124,6 +127,25 @@ func TestDialerOnBlindHost(t *testing.T) {
 	assert.Equal(t, DF, c.(*Conn).DSCP())
 	require.NoError(t, c.(*Conn).Verify())
 	require.ErrorIs(t, c.(*Conn).SetDSCP(AF21), ErrMidFlow)
+}
+
+// noAccess is a conn of a system whose net lets nobody at the socket, as plan9's.
+type noAccess struct{ *net.TCPConn }
+
+var errNoAccess = errors.New("not implemented")
+
+func (c noAccess) SyscallConn() (syscall.RawConn, error) { return refusing{err: errNoAccess}, nil }
+
+func TestPinWithoutAccess(t *testing.T) {
+	client, _ := pair(t, &Dialer{}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	onBlindHost(t)
+	var p pin
+	require.NoError(t, p.set(noAccess{client.TCPConn}))
+	assert.Equal(t, DF, p.cp)
+	require.NoError(t, p.verify())
+	raw, err := p.guarded()
+	require.NoError(t, err)
+	require.ErrorIs(t, raw.Control(func(uintptr) {}), errNoAccess)
 }
 
 func TestHostIsThisSystem(t *testing.T) {
