@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh/agent"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/examples/internal/sshtest"
@@ -219,6 +220,35 @@ func TestUnknownHostIsAskedAbout(t *testing.T) {
 	p.Sees("in\r\n")
 	assert.Zero(t, p.Waits())
 	assert.NotContains(t, p.Shown(), "authenticity")
+}
+
+// TestKnownHostsWithoutNewline adds a host to a file whose last line somebody has
+// left without its end.
+func TestKnownHostsWithoutNewline(t *testing.T) {
+	key, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	file := sshtest.KnownHosts(t, other.Signer.PublicKey(), "192.0.2.1:22")
+	before, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, bytes.TrimSuffix(before, []byte("\n")), 0o600))
+	connect := func() *sshtest.Person {
+		cmd := client(t, sshd, key, "HOST", "echo in")
+		cmd.Args = append([]string{cmd.Args[0], "-o", "UserKnownHostsFile=" + file}, cmd.Args[1:]...)
+		return sshtest.SitDown(t, cmd)
+	}
+	p := connect()
+	p.Sees("(yes/no/[fingerprint])? ")
+	p.Types("yes\n")
+	p.Sees("in\r\n")
+	assert.Zero(t, p.Waits())
+
+	p = connect()
+	p.Sees("in\r\n")
+	assert.Zero(t, p.Waits())
+	assert.NotContains(t, p.Everything(), "authenticity")
+	after, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, string(before)+knownhosts.Line([]string{sshd.Addr}, sshd.HostKey)+"\n", string(after))
 }
 
 func TestPassphrase(t *testing.T) {
