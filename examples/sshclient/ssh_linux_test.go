@@ -13,9 +13,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/crypto/ssh/knownhosts"
 
@@ -292,6 +294,108 @@ func TestAgent(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		assert.NoError(t, err)
 		assert.Equal(t, "in\n", string(out))
+	}
+}
+
+// TestInterruptedAtTheAgent interrupts the program while an agent leaves it
+// without an answer.
+func TestInterruptedAtTheAgent(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	for name, knows := range map[string]bool{"listing": false, "signing": true} {
+		t.Run(name, func(t *testing.T) {
+			socket := filepath.Join(t.TempDir(), "agent")
+			l, err := net.Listen("unix", socket)
+			require.NoError(t, err)
+			defer l.Close()
+			ring := muteKeyring{Agent: agent.NewKeyring(), asked: make(chan struct{}), answer: make(chan struct{})}
+			defer close(ring.answer)
+			private, err := os.ReadFile(key.File)
+			require.NoError(t, err)
+			parsed, err := ssh.ParseRawPrivateKey(private)
+			require.NoError(t, err)
+			require.NoError(t, ring.Add(agent.AddedKey{PrivateKey: parsed}))
+			go func() {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				if knows {
+					agent.ServeAgent(ring, c)
+					return
+				}
+				c.Read(make([]byte, 1))
+				ring.asked <- struct{}{}
+				<-ring.answer
+			}()
+
+			cmd := client(t, sshd, key, "HOST", "echo in")
+			cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			require.NoError(t, cmd.Start())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				cmd.Wait()
+			}()
+			defer func() {
+				cmd.Process.Kill()
+				<-ended
+			}()
+			select {
+			case <-ring.asked:
+			case <-ended:
+				t.Fatalf("the agent was not asked: %s", stderr.String())
+			}
+			cmd.Process.Signal(syscall.SIGTERM)
+			select {
+			case <-ended:
+				assert.Equal(t, statusError, cmd.ProcessState.ExitCode())
+				assert.Contains(t, stderr.String(), "terminated signal received")
+			case <-time.After(20 * time.Second):
+				t.Fatal("the agent keeps the program")
+			}
+		})
+	}
+}
+
+// A muteKeyring lists its keys, and signs when answer is closed.
+type muteKeyring struct {
+	agent.Agent
+	asked, answer chan struct{}
+}
+
+func (m muteKeyring) Sign(key ssh.PublicKey, data []byte) (*ssh.Signature, error) {
+	m.asked <- struct{}{}
+	<-m.answer
+	return m.Agent.Sign(key, data)
+}
+
+// TestSecondSignalKills stops the program where nothing can interrupt it: it
+// opens a known_hosts that is a pipe to which nobody writes.
+func TestSecondSignalKills(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	pipe := filepath.Join(t.TempDir(), "known_hosts")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	cmd := client(t, sshd, key, "-v", "HOST", "echo in")
+	cmd.Args = append([]string{cmd.Args[0], "-o", "UserKnownHostsFile=" + pipe}, cmd.Args[1:]...)
+	p := sshtest.SitDown(t, cmd)
+	p.Sees("connected to")
+	deadline := time.After(20 * time.Second)
+	for tick := time.Tick(10 * time.Millisecond); ; {
+		select {
+		case <-tick:
+			cmd.Process.Signal(syscall.SIGTERM)
+			continue
+		case <-p.Ended():
+			assert.Equal(t, -1, p.Waits())
+		case <-deadline:
+			t.Fatal("only SIGKILL would end it")
+		}
+		return
 	}
 }
 
