@@ -121,13 +121,14 @@ func TestCommands(t *testing.T) {
 		stdin, stdout, stderr, refused string
 		status                         int
 	}{
-		"outputs apart": {command: []string{"echo out; echo err >&2"}, stdout: "out\n", stderr: "err\n"},
-		"words":         {command: []string{"echo", "a", "b"}, stdout: "a b\n"},
-		"input":         {command: []string{"tr a-z A-Z"}, stdin: "upper", stdout: "UPPER"},
-		"status":        {command: []string{"exit 42"}, status: 42},
-		"killed":        {command: []string{"kill -9 $$"}, status: 255, stderr: "KILL"},
-		"unread input":  {command: []string{"true"}, stdin: strings.Repeat("x", 1<<20)},
-		"a shell":       {stdin: "echo from a shell; exit 3\n", stdout: "from a shell\n", status: 3},
+		"outputs apart":        {command: []string{"echo out; echo err >&2"}, stdout: "out\n", stderr: "err\n"},
+		"words":                {command: []string{"echo", "a", "b"}, stdout: "a b\n"},
+		"input":                {command: []string{"tr a-z A-Z"}, stdin: "upper", stdout: "UPPER"},
+		"status":               {command: []string{"exit 42"}, status: 42},
+		"killed":               {command: []string{"kill -9 $$"}, status: 255, stderr: "KILL"},
+		"unread input":         {command: []string{"true"}, stdin: strings.Repeat("x", 8<<20)}, // more than fits into the channel
+		"unread input, status": {command: []string{"exit 7"}, stdin: strings.Repeat("x", 8<<20), status: 7},
+		"a shell":              {stdin: "echo from a shell; exit 3\n", stdout: "from a shell\n", status: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := client(t, sshd, key, append([]string{"HOST"}, tt.command...)...)
