@@ -25,7 +25,7 @@ func main() {
 }
 
 // run is the program. It serves until ctx ends, which is no error; when it
-// returns, nothing that it has started is left.
+// returns, no session is left, and of the processes only those that doc.go names.
 func run(ctx context.Context, args []string, _ io.Reader, _, stderr io.Writer) int {
 	o, err := parseOptions(args, stderr)
 	switch {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -188,6 +189,31 @@ func gone(t *testing.T, pids []int) {
 		}
 		return true
 	}, patience, 10*time.Millisecond, "%v", pids)
+}
+
+// TestLeaderIsKept lets a command end before its group: as long as the server may
+// kill the group, nobody else may get the command's process id.
+func TestLeaderIsKept(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	server := sshtest.StartGoServer(t, key)
+	const command = "(trap '' HUP; while :; do sleep 600; done) & echo $$ $!"
+	cmd := exec.Command(sshtest.Tool(t, "ssh"), append(server.Args(t, key, server.Addr), "127.0.0.1", command)...)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	var leader, rest int
+	_, err = fmt.Fscan(stdout, &leader, &rest)
+	require.NoError(t, err)
+	defer syscall.Kill(rest, syscall.SIGKILL)
+	require.Eventually(t, func() bool { return !sshtest.Alive(leader) }, patience, 10*time.Millisecond)
+	time.Sleep(100 * time.Millisecond) // in which it could be reaped
+	assert.NoError(t, syscall.Kill(leader, 0), "its id is free")
+	assert.True(t, sshtest.Alive(rest))
+	cmd.Process.Kill()
+	gone(t, []int{rest})
+	assert.Eventually(t, func() bool { return syscall.Kill(leader, 0) == syscall.ESRCH }, patience, 10*time.Millisecond, "it stays a zombie")
 }
 
 func TestNothingSurvivesItsSession(t *testing.T) {
