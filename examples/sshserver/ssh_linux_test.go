@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/examples/internal/sshtest"
@@ -125,6 +128,47 @@ func TestRefused(t *testing.T) {
 			assert.Contains(t, string(out), tt.says)
 		})
 	}
+}
+
+// TestStartups fills the room for those who have not logged in.
+func TestStartups(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	server := sshtest.StartGoServer(t, key)
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", server.Addr)
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+		return c
+	}
+	greeted := func(c net.Conn) bool {
+		b := make([]byte, 4)
+		_, err := io.ReadFull(c, b)
+		return err == nil && string(b) == "SSH-"
+	}
+	config := &ssh.ClientConfig{
+		User: "whoever", Auth: []ssh.AuthMethod{ssh.PublicKeys(key.Signer)},
+		HostKeyCallback: ssh.FixedHostKey(server.HostKey),
+	}
+	in, channels, requests, err := ssh.NewClientConn(dial(), server.Addr, config)
+	require.NoError(t, err)
+	client := ssh.NewClient(in, channels, requests) // takes no room any more
+	defer client.Close()
+
+	var silent []net.Conn
+	for range mostStartups {
+		silent = append(silent, dial())
+		require.True(t, greeted(silent[len(silent)-1]))
+	}
+	assert.False(t, greeted(dial()), "one too many")
+	session, err := client.NewSession()
+	require.NoError(t, err)
+	out, err := session.Output("echo in")
+	assert.NoError(t, err)
+	assert.Equal(t, "in\n", string(out))
+
+	silent[0].Close()
+	assert.Eventually(t, func() bool { return greeted(dial()) }, patience, 10*time.Millisecond)
 }
 
 func TestTransfers(t *testing.T) {
