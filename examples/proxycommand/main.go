@@ -1,7 +1,7 @@
 // Proxycommand gives the real ssh connections that carry one mark from the
 // first packet on:
 //
-//	ssh -o ProxyCommand='proxycommand -ipqos "af21 cs1" %h %p' host
+//	ssh -o ProxyCommand="proxycommand -ipqos 'af21 cs1' '%h' %p" host
 //
 // It connects to host and port, marked for interactive sessions or, with -class
 // bulk, for bulk, and relays between that connection and its standard input and
@@ -9,7 +9,7 @@
 // nothing is copied:
 //
 //	Host example.com
-//	    ProxyCommand proxycommand -fdpass %h %p
+//	    ProxyCommand proxycommand -fdpass '%h' %p
 //	    ProxyUseFdpass yes
 //	    IPQoS none
 //
@@ -17,6 +17,10 @@
 // would mark it with once more, in the middle of the flow. Proxycommand warns
 // where it sees that coming (on Linux). When it relays, ssh has only pipes and
 // nothing to mark.
+//
+// The quotes around %h are for an ssh before 9.6, which hands host names to the
+// shell that have commands in them (CVE-2023-51385). A name with a quote in it
+// still gets out of these: only a newer ssh refuses it.
 //
 // The command
 //
@@ -41,6 +45,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), endings...)
+	context.AfterFunc(ctx, stop) // the second signal kills
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -88,6 +90,32 @@ func TestWillRemark(t *testing.T) {
 	} {
 		assert.Equal(t, want, willRemark(ipqos, dscp.AF21), ipqos)
 	}
+}
+
+// TestConfigQuotesTheHost runs what -print-config prints as an ssh before 9.6
+// would for a host name that somebody else has made up.
+func TestConfigQuotesTheHost(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no /bin/sh")
+	}
+	var printed, stderr bytes.Buffer
+	assert.Zero(t, run(t.Context(), []string{"-print-config"}, nil, &printed, &stderr), stderr.String())
+	commands := 0
+	for line := range strings.Lines(printed.String()) {
+		_, command, ok := strings.Cut(strings.TrimSpace(line), "ProxyCommand ")
+		if !ok || strings.HasPrefix(line, "#") {
+			continue
+		}
+		commands++
+		_, arguments, ok := strings.Cut(command, " ")
+		assert.True(t, ok)
+		const host = "a`echo b`;echo c;$(echo d) e"
+		command = strings.NewReplacer("%h", host, "%p", "22", "%%", "%").Replace("printf '<%s>' " + arguments)
+		out, err := exec.Command("/bin/sh", "-c", command).Output()
+		assert.NoError(t, err)
+		assert.Contains(t, string(out), "<"+host+"><22>")
+	}
+	assert.Equal(t, 2, commands)
 }
 
 func TestInConfig(t *testing.T) {

@@ -32,13 +32,15 @@ func printConfig(w io.Writer, o options) error {
 	if runtime.GOOS != "linux" {
 		atTerminal = "sessiontype shell"
 	}
+	// The host is quoted: ssh before 9.6 takes names with what a shell understands
+	// in them, from a git submodule for instance (CVE-2023-51385).
 	_, err = fmt.Fprintf(w, `
 # One mark for each connection, from its first packet on. Keep this at the end of
 # the file. A host with a ProxyCommand of its own needs "ProxyUseFdpass no".
 Match %s
-    ProxyCommand %s -class %s %%h %%p
+    ProxyCommand %s -class %s '%%h' %%p
 Match all
-    ProxyCommand %s -class %s %%h %%p
+    ProxyCommand %s -class %s '%%h' %%p
     ProxyUseFdpass yes
     IPQoS none
 `, atTerminal, command, class.Interactive, command, class.Bulk)

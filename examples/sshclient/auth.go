@@ -21,7 +21,13 @@ func authMethods(ctx context.Context, s settings, stderr io.Writer) (methods []s
 	if socket := os.Getenv("SSH_AUTH_SOCK"); socket != "" {
 		var d net.Dialer
 		if c, err := d.DialContext(ctx, "unix", socket); err == nil {
-			done = func() { c.Close() }
+			// The agent's protocol knows no context: only this ends a call that
+			// waits for an answer, here or when the agent signs.
+			stop := context.AfterFunc(ctx, func() { c.Close() })
+			done = func() {
+				stop()
+				c.Close()
+			}
 			if held, err := agent.NewClient(c).Signers(); err == nil {
 				signers = withAgent(signers, held)
 			}

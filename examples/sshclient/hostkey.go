@@ -136,13 +136,30 @@ func (h *hostKeys) remember(addr string, key ssh.PublicKey) {
 	fmt.Fprintf(h.stderr, "Warning: Permanently added '%s' (%s) to the list of known hosts.\n", knownhosts.Normalize(addr), keyType(key))
 }
 
-func appendLine(file, line string) error {
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+// appendLine adds a line to file in one write. The last line that is there may
+// lack its end, and must not run into the new one.
+func appendLine(file, line string) (err error) {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(line + "\n")
-	return errors.Join(err, f.Close())
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	text := line + "\n"
+	if size := info.Size(); size > 0 {
+		var last [1]byte
+		if _, err := f.ReadAt(last[:], size-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' {
+			text = "\n" + text
+		}
+	}
+	_, err = f.WriteString(text)
+	return err
 }
 
 // keyType returns the type as people call it.

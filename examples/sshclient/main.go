@@ -34,6 +34,7 @@ const statusError = 255
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), endings...)
+	context.AfterFunc(ctx, stop) // the second signal kills
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

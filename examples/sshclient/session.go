@@ -35,7 +35,13 @@ func (s *session) run(ctx context.Context) (int, error) {
 		return 0, s.lost(err)
 	}
 	defer session.Close()
-	session.Stdin, session.Stdout, session.Stderr = s.stdin, s.stdout, s.stderr
+	session.Stdout, session.Stderr = s.stdout, s.stderr
+	// Not as session.Stdin: Wait would then fail if the command ended with input
+	// unread, which is no error, and its exit status would be lost.
+	input, err := session.StdinPipe()
+	if err != nil {
+		return 0, err
+	}
 	if s.terminal.wanted {
 		restore, err := s.useTerminal(session)
 		if err != nil {
@@ -51,18 +57,25 @@ func (s *session) run(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, s.lost(err)
 	}
+	go func() {
+		io.Copy(input, s.stdin)
+		input.Close()
+	}()
 	return s.outcome(session.Wait())
 }
 
 // useTerminal asks the server for a terminal like ours, and makes ours pass
-// everything on to that. Call restore in any case.
+// everything on to that. If it fails, ours is as it was, and there is no restore.
 func (s *session) useTerminal(session *ssh.Session) (restore func(), err error) {
 	name := os.Getenv("TERM")
 	if name == "" {
 		name = "dumb"
 	}
 	if s.terminal.local == nil {
-		return func() {}, s.lost(session.RequestPty(name, 24, 80, ssh.TerminalModes{}))
+		if err := session.RequestPty(name, 24, 80, ssh.TerminalModes{}); err != nil {
+			return nil, s.lost(err)
+		}
+		return func() {}, nil
 	}
 	fd := int(s.terminal.local.Fd())
 	columns, rows, err := term.GetSize(fd)

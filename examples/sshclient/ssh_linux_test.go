@@ -13,10 +13,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/examples/internal/sshtest"
@@ -118,13 +121,14 @@ func TestCommands(t *testing.T) {
 		stdin, stdout, stderr, refused string
 		status                         int
 	}{
-		"outputs apart": {command: []string{"echo out; echo err >&2"}, stdout: "out\n", stderr: "err\n"},
-		"words":         {command: []string{"echo", "a", "b"}, stdout: "a b\n"},
-		"input":         {command: []string{"tr a-z A-Z"}, stdin: "upper", stdout: "UPPER"},
-		"status":        {command: []string{"exit 42"}, status: 42},
-		"killed":        {command: []string{"kill -9 $$"}, status: 255, stderr: "KILL"},
-		"unread input":  {command: []string{"true"}, stdin: strings.Repeat("x", 1<<20)},
-		"a shell":       {stdin: "echo from a shell; exit 3\n", stdout: "from a shell\n", status: 3},
+		"outputs apart":        {command: []string{"echo out; echo err >&2"}, stdout: "out\n", stderr: "err\n"},
+		"words":                {command: []string{"echo", "a", "b"}, stdout: "a b\n"},
+		"input":                {command: []string{"tr a-z A-Z"}, stdin: "upper", stdout: "UPPER"},
+		"status":               {command: []string{"exit 42"}, status: 42},
+		"killed":               {command: []string{"kill -9 $$"}, status: 255, stderr: "KILL"},
+		"unread input":         {command: []string{"true"}, stdin: strings.Repeat("x", 8<<20)}, // more than fits into the channel
+		"unread input, status": {command: []string{"exit 7"}, stdin: strings.Repeat("x", 8<<20), status: 7},
+		"a shell":              {stdin: "echo from a shell; exit 3\n", stdout: "from a shell\n", status: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := client(t, sshd, key, append([]string{"HOST"}, tt.command...)...)
@@ -221,6 +225,35 @@ func TestUnknownHostIsAskedAbout(t *testing.T) {
 	assert.NotContains(t, p.Shown(), "authenticity")
 }
 
+// TestKnownHostsWithoutNewline adds a host to a file whose last line somebody has
+// left without its end.
+func TestKnownHostsWithoutNewline(t *testing.T) {
+	key, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	file := sshtest.KnownHosts(t, other.Signer.PublicKey(), "192.0.2.1:22")
+	before, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, bytes.TrimSuffix(before, []byte("\n")), 0o600))
+	connect := func() *sshtest.Person {
+		cmd := client(t, sshd, key, "HOST", "echo in")
+		cmd.Args = append([]string{cmd.Args[0], "-o", "UserKnownHostsFile=" + file}, cmd.Args[1:]...)
+		return sshtest.SitDown(t, cmd)
+	}
+	p := connect()
+	p.Sees("(yes/no/[fingerprint])? ")
+	p.Types("yes\n")
+	p.Sees("in\r\n")
+	assert.Zero(t, p.Waits())
+
+	p = connect()
+	p.Sees("in\r\n")
+	assert.Zero(t, p.Waits())
+	assert.NotContains(t, p.Everything(), "authenticity")
+	after, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, string(before)+knownhosts.Line([]string{sshd.Addr}, sshd.HostKey)+"\n", string(after))
+}
+
 func TestPassphrase(t *testing.T) {
 	key := sshtest.NewKey(t, "open sesame")
 	sshd := sshtest.StartSSHD(t, key)
@@ -262,6 +295,108 @@ func TestAgent(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		assert.NoError(t, err)
 		assert.Equal(t, "in\n", string(out))
+	}
+}
+
+// TestInterruptedAtTheAgent interrupts the program while an agent leaves it
+// without an answer.
+func TestInterruptedAtTheAgent(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	for name, knows := range map[string]bool{"listing": false, "signing": true} {
+		t.Run(name, func(t *testing.T) {
+			socket := filepath.Join(t.TempDir(), "agent")
+			l, err := net.Listen("unix", socket)
+			require.NoError(t, err)
+			defer l.Close()
+			ring := muteKeyring{Agent: agent.NewKeyring(), asked: make(chan struct{}), answer: make(chan struct{})}
+			defer close(ring.answer)
+			private, err := os.ReadFile(key.File)
+			require.NoError(t, err)
+			parsed, err := ssh.ParseRawPrivateKey(private)
+			require.NoError(t, err)
+			require.NoError(t, ring.Add(agent.AddedKey{PrivateKey: parsed}))
+			go func() {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				if knows {
+					agent.ServeAgent(ring, c)
+					return
+				}
+				c.Read(make([]byte, 1))
+				ring.asked <- struct{}{}
+				<-ring.answer
+			}()
+
+			cmd := client(t, sshd, key, "HOST", "echo in")
+			cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			require.NoError(t, cmd.Start())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				cmd.Wait()
+			}()
+			defer func() {
+				cmd.Process.Kill()
+				<-ended
+			}()
+			select {
+			case <-ring.asked:
+			case <-ended:
+				t.Fatalf("the agent was not asked: %s", stderr.String())
+			}
+			cmd.Process.Signal(syscall.SIGTERM)
+			select {
+			case <-ended:
+				assert.Equal(t, statusError, cmd.ProcessState.ExitCode())
+				assert.Contains(t, stderr.String(), "terminated signal received")
+			case <-time.After(20 * time.Second):
+				t.Fatal("the agent keeps the program")
+			}
+		})
+	}
+}
+
+// A muteKeyring lists its keys, and signs when answer is closed.
+type muteKeyring struct {
+	agent.Agent
+	asked, answer chan struct{}
+}
+
+func (m muteKeyring) Sign(key ssh.PublicKey, data []byte) (*ssh.Signature, error) {
+	m.asked <- struct{}{}
+	<-m.answer
+	return m.Agent.Sign(key, data)
+}
+
+// TestSecondSignalKills stops the program where nothing can interrupt it: it
+// opens a known_hosts that is a pipe to which nobody writes.
+func TestSecondSignalKills(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	pipe := filepath.Join(t.TempDir(), "known_hosts")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	cmd := client(t, sshd, key, "-v", "HOST", "echo in")
+	cmd.Args = append([]string{cmd.Args[0], "-o", "UserKnownHostsFile=" + pipe}, cmd.Args[1:]...)
+	p := sshtest.SitDown(t, cmd)
+	p.Sees("connected to")
+	deadline := time.After(20 * time.Second)
+	for tick := time.Tick(10 * time.Millisecond); ; {
+		select {
+		case <-tick:
+			cmd.Process.Signal(syscall.SIGTERM)
+			continue
+		case <-p.Ended():
+			assert.Equal(t, -1, p.Waits())
+		case <-deadline:
+			t.Fatal("only SIGKILL would end it")
+		}
+		return
 	}
 }
 

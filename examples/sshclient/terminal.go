@@ -33,17 +33,28 @@ func openTerminal(o options, stdin io.Reader) terminal {
 var errNobody = errors.New("there is no terminal to ask on")
 
 // ask puts a question to the person at the terminal. A secret answer is not
-// shown. However it ends, the terminal is as it was before.
+// shown. However it ends, the terminal is as it was before: ask alone changes
+// it, never the goroutine that may stay behind and read.
 func ask(ctx context.Context, question string, secret bool) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return "", errNobody
 	}
+	defer tty.Close()
 	fd := int(tty.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
-		tty.Close()
 		return "", errNobody
+	}
+	if secret {
+		defer fmt.Fprintln(tty) // the person's newline was not shown
+		defer term.Restore(fd, before)
+		if err := hideInput(fd); err != nil {
+			return "", err
+		}
 	}
 	fmt.Fprint(tty, question)
 	type answer struct {
@@ -52,24 +63,20 @@ func ask(ctx context.Context, question string, secret bool) (string, error) {
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		defer tty.Close()
 		var a answer
-		if secret {
-			var text []byte
-			text, a.err = term.ReadPassword(fd)
-			a.text = string(text)
-			fmt.Fprintln(tty)
-		} else {
-			a.text, a.err = readLine(tty)
-		}
+		a.text, a.err = readLine(tty)
 		answers <- a
 	}()
 	select {
 	case a := <-answers:
+		if !secret {
+			a.text = strings.TrimSpace(a.text)
+		}
 		return a.text, a.err
 	case <-ctx.Done():
-		term.Restore(fd, before)
-		fmt.Fprintln(tty)
+		if !secret {
+			fmt.Fprintln(tty)
+		}
 		return "", ctx.Err()
 	}
 }
@@ -80,8 +87,8 @@ func readLine(r io.Reader) (string, error) {
 	var line strings.Builder
 	for b := make([]byte, 1); ; {
 		n, err := r.Read(b)
-		if n > 0 && b[0] == '\n' {
-			return strings.TrimSpace(line.String()), nil
+		if n > 0 && b[0] == '\n' || err == io.EOF && line.Len() > 0 {
+			return line.String(), nil
 		}
 		line.Write(b[:n])
 		if err != nil {

@@ -14,6 +14,9 @@
 // port, for transfers.
 //
 // For each connection it logs the peer, the mark of the peer's SYN as it arrived
-// (on Linux), and its own mark. SIGTERM and SIGINT end it and all that it has
-// started.
+// (on Linux), and its own mark. SIGTERM and SIGINT end it and the sessions, with
+// what runs in them, but not what has made a session of its own, or a process
+// group of its own as the background jobs of an interactive shell do. What is
+// left of sessions that are over is left alone, as by OpenSSH. A second signal
+// ends the server at once, and its sessions may leave more behind.
 package main

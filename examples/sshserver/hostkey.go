@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,14 +17,14 @@ import (
 )
 
 // loadHostKey reads the private key in file. If there is no such file, it makes
-// one.
+// one. If others may touch the file, it is an error, as for OpenSSH.
 func loadHostKey(file string) (ssh.Signer, error) {
-	text, err := os.ReadFile(file)
+	text, err := readPrivate(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := makeHostKey(file); err != nil {
 			return nil, fmt.Errorf("making a host key: %w", err)
 		}
-		text, err = os.ReadFile(file)
+		text, err = readPrivate(file)
 	}
 	if err != nil {
 		return nil, err
@@ -33,6 +34,23 @@ func loadHostKey(file string) (ssh.Signer, error) {
 		return nil, fmt.Errorf("host key %s: %w", file, err)
 	}
 	return signer, nil
+}
+
+// readPrivate reads a file that its owner alone has access to.
+func readPrivate(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode(); mode.IsRegular() && mode.Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s: others than its owner have access to the host key (mode %04o)", file, mode.Perm())
+	}
+	return io.ReadAll(f)
 }
 
 // makeHostKey writes a new key to file, all at once and only if nobody else has

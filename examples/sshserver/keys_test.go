@@ -38,6 +38,15 @@ func TestHostKey(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, entries, 1, "no temporary file is left")
 
+	for _, mode := range []os.FileMode{0o640, 0o604, 0o620, 0o602, 0o610} {
+		require.NoError(t, os.Chmod(file, mode))
+		_, err = loadHostKey(file)
+		assert.ErrorContains(t, err, file+": others than its owner", "%v", mode)
+	}
+	require.NoError(t, os.Chmod(file, 0o400))
+	_, err = loadHostKey(file)
+	assert.NoError(t, err)
+
 	bad := filepath.Join(dir, "bad")
 	require.NoError(t, os.WriteFile(bad, []byte("no key"), 0o600))
 	_, err = loadHostKey(bad)

@@ -18,13 +18,14 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal kills
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
 // run is the program. It serves until ctx ends, which is no error; when it
-// returns, nothing that it has started is left.
+// returns, no session is left, and of the processes only those that doc.go names.
 func run(ctx context.Context, args []string, _ io.Reader, _, stderr io.Writer) int {
 	o, err := parseOptions(args, stderr)
 	switch {

@@ -19,15 +19,41 @@ import (
 // grace is how long a process may take to end after its session did.
 const grace = 2 * time.Second
 
-// newCommand returns the command for argv, the leader of a process group of its
-// own. When ctx ends the group is hung up on, and killed if that does not help.
-func (s *session) newCommand(ctx context.Context, argv []string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, s.account.shell)
+// A command leads a process group of its own, and a session of the system's.
+type command struct {
+	*exec.Cmd
+	mu     sync.Mutex
+	reaped bool // its id may be another process's by now
+}
+
+// signal signals the group, as long as the id of its leader, which is the
+// group's, is known to be the command's.
+func (c *command) signal(sig syscall.Signal) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reaped {
+		return os.ErrProcessDone
+	}
+	return syscall.Kill(-c.Process.Pid, sig)
+}
+
+// reap frees the id of a command that has ended.
+func (c *command) reap() error {
+	c.mu.Lock()
+	c.reaped = true
+	c.mu.Unlock()
+	return c.Wait()
+}
+
+// newCommand returns the command for argv. When ctx ends its group is hung up on,
+// and killed if that does not help.
+func (s *session) newCommand(ctx context.Context, argv []string) *command {
+	cmd := &command{Cmd: exec.CommandContext(ctx, s.account.shell)}
 	cmd.Args = argv
 	cmd.Dir = s.account.home
 	cmd.Env = s.env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGHUP) }
+	cmd.Cancel = func() error { return cmd.signal(syscall.SIGHUP) }
 	cmd.WaitDelay = grace
 	return cmd
 }
@@ -90,10 +116,21 @@ func (s *session) runOnTerminal(ctx context.Context, argv []string) exit {
 // signals and window sizes on. Whatever the command has left behind may hold the
 // output open, as under OpenSSH, but not longer than the session lives: then
 // abandon is called, which has to end the output.
-func (s *session) wait(ctx context.Context, cmd *exec.Cmd, master *os.File, output *sync.WaitGroup, abandon func()) exit {
+//
+// So long the command stays a zombie, where the system has a way to wait for it
+// without reaping: its id, by which the rest of its group is killed, cannot
+// become another's.
+func (s *session) wait(ctx context.Context, cmd *command, master *os.File, output *sync.WaitGroup, abandon func()) exit {
 	ended := make(chan struct{})
 	s.running.Go(func() { s.control(cmd, master, ended) })
-	err := cmd.Wait()
+	var err error
+	zombie := waitForEnd(cmd.Process.Pid)
+	if !zombie {
+		err = cmd.Wait()
+		cmd.mu.Lock()
+		cmd.reaped = true
+		cmd.mu.Unlock()
+	}
 	close(ended)
 
 	shown := make(chan struct{})
@@ -104,9 +141,14 @@ func (s *session) wait(ctx context.Context, cmd *exec.Cmd, master *os.File, outp
 	select {
 	case <-shown:
 	case <-ctx.Done():
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whoever ignored the hangup
+	}
+	if ctx.Err() != nil {
+		cmd.signal(syscall.SIGKILL) // whoever ignored the hangup
 		abandon()
 		<-shown
+	}
+	if zombie {
+		err = cmd.reap()
 	}
 	if cmd.ProcessState == nil {
 		return failed(s.channel, err)
@@ -119,11 +161,16 @@ func (s *session) wait(ctx context.Context, cmd *exec.Cmd, master *os.File, outp
 }
 
 // control hands signals and new window sizes on until the command has ended.
-func (s *session) control(cmd *exec.Cmd, master *os.File, ended <-chan struct{}) {
+func (s *session) control(cmd *command, master *os.File, ended <-chan struct{}) {
 	for {
 		select {
 		case sig := <-s.signals:
-			syscall.Kill(-cmd.Process.Pid, sig)
+			select {
+			case <-ended: // what it left in the background is no session any more
+				return
+			default:
+				cmd.signal(sig)
+			}
 		case size := <-s.resized:
 			if master != nil {
 				pty.Setsize(master, &size)

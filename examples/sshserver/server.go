@@ -19,9 +19,15 @@ import (
 // loginTime is how long a client may take to log in, as OpenSSH's LoginGraceTime.
 const loginTime = 2 * time.Minute
 
+// mostStartups bounds the connections that have not logged in, as OpenSSH's
+// MaxStartups: they cost anybody nothing, and the server a descriptor and a
+// goroutine each. Who has logged in could start anything anyway.
+const mostStartups = 100
+
 type server struct {
 	config      *ssh.ServerConfig
-	fingerprint string // of the host key
+	startups    chan struct{} // has a value for each connection that has not logged in
+	fingerprint string        // of the host key
 	account     account
 	log         *slog.Logger
 }
@@ -45,6 +51,7 @@ func newServer(o options, log *slog.Logger) (*server, error) {
 	config.AddHostKey(hostKey)
 	return &server{
 		config:      config,
+		startups:    make(chan struct{}, mostStartups),
 		fingerprint: ssh.FingerprintSHA256(hostKey.PublicKey()),
 		account:     currentAccount(),
 		log:         log,
@@ -75,12 +82,18 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 			case <-ctx.Done():
 			}
 		default:
-			conns.Go(func() { s.handle(ctx, c) })
+			select {
+			case s.startups <- struct{}{}:
+				conns.Go(func() { s.handle(ctx, c) })
+			default:
+				s.log.Info("too many have not logged in", "peer", c.RemoteAddr().String())
+				c.Close()
+			}
 		}
 	}
 }
 
-// handle serves one connection.
+// handle serves one connection, which has a value in s.startups.
 func (s *server) handle(ctx context.Context, c net.Conn) {
 	log := s.log.With("peer", c.RemoteAddr().String())
 	logMarks(log, c)
@@ -89,6 +102,7 @@ func (s *server) handle(ctx context.Context, c net.Conn) {
 
 	c.SetDeadline(time.Now().Add(loginTime))
 	conn, channels, requests, err := ssh.NewServerConn(c, s.config)
+	<-s.startups
 	if err != nil {
 		log.Info("no login", "err", err)
 		return

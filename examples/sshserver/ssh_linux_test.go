@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -15,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/examples/internal/sshtest"
@@ -126,6 +130,47 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestStartups fills the room for those who have not logged in.
+func TestStartups(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	server := sshtest.StartGoServer(t, key)
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", server.Addr)
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+		return c
+	}
+	greeted := func(c net.Conn) bool {
+		b := make([]byte, 4)
+		_, err := io.ReadFull(c, b)
+		return err == nil && string(b) == "SSH-"
+	}
+	config := &ssh.ClientConfig{
+		User: "whoever", Auth: []ssh.AuthMethod{ssh.PublicKeys(key.Signer)},
+		HostKeyCallback: ssh.FixedHostKey(server.HostKey),
+	}
+	in, channels, requests, err := ssh.NewClientConn(dial(), server.Addr, config)
+	require.NoError(t, err)
+	client := ssh.NewClient(in, channels, requests) // takes no room any more
+	defer client.Close()
+
+	var silent []net.Conn
+	for range mostStartups {
+		silent = append(silent, dial())
+		require.True(t, greeted(silent[len(silent)-1]))
+	}
+	assert.False(t, greeted(dial()), "one too many")
+	session, err := client.NewSession()
+	require.NoError(t, err)
+	out, err := session.Output("echo in")
+	assert.NoError(t, err)
+	assert.Equal(t, "in\n", string(out))
+
+	silent[0].Close()
+	assert.Eventually(t, func() bool { return greeted(dial()) }, patience, 10*time.Millisecond)
+}
+
 func TestTransfers(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	server := sshtest.StartGoServer(t, key)
@@ -188,6 +233,31 @@ func gone(t *testing.T, pids []int) {
 		}
 		return true
 	}, patience, 10*time.Millisecond, "%v", pids)
+}
+
+// TestLeaderIsKept lets a command end before its group: as long as the server may
+// kill the group, nobody else may get the command's process id.
+func TestLeaderIsKept(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	server := sshtest.StartGoServer(t, key)
+	const command = "(trap '' HUP; while :; do sleep 600; done) & echo $$ $!"
+	cmd := exec.Command(sshtest.Tool(t, "ssh"), append(server.Args(t, key, server.Addr), "127.0.0.1", command)...)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	var leader, rest int
+	_, err = fmt.Fscan(stdout, &leader, &rest)
+	require.NoError(t, err)
+	defer syscall.Kill(rest, syscall.SIGKILL)
+	require.Eventually(t, func() bool { return !sshtest.Alive(leader) }, patience, 10*time.Millisecond)
+	time.Sleep(100 * time.Millisecond) // in which it could be reaped
+	assert.NoError(t, syscall.Kill(leader, 0), "its id is free")
+	assert.True(t, sshtest.Alive(rest))
+	cmd.Process.Kill()
+	gone(t, []int{rest})
+	assert.Eventually(t, func() bool { return syscall.Kill(leader, 0) == syscall.ESRCH }, patience, 10*time.Millisecond, "it stays a zombie")
 }
 
 func TestNothingSurvivesItsSession(t *testing.T) {

@@ -243,7 +243,7 @@ func (r *run) ssh(words ...string) *exec.Cmd {
 		if r.marking == natSafe {
 			proxy += " -nat-safe"
 		}
-		options = append(options, "IPQoS=none", "ProxyUseFdpass=yes", "ProxyCommand="+proxy+" %h %p")
+		options = append(options, "IPQoS=none", "ProxyUseFdpass=yes", "ProxyCommand="+proxy+" '%h' %p")
 	}
 	args := r.args(r.addr, options...)
 	switch r.purpose {

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/examples/internal/sshtest"
+)
+
+// asker tells a child process of the tests what it is to do at its terminal.
+const asker = "SSHCLIENT_ASKER"
+
+// TestAskRestores ends ask at each moment: before, while and after it hides what
+// is typed.
+func TestAskRestores(t *testing.T) {
+	if os.Getenv(asker) != "" {
+		askAndCompare(t)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestAskRestores$", "-test.count=1")
+	cmd.Env = append(os.Environ(), asker+"=1")
+	p := sshtest.SitDown(t, cmd)
+	assert.Zero(t, p.Waits(), "%s", p.Everything())
+	assert.Contains(t, p.Everything(), "PASS")
+}
+
+func askAndCompare(t *testing.T) {
+	state := func() unix.Termios {
+		state, err := unix.IoctlGetTermios(0, unix.TCGETS)
+		require.NoError(t, err)
+		return *state
+	}
+	before := state()
+	changed := 0
+	for i := range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		if i%2 == 0 {
+			cancel()
+		} else {
+			time.AfterFunc(time.Duration(i)*10*time.Microsecond, cancel)
+		}
+		_, err := ask(ctx, "secret? ", true)
+		assert.ErrorIs(t, err, context.Canceled)
+		if state() != before {
+			changed++
+		}
+	}
+	assert.Zero(t, changed, "at once")
+	time.Sleep(100 * time.Millisecond) // for what has stayed behind
+	assert.Equal(t, before, state())
+}
+
+// TestAskKeepsTheSecret types a secret with blanks around it, and one that ends
+// without a newline.
+func TestAskKeepsTheSecret(t *testing.T) {
+	if os.Getenv(asker) != "" {
+		for range 2 {
+			secret, err := ask(t.Context(), "secret? ", true)
+			fmt.Printf("length %d, %v\n", len(secret), err)
+		}
+		answer, err := ask(t.Context(), "answer? ", false)
+		fmt.Printf("answer %q, %v\n", answer, err)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestAskKeepsTheSecret$", "-test.count=1")
+	cmd.Env = append(os.Environ(), asker+"=1")
+	p := sshtest.SitDown(t, cmd)
+	p.Sees("secret? ")
+	p.Types(" open sesame \n")
+	p.Sees("length 13, <nil>\r\n")
+	p.Sees("secret? ")
+	p.Types("sesame\x04\x04")
+	p.Sees("length 6, <nil>\r\n")
+	p.Sees("answer? ")
+	p.Types(" yes \n")
+	p.Sees("answer \"yes\", <nil>\r\n")
+	assert.Zero(t, p.Waits())
+	assert.NotContains(t, p.Everything(), "sesame")
+}
