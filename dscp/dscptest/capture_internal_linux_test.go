@@ -1,6 +1,7 @@
 package dscptest
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/bpf"
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/internal/testns"
@@ -114,14 +116,171 @@ func TestCaptureOwnsUp(t *testing.T) {
 			s.Close()
 		}
 	}()
+	c.mu.Lock()
 	for range ringFrames { // a SYN, and more
 		d, err := net.Dial("tcp", to.String())
 		require.NoError(t, err)
 		d.(*net.TCPConn).SetLinger(0)
 		d.Close()
 	}
+	c.mu.Unlock()
 	require.ErrorContains(t, c.close(), "segments were not captured")
 	require.NoError(t, c.close(), "it says so once")
+}
+
+// chat sends one-byte echoes over a connection of its own to an echo server.
+func chat(t *testing.T, address string, times int) {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer c.Close()
+	for range times {
+		echoes(t, c)
+	}
+}
+
+func echoes(t *testing.T, c net.Conn) {
+	t.Helper()
+	b := []byte("x")
+	_, err := c.Write(b)
+	require.NoError(t, err)
+	_, err = io.ReadFull(c, b)
+	require.NoError(t, err)
+}
+
+// echoServer returns the address of a server of one-byte echoes.
+func echoServer(t *testing.T, address string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			s, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer s.Close()
+				io.Copy(s, s)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+var bothLoopbacks = []string{"127.0.0.1:0", "[::1]:0"}
+
+// TestQuietBox has others use the upstream while nobody uses the box.
+func TestQuietBox(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, address := range bothLoopbacks {
+		t.Run(address, func(t *testing.T) {
+			upstream := echoServer(t, address)
+			b, err := Config{Upstream: upstream, Sensor: WireEvery}.Start()
+			require.NoError(t, err)
+			defer b.Close()
+			chat(t, upstream, 20000)
+			chat(t, b.Addr(), 10)
+			for _, f := range b.Flows() {
+				assert.NoError(t, f.Err)
+			}
+			require.NoError(t, b.Close())
+		})
+	}
+}
+
+// TestLostSYN has a box lose a client's SYN among the segments of others: the
+// flow lives, its changes are seen, and nothing of it was missed.
+func TestLostSYN(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, address := range bothLoopbacks {
+		t.Run(address, func(t *testing.T) {
+			upstream := echoServer(t, address)
+			b, err := Config{Upstream: upstream, Sensor: WireEvery}.Start()
+			require.NoError(t, err)
+			defer b.Close()
+			packets := b.senses.(*linuxSenses).packets
+			packets.mu.Lock() // nobody empties the ring
+			chat(t, upstream, ringFrames)
+			c, err := (&net.Dialer{Control: dscp.Control(dscp.AF21)}).Dial("tcp", b.Addr())
+			packets.mu.Unlock()
+			require.NoError(t, err)
+			defer c.Close()
+			require.Eventually(t, func() bool { // the flow has begun
+				f := b.Flows()
+				return len(f) == 1 && f[0].Answered
+			}, 10*time.Second, time.Millisecond)
+			echoes(t, c)
+			echoes(t, c)
+			raw, err := c.(*net.TCPConn).SyscallConn()
+			require.NoError(t, err)
+			require.NoError(t, b.senses.mark(raw, dscp.EF))
+			echoes(t, c)
+			require.NoError(t, c.Close())
+			require.Eventually(t, func() bool { return b.Flows()[0].Over }, 10*time.Second, time.Millisecond)
+			f := b.Flows()[0]
+			require.NoError(t, f.Err)
+			assert.Equal(t, dscp.AF21, f.SYN)
+			require.Len(t, f.Changes, 1, "%v", f)
+			assert.Equal(t, "client→server: AF21 → EF at byte 2", f.Changes[0].String())
+			require.NoError(t, b.Close())
+		})
+	}
+}
+
+// TestLateTap begins in the middle of a connection.
+func TestLateTap(t *testing.T) {
+	t.Parallel()
+	c := &capture{taps: make(map[route]*tap)}
+	late := &tap{late: true, vague: true, end: 30}
+	c.taps[routeOf(1)] = late
+	c.take(aSegment(1, flagSYN, 100, 0, dscp.DF)) // once more
+	c.take(aSegment(1, 0x10, 131, 20, dscp.EF))
+	c.take(aSegment(1, 0x10, 151, 20, dscp.AF21))
+	assert.Same(t, late, c.taps[routeOf(1)])
+	assert.Equal(t, []sight{{dscp.EF, 0, 30}, {dscp.AF21, 0, 50}}, late.news)
+	assert.EqualValues(t, 70, late.end)
+}
+
+// TestCaptureFilter runs the filter over what is a box's business and what is
+// not.
+func TestCaptureFilter(t *testing.T) {
+	t.Parallel()
+	vm, err := bpf.NewVM(arriving(false, 5000, netip.MustParseAddrPort("127.1.0.9:80")))
+	require.NoError(t, err)
+	packet := func(from, to string) []byte {
+		f, d := netip.MustParseAddrPort(from), netip.MustParseAddrPort(to)
+		b := aSegment(f.Port(), 0x10, 1, 0, dscp.DF)
+		copy(b[12:], f.Addr().AsSlice())
+		copy(b[16:], d.Addr().AsSlice())
+		b[22], b[23] = byte(d.Port()>>8), byte(d.Port())
+		return b
+	}
+	for _, tt := range []struct {
+		from, to string
+		want     bool
+	}{
+		{"127.1.0.9:80", "127.0.0.1:9", true},
+		{"127.1.0.8:80", "127.0.0.1:9", false},
+		{"127.1.0.9:81", "127.0.0.1:9", false},
+		{"10.0.0.1:9", "127.0.0.1:5000", true},
+		{"10.0.0.1:9", "127.0.0.2:5000", false},
+		{"127.1.0.8:80", "127.0.0.1:5000", true},
+	} {
+		b := packet(tt.from, tt.to)
+		n, err := vm.Run(b)
+		require.NoError(t, err)
+		assert.Equal(t, tt.want, n > 0, "%s to %s", tt.from, tt.to)
+		b[9] = 17
+		n, err = vm.Run(b)
+		require.NoError(t, err)
+		assert.Zero(t, n, "UDP")
+	}
 }
 
 // FuzzParseSegment feeds the parser what is no segment.

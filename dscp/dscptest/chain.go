@@ -40,6 +40,8 @@ type ruling struct {
 	verdict Verdict        // the hardest of its models' verdicts
 	model   string         // the model that it came from
 	out     dscp.CodePoint // the mark with which the segment travels on
+
+	reporter string // the first model that said Report, whatever others said
 }
 
 // newChain leaves nil models out.
@@ -80,6 +82,9 @@ func (c chain) judge(s Segment, h history) (r ruling, err error) {
 		}
 		s.DSCP, s.First, s.Prev = r.out, seen.first, seen.prev
 		v := l.model(s)
+		if v == Report && r.reporter == "" {
+			r.reporter = l.name
+		}
 		seen.prev = r.out
 		if cp, ok := v.Mark(); ok {
 			if cp == r.out {
@@ -114,7 +119,8 @@ func (c chain) losesSYNs(network string) (markSet, error) {
 }
 
 // judgesLater reports whether a model of c could do anything about what
-// direction d shows after its handshake.
+// direction d shows after its handshake. It asks about the first byte and about
+// a very late one: what a model does about offsets between them alone escapes.
 func (c chain) judgesLater(network string, d Direction) (bool, error) {
 	for first := range dscp.CodePoint(64) {
 		for later := range dscp.CodePoint(64) {
@@ -122,12 +128,14 @@ func (c chain) judgesLater(network string, d Direction) (bool, error) {
 			if _, err := c.judge(Segment{Network: network, Direction: d, Handshake: true, DSCP: first}, h); err != nil {
 				return false, err
 			}
-			r, err := c.judge(Segment{Network: network, Direction: d, DSCP: later}, h)
-			if err != nil {
-				return false, err
-			}
-			if r.verdict != Pass {
-				return true, nil
+			for _, offset := range [...]int64{0, 1 << 62} {
+				r, err := c.judge(Segment{Network: network, Direction: d, DSCP: later, Offset: offset}, h)
+				if err != nil {
+					return false, err
+				}
+				if r.verdict != Pass {
+					return true, nil
+				}
 			}
 		}
 	}

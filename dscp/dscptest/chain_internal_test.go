@@ -42,7 +42,7 @@ func TestChain(t *testing.T) {
 			for i, cp := range tt.marks {
 				got, err := c.judge(Segment{Network: "tcp4", DSCP: cp}, h)
 				require.NoError(t, err)
-				got.model = ""
+				got.model, got.reporter = "", ""
 				assert.Equal(t, tt.want[i], got, "segment %d", i)
 			}
 		})
@@ -83,6 +83,12 @@ func TestJudgesLater(t *testing.T) {
 	}{
 		{nil, 0, false},
 		{[]Model{VMware}, 0, true},
+		{[]Model{func(s Segment) Verdict { // PoliceEF
+			if s.DSCP == dscp.EF && s.Offset > 64<<10 {
+				return Drop
+			}
+			return Pass
+		}}, 0, true},
 		{[]Model{VMware}, Server, true},
 		{[]Model{VMware}, Client, false},
 	} {

@@ -38,6 +38,10 @@ type Flow struct {
 	Reason    string    // why, in words; empty if Pass
 	VerdictAt time.Time // when; zero if Pass
 
+	// Reported is why a model first said Report, in words, whatever other
+	// models said; empty if none did.
+	Reported string
+
 	ClientBytes int64 // bytes of payload that the client sent and the box took
 	ServerBytes int64 // bytes of payload that the server sent and the box took
 

@@ -34,7 +34,12 @@ type sight struct {
 // set it notes how much has arrived, which costs another system call.
 func (l *leg) look(s Sensor, precise bool) (sight, bool) {
 	if h, ok := l.probe.(historian); ok {
-		return h.next()
+		for {
+			seen, ok := h.next()
+			if !ok || !l.known || seen.mark != l.mark {
+				return seen, ok
+			} // else it is what was foretold
+		}
 	}
 	var before position
 	exact := false

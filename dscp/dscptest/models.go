@@ -75,9 +75,11 @@ func DropMarkedData(cps ...dscp.CodePoint) Model {
 
 // OneMark harms nothing and fails the test, when it ends, for every flow in
 // which one direction showed two marks: a race detector for marks. A program
-// that is green behind it has nothing to fear from [VMware] and [FlowKey].
+// that is green behind it has nothing to fear from [VMware] and [FlowKey], as far
+// as the box's [Sensor] sees. Put it before models that end flows: those behind
+// them are not asked any more.
 //
-// With [Start] there is no test to fail: look for the verdict [Report] in
+// With [Start] there is no test to fail: look for Reported in
 // [Middlebox.Flows].
 func OneMark(s Segment) Verdict {
 	if s.Changed() {

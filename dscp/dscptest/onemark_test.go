@@ -37,6 +37,22 @@ func TestOneMarkReddens(t *testing.T) {
 	})
 }
 
+// TestOneMarkAmongOthers has a harder model break what OneMark complains of.
+func TestOneMarkAmongOthers(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		r := &recorder{TB: t}
+		box := dscptest.NewMiddlebox(r, serve(t, address, echo), dscptest.OneMark, dscptest.VMware)
+		c := dial(t, box.Addr())
+		require.NoError(t, ask(c, "before"))
+		require.NoError(t, mark(c, dscp.AF21))
+		ask(c, "after")
+		r.finish()
+		require.Len(t, r.errors, 1)
+		assert.Contains(t, r.errors[0], "OneMark: the client's mark went from DF to AF21")
+		assert.Equal(t, dscptest.Reset, box.Flows()[0].Verdict)
+	})
+}
+
 // TestOneMarkServer has the server break the rule, and each side keep a mark
 // of its own, which is no fault.
 func TestOneMarkServer(t *testing.T) {

@@ -1,6 +1,9 @@
 package dscptest
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // maxChanges bounds the record of a flow: a program may mark every datagram
 // anew, for hours.
@@ -10,6 +13,10 @@ const maxChanges = 1000
 func (f *Flow) note(r ruling, reason string) {
 	if r.verdict.harder(f.Verdict) {
 		f.Verdict, f.Model, f.Reason, f.VerdictAt = r.verdict, r.model, reason, time.Now()
+	}
+	if r.reporter != "" && f.Reported == "" {
+		// The reason begins with the model that was hardest.
+		f.Reported = r.reporter + strings.TrimPrefix(reason, r.model)
 	}
 }
 

@@ -160,7 +160,8 @@ func (s *linuxSenses) darkenFD(fd uintptr) error {
 	return setInt(fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255, "IP_MINTTL")
 }
 
-// errNotCaptured says that the capture lost the beginning of a connection.
+// errNotCaptured says that the capture, which lost nothing, has not seen a
+// connection begin.
 var errNotCaptured = errors.New("dscptest: the SYN was not captured")
 
 func (s *linuxSenses) close() error {

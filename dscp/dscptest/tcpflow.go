@@ -135,7 +135,9 @@ func (f *tcpFlow) meetServer(syn dscp.CodePoint) bool {
 	if fresh {
 		l.old = at
 	}
-	if known && !(ok && fresh && b.Sensor() != SocketOption) && b.Sensor() != WireEvery {
+	switch {
+	case !known || ok && fresh && b.Sensor() != SocketOption:
+	case !ok || b.Sensor() != WireEvery: // which has it, if it has lost nothing
 		cp, ok = foretold, true
 	}
 	if !ok {
@@ -235,7 +237,7 @@ func (f *tcpFlow) payload(l *leg, offset int64) {
 		f.fail(err)
 		return
 	}
-	if r.verdict.harder(f.rec.Verdict) { // the reason is made for the first time only
+	if r.verdict.harder(f.rec.Verdict) || r.reporter != "" && f.rec.Reported == "" { // the reason is made for the first time only
 		f.rec.note(r, reasonPayload(r, l.dir, l.mark))
 	}
 	f.act(l, r.verdict)

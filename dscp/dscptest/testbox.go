@@ -12,7 +12,7 @@ import (
 )
 
 // NewMiddlebox starts a box before upstream and closes it when the test ends.
-// Flows with the verdict [Report] fail the test then, and so does a model that
+// Flows about which a model said [Report] fail the test then, and so does a model that
 // panicked.
 //
 // Where the operating system cannot sense marks the test is skipped with the
@@ -74,7 +74,7 @@ func lacks(tb testing.TB, err error) {
 // complain fails the test for what a flow should not have done.
 func complain(tb testing.TB, f Flow) {
 	tb.Helper()
-	if f.Verdict == Report {
+	if f.Reported != "" {
 		tb.Error(complaint(f))
 	}
 	if p, ok := errors.AsType[*panicError](f.Err); ok {
@@ -85,7 +85,7 @@ func complain(tb testing.TB, f Flow) {
 // complaint tells what a flow showed, in order.
 func complaint(f Flow) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "dscptest: flow %d, %v → %v: %s\n", f.ID, f.Client, f.Upstream, f.Reason)
+	fmt.Fprintf(&b, "dscptest: flow %d, %v → %v: %s\n", f.ID, f.Client, f.Upstream, f.Reported)
 	fmt.Fprintf(&b, "\tbegan with %v", f.SYN)
 	if f.Answered {
 		fmt.Fprintf(&b, ", was answered with %v", f.SYNACK)

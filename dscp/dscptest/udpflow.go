@@ -116,13 +116,12 @@ func (b *Middlebox) udpFlow(client netip.AddrPort) (*udpFlow, error) {
 	for d := range f.sides {
 		f.sides[d].history = b.chain.history()
 	}
-	b.records = append(b.records, f)
 	d := net.Dialer{Control: b.senses.prepareUDP()}
 	c, err := d.DialUDP(b.stopping, f.rec.Network, netip.AddrPort{}, b.upstream)
 	if err != nil {
-		f.rec.Err, f.rec.Over, f.rec.End = err, true, time.Now()
-		return nil, err
+		return nil, err // every further datagram would leave one more record
 	}
+	b.records = append(b.records, f)
 	f.server = c
 	f.toServer, f.toClient = f.delayed(f.sendToServer), f.delayed(f.sendToClient)
 	b.udpFlows[client] = f
