@@ -30,10 +30,11 @@ type Middlebox struct {
 	udp      *net.UDPConn
 	closers  []io.Closer // its sockets, to be closed from the last to the first
 
-	stopping context.Context // done when Close begins
-	stop     context.CancelFunc
-	running  sync.WaitGroup
-	synACK   atomic.Uint32 // the mark that the listener answers with
+	stopping  context.Context // done when Close begins
+	stop      context.CancelFunc
+	running   sync.WaitGroup
+	synACK    atomic.Uint32 // the mark that the listener answers with
+	remarking sync.Mutex    // held while that mark is changed
 
 	mu       sync.Mutex
 	records  []recorder // every flow there was
@@ -295,12 +296,18 @@ func isLocal(addr netip.Addr) bool {
 
 // remark changes the mark that the listener answers with.
 func (b *Middlebox) remark(cp dscp.CodePoint) error {
-	if b.synACK.Swap(uint32(cp)) == uint32(cp) {
+	b.remarking.Lock()
+	defer b.remarking.Unlock()
+	if b.synACK.Load() == uint32(cp) {
 		return nil
 	}
 	raw, err := b.listener.SyscallConn()
 	if err != nil {
 		return err
 	}
-	return b.senses.mark(raw, cp)
+	if err := b.senses.mark(raw, cp); err != nil {
+		return err
+	}
+	b.synACK.Store(uint32(cp))
+	return nil
 }

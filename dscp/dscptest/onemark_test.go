@@ -53,6 +53,25 @@ func TestOneMarkAmongOthers(t *testing.T) {
 	})
 }
 
+// TestOneMarkLastWords has the change come right before the test ends: Close takes
+// a last look.
+func TestOneMarkLastWords(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		server := serve(t, address, echo)
+		for range 20 {
+			r := &recorder{TB: t}
+			box := dscptest.NewMiddlebox(r, server, dscptest.OneMark)
+			c := dial(t, box.Addr())
+			require.NoError(t, ask(c, "before"))
+			require.NoError(t, mark(c, dscp.AF21))
+			_, err := c.Write([]byte("last"))
+			require.NoError(t, err)
+			r.finish()
+			require.Len(t, r.errors, 1)
+		}
+	})
+}
+
 // TestOneMarkServer has the server break the rule, and each side keep a mark
 // of its own, which is no fault.
 func TestOneMarkServer(t *testing.T) {

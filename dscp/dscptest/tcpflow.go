@@ -312,6 +312,10 @@ func (f *tcpFlow) hangUp() {
 func (f *tcpFlow) abort() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	// One last look: a change that came last may not have woken a pump yet.
+	if !f.reset && !f.fault && f.client.probe != nil && f.server.probe != nil {
+		f.watch(f.client, time.Now(), false)
+	}
 	f.hangUp()
 }
 
