@@ -94,6 +94,19 @@ func FuzzModels(f *testing.F) {
 		if v := dscptest.FlowKey(s); (v == dscptest.Blackhole) != changed {
 			t.Errorf("FlowKey(%+v) = %v", s, v)
 		}
+		some := dscp.CodePoint(prev & 63)
+		for _, handshake := range []bool{true, false} {
+			s.Handshake = handshake
+			if v := dscptest.DropMarked(some)(s); (v == dscptest.Drop) != (s.DSCP == some) {
+				t.Errorf("DropMarked(%v)(%+v) = %v", some, s, v)
+			}
+			if v := dscptest.DropMarkedData(some)(s); (v == dscptest.Drop) != (s.DSCP == some && !handshake) {
+				t.Errorf("DropMarkedData(%v)(%+v) = %v", some, s, v)
+			}
+			if v := dscptest.DropMarked()(s); (v == dscptest.Drop) != (s.DSCP != dscp.DF) {
+				t.Errorf("DropMarked()(%+v) = %v", s, v)
+			}
+		}
 	})
 }
 
