@@ -252,8 +252,7 @@ func TestLeaderIsKept(t *testing.T) {
 	require.NoError(t, err)
 	defer syscall.Kill(rest, syscall.SIGKILL)
 	require.Eventually(t, func() bool { return !sshtest.Alive(leader) }, patience, 10*time.Millisecond)
-	time.Sleep(100 * time.Millisecond) // in which it could be reaped
-	assert.NoError(t, syscall.Kill(leader, 0), "its id is free")
+	assert.Never(t, func() bool { return syscall.Kill(leader, 0) != nil }, 100*time.Millisecond, 5*time.Millisecond, "its id is free")
 	assert.True(t, sshtest.Alive(rest))
 	cmd.Process.Kill()
 	gone(t, []int{rest})

@@ -302,7 +302,7 @@ func (r *run) goes(f file) {
 	r.Logf("%v: %q", want, output[max(0, len(output)-120):])
 	if r.client == "OpenSSH" {
 		// What people found in their terminals.
-		assert.Regexp(r, "Broken pipe|Connection reset by |[Cc]onnection (to .* )?closed|not responding", output)
+		assert.Regexp(r, "Broken pipe|Connection reset by (peer|127\\.0\\.0\\.1 port [0-9]+)|[Cc]onnection (to .* )?closed|not responding", output)
 	}
 }
 
