@@ -128,6 +128,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	t := tracer(d.Trace)
 	begin := t.clock()
 	c, err := d.dialOnce(ctx, network, address)
+	err = withCodePoint(err, d.marking().cp)
 	t.socket("dial", network, address, d.marking().cp, begin, c, err)
 	return c, err
 }
@@ -136,7 +137,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 func (d *Dialer) dialOnce(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := d.Marked().DialContext(ctx, network, address)
 	if err != nil {
-		return nil, withCodePoint(err, d.marking().cp)
+		return nil, err
 	}
 	switch c := c.(type) {
 	case *net.TCPConn:
@@ -159,6 +160,7 @@ func (d *Dialer) DialTCP(ctx context.Context, network string, laddr, raddr netip
 	t := tracer(d.Trace)
 	begin := t.clock()
 	c, err := d.dialTCPOnce(ctx, network, laddr, raddr)
+	err = withCodePoint(err, d.marking().cp)
 	t.socket("dial", network, raddr.String(), d.marking().cp, begin, c, err)
 	return c, err
 }
@@ -166,7 +168,7 @@ func (d *Dialer) DialTCP(ctx context.Context, network string, laddr, raddr netip
 func (d *Dialer) dialTCPOnce(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*Conn, error) {
 	c, err := d.Marked().DialTCP(ctx, network, laddr, raddr)
 	if err != nil {
-		return nil, withCodePoint(err, d.marking().cp)
+		return nil, err
 	}
 	return pinDialed(c)
 }
@@ -180,6 +182,7 @@ func (d *Dialer) DialUDP(ctx context.Context, network string, laddr, raddr netip
 	t := tracer(d.Trace)
 	begin := t.clock()
 	c, err := d.dialUDPOnce(ctx, network, laddr, raddr)
+	err = withCodePoint(err, d.marking().cp)
 	t.socket("dial", network, raddr.String(), d.marking().cp, begin, c, err)
 	return c, err
 }
@@ -187,7 +190,7 @@ func (d *Dialer) DialUDP(ctx context.Context, network string, laddr, raddr netip
 func (d *Dialer) dialUDPOnce(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*UDPConn, error) {
 	c, err := d.Marked().DialUDP(ctx, network, laddr, raddr)
 	if err != nil {
-		return nil, withCodePoint(err, d.marking().cp)
+		return nil, err
 	}
 	return pinUDP(c)
 }

@@ -79,17 +79,28 @@ func (p *pin) alive() error {
 	return nil
 }
 
-// held asks the kernel for the mark. Where it has no such option the socket
+// held asks the kernel for the mark. Where there is no such option the socket
 // carries none.
 func (p *pin) held(opt option) (CodePoint, error) {
 	if host.blind != "" {
 		return DF, p.alive()
 	}
 	octet, err := opt.get(p.raw)
-	if unsupported(err) {
+	if p.lacks(opt, err) {
 		return DF, nil
 	}
 	return FromTOS(octet), err
+}
+
+// lacks reports whether err, with which the kernel refused to tell what opt
+// holds, means that the socket has no such option. One that marks what the socket
+// sends may hold a mark nevertheless, if a filter of system calls has refused.
+func (p *pin) lacks(opt option, err error) bool {
+	if !unsupported(err) {
+		return false
+	}
+	marks := opt == p.option || p.dual
+	return !marks || hasNone(p.raw, opt)
 }
 
 func (p *pin) setDSCP(cp CodePoint) error {
