@@ -76,7 +76,7 @@ func TestFaultAtEveryCall(t *testing.T) {
 	}
 	capture := wire.Start(t, "lo")
 	total, calls, operations := 0, 0, 0
-	for _, op := range slices.Concat(faultyDials(), faultyListens(), faultyAccepts(), faultyDatagrams()) {
+	for _, op := range slices.Concat(faultyDials(), faultyListens(), faultyAccepts(), faultyGuards(), faultyDatagrams()) {
 		t.Run(op.name, func(t *testing.T) {
 			f := &fault{capture: capture}
 			op.run(t, f) // whatever the runtime opens once
