@@ -15,6 +15,7 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/internal/faults"
 	"github.com/godscp/godscp/internal/testns"
 )
 
@@ -95,15 +96,68 @@ func TestFaultCancelled(t *testing.T) {
 					continue
 				}
 				require.Nil(t, c)
-				ne, ok := err.(net.Error)
-				require.True(t, ok, "%T: %v", err, err)
-				require.True(t, ne.Timeout() || errors.Is(err, context.Canceled), "%v", err)
+				requireCancelled(t, err)
 			}
 			t.Logf("%d dials cancelled within %v: %d came up nevertheless", points, span, up)
 			assert.Less(t, up, points)
 			requireGone(t, before)
 		})
 	}
+}
+
+// TestFaultCancelledAtEveryCall cancels dials while one of their system calls is
+// about to be made.
+func TestFaultCancelledAtEveryCall(t *testing.T) {
+	t.Parallel()
+	if !faults.Inside(t) {
+		return
+	}
+	ladder := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
+	l := serveMarks(t, ":0")
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	names := serveNames(t, 0, "127.0.0.1", "::1")
+	for host, nd := range map[string]*net.Dialer{"127.0.0.1": nil, "::1": nil, "many.example": {Resolver: names}} {
+		for name, d := range map[string]dscp.Dialer{
+			"alone":            {NetDialer: nd, DSCP: dscp.AF21},
+			"Fallback":         {NetDialer: nd, DSCP: dscp.AF21, Fallback: ladder},
+			"Fallback at once": {NetDialer: nd, DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 1},
+		} {
+			t.Run(host+"/"+name, func(t *testing.T) {
+				address := net.JoinHostPort(host, port)
+				measure(t, &d, address) // whatever the runtime opens once
+				before := leftovers(t)
+				cancelled, up := 0, 0
+				for range 5 {
+					for n, reached := 0, true; reached; n++ {
+						ctx, cancel := context.WithCancel(t.Context())
+						var c net.Conn
+						var err error
+						reached = faults.At(n, cancel, func() { c, err = d.DialContext(ctx, "tcp", address) })
+						cancel()
+						if err != nil {
+							cancelled++
+							require.Nil(t, c)
+							requireCancelled(t, err)
+							continue
+						}
+						up++
+						requireWhole(t, c)
+					}
+				}
+				t.Logf("%d dials cancelled: %d came up nevertheless", cancelled+up, up)
+				assert.NotZero(t, cancelled)
+				requireGone(t, before)
+			})
+		}
+	}
+}
+
+func requireCancelled(t *testing.T, err error) {
+	t.Helper()
+	ne, ok := err.(net.Error)
+	require.True(t, ok, "%T: %v", err, err)
+	require.True(t, ne.Timeout() || errors.Is(err, context.Canceled), "%v", err)
 }
 
 // measure returns how long a dial takes, in the middle of many.

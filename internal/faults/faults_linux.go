@@ -5,8 +5,8 @@
 // A test that runs [Inside] is a child process under a seccomp filter. For each
 // of its calls that make and configure sockets the kernel asks the parent, which
 // lets the call through or has it fail with an error, as the child has told it
-// to. [Watch] returns the calls that a function makes; [Inject] has some of them
-// fail.
+// to. [Watch] returns the calls that a function makes, [Inject] has some of them
+// fail, and [At] does something else while one of them waits.
 package faults
 
 import (
@@ -95,6 +95,26 @@ func Inject(mask Mask, errno syscall.Errno, f func()) []Call {
 	return failed
 }
 
+// At runs f, and do while the n-th call of it waits to be made, or the one after
+// if that makes a socket: Go's scheduler waits for those. It reports whether there
+// was such a call.
+func At(n int, do, f func()) (reached bool) {
+	ask(begin)
+	ask(hold, uintptr(n))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if reached = ask(await) == 1; reached {
+			do()
+			ask(resume)
+		}
+	}()
+	f()
+	ask(end) // ends the waiting, if the call has not come
+	<-done
+	return reached
+}
+
 // RefuseSockets has every socket call for the protocol of the domain fail from
 // now on. Zero stands for any.
 func RefuseSockets(domain, protocol int, errno syscall.Errno) {
@@ -112,6 +132,9 @@ type command uintptr
 const (
 	begin  command = iota + 1 // counting: the mask in two halves, errno
 	end                       // counting: how many calls there were
+	hold                      // the call of that number
+	await                     // that call: whether it has come
+	resume                    // that call
 	number                    // of a call
 	x                         // of a call
 	y                         // of a call

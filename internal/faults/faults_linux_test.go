@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"net"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -54,6 +55,21 @@ func TestInject(t *testing.T) {
 	}
 	require.NoError(t, open(0), "nothing fails outside of Inject")
 
+	t.Run("while a call waits", func(t *testing.T) {
+		for n := range 2 { // a socket is not held
+			var opened, held atomic.Bool
+			reached := faults.At(n, func() { held.Store(opened.Load()) }, func() {
+				fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+				opened.Store(true)
+				require.NoError(t, err)
+				defer unix.Close(fd)
+				require.NoError(t, unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, 0x48))
+			})
+			assert.True(t, reached)
+			assert.True(t, held.Load())
+		}
+		assert.False(t, faults.At(2, func() { t.Error("there is no third call") }, func() { require.NoError(t, open(0)) }))
+	})
 	t.Run("beyond the mask", func(t *testing.T) {
 		failed := faults.Inject(faults.From(63), unix.ENOMEM, func() {
 			for i := range 80 {

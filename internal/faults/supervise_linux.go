@@ -18,15 +18,16 @@ func supervise(run func()) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(notify)
 	stop, stopped, err := os.Pipe()
 	if err != nil {
+		unix.Close(notify)
 		return err
 	}
 	defer stop.Close()
 	served := make(chan error, 1)
 	go func() {
 		err := (&supervisor{notify: notify}).serve(int(stop.Fd()))
+		unix.Close(notify) // or the child would wait for ever
 		served <- err
 	}()
 	run()
@@ -107,6 +108,11 @@ type supervisor struct {
 	errno    syscall.Errno
 	calls    []Call
 
+	holding bool
+	at      int       // from which number on the next call is held
+	held    *question // that call, when it has come
+	waiting *uint64   // who waits for it
+
 	refused          syscall.Errno // of all sockets of the kind; 0: none
 	domain, protocol int
 }
@@ -132,15 +138,52 @@ func (s *supervisor) serve(stop int) error {
 		if err != 0 {
 			return os.NewSyscallError("ioctl(SECCOMP_IOCTL_NOTIF_RECV)", err)
 		}
-		a, counts := s.decide(q)
-		err = s.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&a))
-		if err != 0 && err != unix.ENOENT {
-			return os.NewSyscallError("ioctl(SECCOMP_IOCTL_NOTIF_SEND)", err)
-		}
-		if counts && err == 0 {
-			s.calls = append(s.calls, call(q))
+		if err := s.meet(q); err != nil {
+			return err
 		}
 	}
+}
+
+// meet answers q, now or later, and whoever has waited for it.
+func (s *supervisor) meet(q question) error {
+	if q.nr == unix.SYS_SETSOCKOPT && uintptr(q.args[0]) == nowhere {
+		return s.command(q.id, command(q.args[1]), q.args[2:5])
+	}
+	if s.counting && s.holding && len(s.calls) >= s.at && q.nr != unix.SYS_SOCKET {
+		s.holding, s.held = false, &q
+		return s.tell(1)
+	}
+	return s.release(q)
+}
+
+// release answers a call.
+func (s *supervisor) release(q question) error {
+	a, counts := s.decide(q)
+	known, err := s.send(a)
+	if counts && known {
+		s.calls = append(s.calls, call(q))
+	}
+	return err
+}
+
+// tell answers who waits for the call that is held.
+func (s *supervisor) tell(reached int64) error {
+	if s.waiting == nil {
+		return nil
+	}
+	a := answer{id: *s.waiting, val: reached}
+	s.waiting = nil
+	_, err := s.send(a)
+	return err
+}
+
+// send reports whether the one who asked was still there.
+func (s *supervisor) send(a answer) (known bool, err error) {
+	errno := s.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&a))
+	if errno != 0 && errno != unix.ENOENT {
+		return false, os.NewSyscallError("ioctl(SECCOMP_IOCTL_NOTIF_SEND)", errno)
+	}
+	return errno == 0, nil
 }
 
 func (s *supervisor) ioctl(request uintptr, arg unsafe.Pointer) syscall.Errno {
@@ -151,10 +194,6 @@ func (s *supervisor) ioctl(request uintptr, arg unsafe.Pointer) syscall.Errno {
 // decide returns the answer to q, and whether it is one of the calls to count.
 func (s *supervisor) decide(q question) (a answer, counts bool) {
 	a.id = q.id
-	if q.nr == unix.SYS_SETSOCKOPT && uintptr(q.args[0]) == nowhere {
-		a.val = s.command(command(q.args[1]), q.args[2:5])
-		return a, false
-	}
 	if c := call(q); s.refused != 0 && c.Number == unix.SYS_SOCKET &&
 		(s.domain == 0 || s.domain == c.X) && (s.protocol == 0 || s.protocol == c.Y) {
 		a.error = -int32(s.refused)
@@ -169,24 +208,44 @@ func (s *supervisor) decide(q question) (a answer, counts bool) {
 }
 
 // command does what the child asks. To be asked twice does no harm.
-func (s *supervisor) command(c command, args []uint64) int64 {
+func (s *supervisor) command(id uint64, c command, args []uint64) error {
+	a := answer{id: id}
 	switch c {
 	case begin:
-		s.counting, s.calls = true, nil
+		s.counting, s.holding, s.calls = true, false, nil
 		s.mask, s.errno = Mask(args[0]<<32|args[1]), syscall.Errno(args[2])
 	case end:
 		s.counting = false
-		return int64(len(s.calls))
+		a.val = int64(len(s.calls))
+		if err := s.tell(0); err != nil {
+			return err
+		}
+	case hold:
+		s.holding, s.at, s.held = true, int(args[0]), nil
+	case await:
+		s.waiting = &id
+		switch {
+		case s.held != nil:
+			return s.tell(1)
+		case !s.counting:
+			return s.tell(0)
+		}
+		return nil
+	case resume:
+		if err := s.release(*s.held); err != nil {
+			return err
+		}
 	case number:
-		return int64(s.calls[args[0]].Number)
+		a.val = int64(s.calls[args[0]].Number)
 	case x:
-		return int64(s.calls[args[0]].X)
+		a.val = int64(s.calls[args[0]].X)
 	case y:
-		return int64(s.calls[args[0]].Y)
+		a.val = int64(s.calls[args[0]].Y)
 	case refuse:
 		s.domain, s.protocol, s.refused = int(args[0]), int(args[1]), syscall.Errno(args[2])
 	}
-	return 0
+	_, err := s.send(a)
+	return err
 }
 
 func call(q question) Call {
