@@ -74,6 +74,7 @@ func TestFaultCancelled(t *testing.T) {
 		{"while resolving, with Fallback", dscp.Dialer{NetDialer: named, DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 100 * time.Microsecond}, name, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			keepGarbage(t)
 			span := tt.within
 			if span == 0 {
 				span = measure(t, &tt.dialer, tt.address)
@@ -124,6 +125,7 @@ func TestFaultCancelledAtEveryCall(t *testing.T) {
 			"Fallback at once": {NetDialer: nd, DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 1},
 		} {
 			t.Run(host+"/"+name, func(t *testing.T) {
+				keepGarbage(t)
 				address := net.JoinHostPort(host, port)
 				measure(t, &d, address) // whatever the runtime opens once
 				before := leftovers(t)
@@ -199,6 +201,7 @@ func TestFaultListenerClosed(t *testing.T) {
 		return
 	}
 	const rounds, accepting, dialing = 100, 16, 4
+	keepGarbage(t)
 	l, _ := listenIn(t, families[0]) // whatever the runtime opens once
 	require.NoError(t, l.Close())
 	before := leftovers(t)

@@ -62,6 +62,7 @@ func TestFaultNoDescriptors(t *testing.T) {
 	ladder := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
 	each := func(name string, run func(t *testing.T)) {
 		t.Run(name, func(t *testing.T) {
+			keepGarbage(t)
 			run(t) // whatever the runtime opens once
 			before := leftovers(t)
 			run(t)

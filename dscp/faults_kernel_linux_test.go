@@ -55,7 +55,6 @@ func withoutMultipath(t *testing.T, errno syscall.Errno) {
 	nd.SetMultipathTCP(true)
 	nlc := new(net.ListenConfig)
 	nlc.SetMultipathTCP(true)
-	warm := leftovers(t)
 	for _, fam := range families {
 		t.Run(fam.name, func(t *testing.T) {
 			dial := dialled(dscp.Dialer{NetDialer: nd, DSCP: dscp.AF21})
@@ -66,7 +65,20 @@ func withoutMultipath(t *testing.T, errno syscall.Errno) {
 			}, dscp.AF21, dscp.EF)
 		})
 	}
-	requireGone(t, warm+2) // the poller's own descriptors, from the first socket on
+	keepGarbage(t)
+	run := func() {
+		for _, fam := range families {
+			l, address := listenIn(t, fam)
+			c, err := (&dscp.Dialer{NetDialer: nd}).Dial("tcp", address)
+			require.NoError(t, err)
+			require.NoError(t, c.Close())
+			require.NoError(t, l.Close())
+		}
+	}
+	run() // whatever the runtime opens once
+	before := leftovers(t)
+	run()
+	requireGone(t, before)
 }
 
 // IPv6 is switched off by the administrator: its sockets can be made, and reach
@@ -93,6 +105,7 @@ func TestFaultNoIPv6(t *testing.T) {
 func withoutIPv6(t *testing.T, errno syscall.Errno) {
 	t.Helper()
 	ladder := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
+	keepGarbage(t)
 	names := serveNames(t, 0, "::1", "127.0.0.1")
 	before := leftovers(t)
 	lc := dscp.ListenConfig{DSCP: dscp.EF}
@@ -198,6 +211,7 @@ func TestFaultNoRoutes(t *testing.T) {
 		require.ErrorIs(t, <-closed, net.ErrClosed)
 		require.NoError(t, pc.Close())
 	}
+	keepGarbage(t)
 	run() // whatever the runtime opens once
 	before := leftovers(t)
 	run()

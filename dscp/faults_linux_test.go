@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -78,6 +79,7 @@ func TestFaultAtEveryCall(t *testing.T) {
 	total, calls, operations := 0, 0, 0
 	for _, op := range slices.Concat(faultyDials(), faultyListens(), faultyAccepts(), faultyGuards(), faultyDatagrams()) {
 		t.Run(op.name, func(t *testing.T) {
+			keepGarbage(t)
 			f := &fault{capture: capture}
 			op.run(t, f) // whatever the runtime opens once
 			op.run(t, f)
@@ -99,6 +101,13 @@ func TestFaultAtEveryCall(t *testing.T) {
 		})
 	}
 	t.Logf("%d operations with %d system calls met %d faults", operations, calls, total)
+}
+
+// keepGarbage keeps the garbage collector from closing what a leak has left open.
+func keepGarbage(t *testing.T) {
+	t.Helper()
+	percent := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
 }
 
 // meet runs op under the fault and requires that it leaves nothing behind.
