@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 
 	"github.com/godscp/godscp/dscp"
 )
@@ -92,6 +93,9 @@ func guard(t *testing.T, f *fault, fam family, try func(*dscp.Conn) (guilty bool
 	f.during(func() { guilty, err = try(c) })
 	if guilty {
 		require.Error(t, err, "nobody was told")
+	}
+	if _, marks := f.marking(); marks && f.errno == unix.ENOBUFS && f.failed[0].Number == unix.SYS_GETSOCKOPT {
+		require.ErrorIs(t, err, f.errno, "in the dark the flow is not touched")
 	}
 	if err != nil && !guilty {
 		require.NotEmpty(t, f.failed, "%v", err)
