@@ -128,6 +128,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	t := tracer(d.Trace)
 	begin := t.clock()
 	c, err := d.dialOnce(ctx, network, address)
+	err = withCodePoint(err, d.marking().cp)
 	t.socket("dial", network, address, d.marking().cp, begin, c, err)
 	return c, err
 }
@@ -139,7 +140,7 @@ func (d *Dialer) dialOnce(ctx context.Context, network, address string) (net.Con
 	m.keepMPTCPOut(nd)
 	c, err := nd.DialContext(ctx, network, address)
 	if err != nil {
-		return nil, withCodePoint(err, m.cp)
+		return nil, err
 	}
 	switch c := c.(type) {
 	case *net.TCPConn:
@@ -162,6 +163,7 @@ func (d *Dialer) DialTCP(ctx context.Context, network string, laddr, raddr netip
 	t := tracer(d.Trace)
 	begin := t.clock()
 	c, err := d.dialTCPOnce(ctx, network, laddr, raddr)
+	err = withCodePoint(err, d.marking().cp)
 	t.socket("dial", network, raddr.String(), d.marking().cp, begin, c, err)
 	return c, err
 }
@@ -172,7 +174,7 @@ func (d *Dialer) dialTCPOnce(ctx context.Context, network string, laddr, raddr n
 	m.keepMPTCPOut(nd)
 	c, err := nd.DialTCP(ctx, network, laddr, raddr)
 	if err != nil {
-		return nil, withCodePoint(err, m.cp)
+		return nil, err
 	}
 	return pinDialed(c, m)
 }
@@ -186,6 +188,7 @@ func (d *Dialer) DialUDP(ctx context.Context, network string, laddr, raddr netip
 	t := tracer(d.Trace)
 	begin := t.clock()
 	c, err := d.dialUDPOnce(ctx, network, laddr, raddr)
+	err = withCodePoint(err, d.marking().cp)
 	t.socket("dial", network, raddr.String(), d.marking().cp, begin, c, err)
 	return c, err
 }
@@ -193,7 +196,7 @@ func (d *Dialer) DialUDP(ctx context.Context, network string, laddr, raddr netip
 func (d *Dialer) dialUDPOnce(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*UDPConn, error) {
 	c, err := d.Marked().DialUDP(ctx, network, laddr, raddr)
 	if err != nil {
-		return nil, withCodePoint(err, d.marking().cp)
+		return nil, err
 	}
 	return pinUDP(c)
 }

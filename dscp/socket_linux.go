@@ -20,6 +20,22 @@ func refuseMPTCP(network string, cp CodePoint, c syscall.RawConn) error {
 	return &UnsupportedError{OS: host.os, Network: network, Option: "IPPROTO_MPTCP", CodePoint: cp, Err: unix.EOPNOTSUPP}
 }
 
+// hasNone reports whether a socket that would not tell what opt holds has no such
+// option: it is a Multipath TCP socket, or no socket of the family has it.
+func hasNone(c syscall.RawConn, opt option) bool {
+	proto, err := getInt(c, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err == nil && proto == unix.IPPROTO_MPTCP {
+		return true
+	}
+	none := false
+	err = onScratchSocket(opt == trafficClass, func(fd uintptr) error {
+		_, err := opt.get(heldFD(fd))
+		none = unsupported(err)
+		return nil
+	})
+	return err == nil && none
+}
+
 // saveSYN asks the kernel to keep the headers of the SYNs that a listener
 // receives. It is for PeerDSCP only, which can say that it does not know, so a
 // failure is not an error.
