@@ -108,7 +108,7 @@ func acceptTable(b *bench, far *farEnd, address string) (*table, error) {
 		}
 		if i == 0 {
 			bare = c
-			t.add(l.name, fmt.Sprintf("%.1f µs", 1e6/float64(b.accepts)*estimateOf(seconds[0]).median),
+			t.add(l.name, micros(seconds[0], b.accepts),
 				strconv.Itoa(c.allocations), strconv.Itoa(c.bytes), c.calls.String())
 			continue
 		}

@@ -38,17 +38,17 @@ func measureDial(b *bench) (string, error) {
 		}
 		fmt.Fprintf(&doc, "### %s\n\n%v\n", family.name, t)
 	}
-	fmt.Fprintf(&doc, "%d dials a round; %s Peers: %s, %s, %s.\n", b.dials, conditions(b.rounds),
+	fmt.Fprintf(&doc, "%d dials a round, in parallel %d; %s Peers: %s, %s, %s.\n", b.dials, b.parallelDials, conditions(b.rounds),
 		version("golang.org/x/net"), version("storj.io/common"), version("github.com/database64128/tfo-go/v2"))
 	return doc.String(), nil
 }
 
 func dialTable(b *bench, q *queue) (*table, error) {
-	one, err := q.compare(b, 1)
+	one, err := q.compare(b, 1, b.dials)
 	if err != nil {
 		return nil, err
 	}
-	many, err := q.compare(b, parallel)
+	many, err := q.compare(b, parallel, b.parallelDials)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +61,7 @@ func dialTable(b *bench, q *queue) (*table, error) {
 		}
 		if i == 0 {
 			bare = c
-			perDial := 1e6 / float64(b.dials)
-			t.add(d.name, fmt.Sprintf("%.1f µs", perDial*estimateOf(one[0]).median), fmt.Sprintf("%.1f µs", perDial*estimateOf(many[0]).median),
+			t.add(d.name, micros(one[0], b.dials), micros(many[0], b.parallelDials),
 				strconv.Itoa(c.allocations), strconv.Itoa(c.bytes), c.calls.String())
 			continue
 		}
@@ -70,6 +69,11 @@ func dialTable(b *bench, q *queue) (*table, error) {
 			fmt.Sprintf("%+d", c.allocations-bare.allocations), fmt.Sprintf("%+d", c.bytes-bare.bytes), c.calls.minus(bare.calls))
 	}
 	return t, nil
+}
+
+// micros is the median time of one of n operations.
+func micros(seconds []float64, n int) string {
+	return fmt.Sprintf("%.1f µs", 1e6/float64(n)*estimateOf(seconds).median)
 }
 
 // A queue is a listener at the far end whose connections wait there until it is
@@ -81,15 +85,15 @@ type queue struct {
 	limit   int
 }
 
-// compare dials with every dialer in turn, from so many goroutines at once.
-func (q *queue) compare(b *bench, goroutines int) ([][]float64, error) {
+// compare dials with every dialer in turn, n times from so many goroutines.
+func (q *queue) compare(b *bench, goroutines, n int) ([][]float64, error) {
 	subjects := make([]subject, len(dialers))
 	for i, d := range dialers {
 		subjects[i] = subject{d.name, func() (time.Duration, error) {
-			if err := q.reserve(b.dials); err != nil {
+			if err := q.reserve(n); err != nil {
 				return 0, err
 			}
-			return dialAndClose(b.ctx, d.dial, q.address, goroutines, b.dials)
+			return dialAndClose(b.ctx, d.dial, q.address, goroutines, n)
 		}}
 	}
 	seconds, err := interleave(b.rounds, subjects)

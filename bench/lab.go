@@ -20,13 +20,10 @@ func measureLab(b *bench) (string, error) {
 		}
 		fmt.Fprintf(&doc, "### %s\n\n%v\n", family.name, t)
 	}
-	fmt.Fprintf(&doc, "%d MiB for the throughput and %d first bytes a round; %s Peers: %s, %s.\n", b.streamed>>20, b.asks, conditions(b.labRounds()),
+	fmt.Fprintf(&doc, "Throughput of %d MiB in %d rounds; one first byte in each of %s Peers: %s, %s.\n", b.streamed>>20, b.streams(), conditions(b.asks()),
 		version("github.com/Shopify/toxiproxy/v2"), version("github.com/inetaf/tcpproxy"))
 	return doc.String(), nil
 }
-
-// labRounds is fewer than elsewhere: a round moves a lot.
-func (s scale) labRounds() int { return (s.rounds + 3) / 4 }
 
 func labTable(b *bench, address string) (*table, error) {
 	server, err := listenPlain(address)
@@ -44,21 +41,20 @@ func labTable(b *bench, address string) (*table, error) {
 	payload := make([]byte, b.streamed)
 	for i, p := range paths {
 		streams[i] = subject{p.name, func() (time.Duration, error) { return stream(b.ctx, p.address, payload) }}
-		asks[i] = subject{p.name, func() (time.Duration, error) { return firstBytes(b.ctx, p.address, b.asks) }}
+		asks[i] = subject{p.name, func() (time.Duration, error) { return firstByte(b.ctx, p.address) }}
 	}
-	streamed, err := interleave(b.labRounds(), streams)
+	streamed, err := interleave(b.streams(), streams)
 	if err != nil {
 		return nil, err
 	}
-	asked, err := interleave(b.labRounds(), asks)
+	asked, err := interleave(b.asks(), asks)
 	if err != nil {
 		return nil, err
 	}
 	t := &table{head: []string{"", "throughput", "time to first byte", "added to the direct way"}}
-	micros := 1e6 / float64(b.asks)
 	for i, p := range paths {
 		throughput := fmt.Sprintf("%.1f GB/s", float64(b.streamed)/1e9/estimateOf(streamed[i]).median)
-		first := fmt.Sprintf("%.0f µs", micros*estimateOf(asked[i]).median)
+		first := micros(asked[i], 1)
 		if i != plain {
 			throughput = ratio(streamed[plain], streamed[i]).String()
 			first = ratio(asked[i], asked[plain]).String()
@@ -66,7 +62,7 @@ func labTable(b *bench, address string) (*table, error) {
 		added := "–"
 		if i != direct {
 			d := difference(asked[i], asked[direct])
-			added = fmt.Sprintf("%.0f µs [%.0f, %.0f]", micros*d.median, micros*d.low, micros*d.high)
+			added = fmt.Sprintf("%.0f µs [%.0f, %.0f]", 1e6*d.median, 1e6*d.low, 1e6*d.high)
 		}
 		t.add(p.name, throughput, first, added)
 	}
@@ -97,20 +93,8 @@ func stream(ctx context.Context, address string, payload []byte) (time.Duration,
 	return time.Since(begin), err
 }
 
-// firstBytes times n connections, from the dial until the first byte of an answer
-// is there, one after the other.
-func firstBytes(ctx context.Context, address string, n int) (time.Duration, error) {
-	var took time.Duration
-	for range n {
-		once, err := firstByte(ctx, address)
-		if err != nil {
-			return 0, err
-		}
-		took += once
-	}
-	return took, nil
-}
-
+// firstByte times a connection from the dial until the first byte of an answer is
+// there.
 func firstByte(ctx context.Context, address string) (time.Duration, error) {
 	begin := time.Now()
 	c, err := labDialer.DialContext(ctx, "tcp", address)

@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	only := flags.String("run", "", "measure the sections that match this `regexp`: dial, accept, memory, copy, setdscp, lab")
-	rounds := flags.Int("rounds", 0, "how often each thing is measured (default 200)")
+	rounds := flags.Int("rounds", 0, "how often each thing is measured (default 800)")
 	quick := flags.Bool("quick", false, "measure next to nothing, to see that all of it works")
 	output := flags.String("o", "", "write the tables into this `document`, between its marks, instead of printing them")
 	if err := flags.Parse(args); err != nil {
