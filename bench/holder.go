@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net"
 	"runtime"
@@ -40,7 +41,7 @@ func (h *Holder) Listen(want Hold, at *string) error {
 		listen = (&dscp.ListenConfig{DSCP: dscp.AF21}).Listen
 	}
 	var err error
-	if h.listen, err = listen(background, "tcp", want.Address); err != nil {
+	if h.listen, err = listen(context.Background(), "tcp", want.Address); err != nil {
 		return err
 	}
 	*at = h.listen.Addr().String()
@@ -54,7 +55,7 @@ func (h *Holder) Call(want Hold, _ *None) error {
 	if want.Pinned {
 		dial = (&dscp.Dialer{DSCP: dscp.AF21}).DialContext
 	}
-	h.prepare(want.Conns, func() (net.Conn, error) { return dial(background, "tcp", want.Address) })
+	h.prepare(want.Conns, func() (net.Conn, error) { return dial(context.Background(), "tcp", want.Address) })
 	return nil
 }
 

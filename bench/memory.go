@@ -10,8 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var background = context.Background()
-
 // measureMemory opens many connections at once, bare ones and pinned ones in
 // turns, each time in fresh processes.
 func measureMemory(b *bench) (string, error) {
@@ -59,86 +57,38 @@ type opened struct {
 }
 
 // openPairs opens n connections. If a process may not have that many descriptors,
-// several share them. Each pair of processes has a destination of its own, and
-// so all ports to itself.
+// several share them. Each couple has a destination of its own, and so all ports
+// to itself.
 func openPairs(ctx context.Context, n int, pinned bool) (o opened, err error) {
-	const spare = 500 // descriptors for all else, and ports that others use
+	const spare = 500 // descriptors for all else
 	const ports = 20000
-	most := min(descriptors()-spare, ports)
-	o.processes = (n + most - 1) / most
-	type couple struct {
-		dialler, acceptor *farEnd
-		hold              Hold
-	}
-	var couples []couple
-	defer func() {
-		for _, c := range couples {
-			err = errors.Join(err, c.dialler.Close(), c.acceptor.Close())
-		}
-	}()
-	for i := range o.processes {
-		var c couple
-		if c.dialler, err = startFarEnd(ctx); err != nil {
-			return o, err
-		}
-		if c.acceptor, err = startFarEnd(ctx); err != nil {
-			return o, errors.Join(err, c.dialler.Close())
-		}
-		couples = append(couples, c)
-		first, last := n*i/o.processes, n*(i+1)/o.processes
-		c.hold = Hold{Address: fmt.Sprintf("127.0.0.%d:0", 1+i), Conns: last - first, Pinned: pinned}
-		if err := c.acceptor.Call("Holder.Listen", c.hold, &c.hold.Address); err != nil {
-			return o, err
-		}
-		if err := c.dialler.Call("Holder.Call", c.hold, &None{}); err != nil {
-			return o, err
+	most := min(max(descriptors()-spare, 100), ports)
+	couples := make([]*couple, (n+most-1)/most)
+	o.processes = len(couples)
+	for i := range couples {
+		first, last := n*i/len(couples), n*(i+1)/len(couples)
+		c, failed := startCouple(ctx, Hold{Address: fmt.Sprintf("127.0.0.%d:0", 1+i), Conns: last - first, Pinned: pinned})
+		defer func() { err = errors.Join(err, c.Close()) }()
+		if failed != nil {
+			return o, failed
 		}
 		couples[i] = c
 	}
-	all := func(call func(c couple) error) error {
-		errs := make(chan error)
-		for _, c := range couples {
-			go func() { errs <- call(c) }()
-		}
-		var failed error
-		for range couples {
-			failed = errors.Join(failed, <-errs)
-		}
-		return failed
-	}
 	begin := time.Now()
-	err = all(func(c couple) error {
-		step := backlog() // more at a time than wait for an acceptor that sleeps, and SYNs would be lost
-		for left := c.hold.Conns; left > 0; left -= step {
-			n := min(step, left)
-			accepting := c.acceptor.Go("Holder.Open", n, &None{}, nil)
-			err := c.dialler.Call("Holder.Open", n, &None{})
-			if err = errors.Join(err, (<-accepting.Done).Error); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	o.took = time.Since(begin)
-	if err != nil {
-		return o, err
-	}
+	errs := make(chan error)
 	for _, c := range couples {
-		for _, side := range []struct {
-			end *farEnd
-			sum *Held
-		}{{c.dialler, &o.dialled}, {c.acceptor, &o.accepted}} {
-			var held Held
-			if err := side.end.Call("Holder.Look", None{}, &held); err != nil {
-				return o, err
-			}
-			side.sum.Conns += held.Conns
-			side.sum.Intact += held.Intact
-			side.sum.Heap += held.Heap
-			side.sum.Goroutines += held.Goroutines
+		go func() { errs <- c.open() }()
+	}
+	for range couples {
+		err = errors.Join(err, <-errs)
+	}
+	o.took = time.Since(begin)
+	for _, c := range couples {
+		if err == nil {
+			err = c.look(&o)
 		}
 	}
-	return o, all(func(c couple) error { return c.dialler.Call("Holder.Drop", None{}, &None{}) })
+	return o, err
 }
 
 // descriptors is how many a process may have: Go has raised the limit that
