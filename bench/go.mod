@@ -1,0 +1,37 @@
+module github.com/godscp/godscp/bench
+
+go 1.26.0
+
+replace github.com/godscp/godscp => ../
+
+require (
+	github.com/Shopify/toxiproxy/v2 v2.12.0
+	github.com/database64128/tfo-go/v2 v2.3.0
+	github.com/godscp/godscp v0.0.0-00010101000000-000000000000
+	github.com/inetaf/tcpproxy v0.0.0-20260515195445-c159a6051109
+	github.com/prometheus/client_golang v1.21.1
+	github.com/rs/zerolog v1.33.0
+	github.com/stretchr/testify v1.12.1
+	golang.org/x/net v0.57.0
+	golang.org/x/sys v0.47.0
+	storj.io/common v0.0.0-20260903112600-b776c2238d07
+)
+
+require (
+	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/database64128/netx-go v0.1.0 // indirect
+	github.com/gorilla/mux v1.8.1 // indirect
+	github.com/klauspost/compress v1.17.11 // indirect
+	github.com/mattn/go-colorable v0.1.13 // indirect
+	github.com/mattn/go-isatty v0.0.20 // indirect
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/prometheus/client_model v0.6.1 // indirect
+	github.com/prometheus/common v0.62.0 // indirect
+	github.com/prometheus/procfs v0.15.1 // indirect
+	github.com/rs/xid v1.5.0 // indirect
+	github.com/zeebo/errs v1.4.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
+	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
+)
