@@ -103,9 +103,10 @@ func (b *box) enter() {
 	b.users++
 }
 
-// keep closes c with the box. A box holds a connection that it has silenced: if
-// its client were gone, the kernel could give the next one the same port, and the
-// silence.
+// keep closes c with the box. A box holds a connection that it has silenced, and
+// drops whatever comes from that address and port: once its client were gone, or
+// had both sent and received a FIN, the kernel could give the port to the next
+// one, whose SYN would be lost too.
 func (b *box) keep(c io.Closer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

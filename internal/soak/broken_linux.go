@@ -36,6 +36,7 @@ func changeMark(w *worker) (err error) {
 	x.server.in, x.server.answers = x.client.out, true
 	if b.dark {
 		x.client.within, x.server.within = 200*time.Millisecond, time.Second
+		x.client.lingers = true
 	}
 	if err := w.begin(c, x); err != nil {
 		return err

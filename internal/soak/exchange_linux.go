@@ -31,6 +31,7 @@ type end struct {
 	receive receiving
 	answers bool // it sends once it has received everything
 	abort   bool // it resets the connection instead of ending it
+	lingers bool // it leaves the connection as it is
 	within  time.Duration
 	siege   *siege // changes of its mark to try meanwhile; nil: none
 }
@@ -65,7 +66,7 @@ func (e end) run(c *dscp.Conn) (o outcome) {
 		if e.answers {
 			<-received
 		}
-		if o.send = e.sending(c, e.out); o.send != nil {
+		if o.send = e.sending(c, e.out); o.send != nil || e.lingers {
 			return
 		}
 		if e.abort {
