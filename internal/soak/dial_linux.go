@@ -2,11 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/godscp/godscp/dscp"
 )
@@ -28,12 +33,23 @@ func (w *worker) mark() dscp.CodePoint {
 func (w *worker) dialer() (*dscp.Dialer, dscp.CodePoint) {
 	d := &dscp.Dialer{DSCP: w.mark(), NATSafe: w.chance(4), AllowUnmarked: w.chance(4)}
 	if w.chance(2) {
-		d.NetDialer = &net.Dialer{Timeout: opDeadline, Control: onLoopback}
+		d.NetDialer = &net.Dialer{Timeout: opDeadline, Control: keepAlive}
 	}
 	if w.chance(4) {
 		d.Trace = w.traced
 	}
 	return d, shown(d, d.DSCP)
+}
+
+// keepAlive is a Control function for marking to be chained to. To bind some
+// clients to lo would not do: Linux gives the port of one that is bound to one
+// that is not, and mixes up what both are sent.
+func keepAlive(_, _ string, c syscall.RawConn) error {
+	var err error
+	cerr := c.Control(func(fd uintptr) {
+		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1))
+	})
+	return errors.Join(cerr, err)
 }
 
 // shown returns the mark that d gives a socket for cp.
