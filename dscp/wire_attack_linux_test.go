@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,15 +23,12 @@ import (
 // An attack is a way to change the mark of a live connection.
 type attack struct {
 	name string
-	on   func(f family) bool // whether such sockets have the option; nil: all
+	ipv6 bool // it takes an IPv6 socket
 	try  func(c *dscp.Conn, octet int) error
 	// leaks says that packets can get out before the guard puts the mark back,
 	// as documented: it is a function that nobody knows.
 	leaks bool
 }
-
-// onIPv6Sockets holds for the families whose accepted socket is an IPv6 one.
-func onIPv6Sockets(f family) bool { return f.name != "IPv4" }
 
 // sent returns the option that decides what the family's packets carry.
 func (f family) sent() (level, option int) {
@@ -50,14 +48,14 @@ func attacks(f family) []attack {
 		}
 		return r
 	}
-	return []attack{
+	all := []attack{
 		{name: "SetDSCP", try: func(c *dscp.Conn, octet int) error {
 			return c.SetDSCP(dscp.FromTOS(uint8(octet)))
 		}},
 		{name: "ipv4.SetTOS", try: func(c *dscp.Conn, octet int) error {
 			return ipv4.NewConn(c).SetTOS(octet)
 		}},
-		{name: "ipv6.SetTrafficClass", on: onIPv6Sockets, try: func(c *dscp.Conn, octet int) error {
+		{name: "ipv6.SetTrafficClass", ipv6: true, try: func(c *dscp.Conn, octet int) error {
 			return ipv6.NewConn(c).SetTrafficClass(octet)
 		}},
 		{name: "SyscallConn.Control", leaks: true, try: func(c *dscp.Conn, octet int) error {
@@ -74,6 +72,10 @@ func attacks(f family) []attack {
 			})
 		}},
 	}
+	if f.name == "IPv4" { // both ends are IPv4 sockets
+		all = slices.DeleteFunc(all, func(a attack) bool { return a.ipv6 })
+	}
+	return all
 }
 
 // foreign are octets that are neither AF21 nor EF, whatever their ECN bits, and
@@ -89,45 +91,61 @@ func TestWireAttack(t *testing.T) {
 	if !testns.Inside(t) {
 		return
 	}
-	capture := wire.Start(t, "lo")
+	runs, table := map[string]int{}, &attackTable{}
 	for _, f := range families {
 		for _, a := range attacks(f) {
-			if a.on != nil && !a.on(f) {
-				continue
-			}
+			runs[a.name]++
+		}
+	}
+	for _, f := range families {
+		for _, a := range attacks(f) {
 			t.Run(f.name+"/"+a.name, func(t *testing.T) {
-				client, server := f.connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{DSCP: dscp.EF}))
-				ends := []*dscp.Conn{client.(*dscp.Conn), server.(*dscp.Conn)}
-				if a.on != nil && f.dial == "127.0.0.1" {
-					ends = ends[1:] // the dialled end is an IPv4 socket
+				capture := wire.Start(t, "lo")
+				attempts, out, packets := 0, 0, 0
+				for again := attackFor(t, runs[a.name]); again(); {
+					flow := f.attack(t, capture, a)
+					flow.route = "TCP, " + a.name
+					table.add(flow)
+					attempts, out, packets = attempts+flow.attempts, out+flow.foreign, packets+flow.packets
 				}
-				wired := flowOf(client)
-				octets := foreign
-				if a.name == "ipv4.SetTOS" && f.dial == "::1" {
-					octets = foreign[1:] // a dialled IPv6 socket has 0 there, and no use for it
-				}
-				attempts := besiege(t, client, server, ends, octets, a)
-				packets := wired.packets(capture)
-				want := map[netip.AddrPort]uint8{wired.client: dscp.AF21.TOS(), wired.server: dscp.EF.TOS()}
-				last := map[netip.AddrPort]uint8{}
-				out := 0
-				for _, p := range packets {
-					if last[p.Src] = p.TOS; p.TOS != want[p.Src] {
-						out++
-					}
-				}
-				t.Logf("%d attempts refused; %d of %d packets left with a foreign mark", attempts, out, len(packets))
+				t.Logf("%d attempts refused; %d of %d packets left with a foreign mark", attempts, out, packets)
 				if !a.leaks {
 					assert.Zero(t, out, "packets with a foreign mark")
 					return
 				}
 				// A few for each attempt, or a burst where the system took the
 				// processor away from the guard; never most of them.
-				assert.Less(t, out, attempts+len(packets)/2, "packets with a foreign mark: the guard puts back late or not at all")
-				assert.Equal(t, want, last, "the pinned marks are not back")
+				assert.Less(t, out, attempts+packets/2, "packets with a foreign mark: the guard puts back late or not at all")
 			})
 		}
 	}
+	t.Logf("\n%v", table)
+}
+
+// attack attacks one connection and counts what leaves its ends.
+func (f family) attack(t *testing.T, capture *wire.Capture, a attack) attackRow {
+	t.Helper()
+	client, server := f.connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{DSCP: dscp.EF}))
+	ends := []*dscp.Conn{client.(*dscp.Conn), server.(*dscp.Conn)}
+	if a.ipv6 && f.dial == "127.0.0.1" {
+		ends = ends[1:] // the dialled end is an IPv4 socket
+	}
+	wired := flowOf(client)
+	octets := foreign
+	if a.name == "ipv4.SetTOS" && f.dial == "::1" {
+		octets = foreign[1:] // a dialled IPv6 socket has 0 there, and no use for it
+	}
+	row := attackRow{attempts: besiege(t, client, server, ends, octets, a)}
+	want := map[netip.AddrPort]uint8{wired.client: dscp.AF21.TOS(), wired.server: dscp.EF.TOS()}
+	last := map[netip.AddrPort]uint8{}
+	for _, p := range wired.packets(capture) {
+		row.packets++
+		if last[p.Src] = p.TOS; p.TOS != want[p.Src] {
+			row.foreign++
+		}
+	}
+	assert.Equal(t, want, last, "the pinned marks are not back")
+	return row
 }
 
 // besiege attacks the ends while client and server send to one another as fast

@@ -38,6 +38,11 @@ const (
 	stateNewSynRecv = 12
 )
 
+// loopbackIndex is the index of lo in every network namespace (LOOPBACK_IFINDEX
+// in Linux). What a box asks about sends through lo. Without an interface the
+// kernel finds no socket that is bound to one.
+const loopbackIndex = 1
+
 func openSockDiag() (*sockDiag, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -84,6 +89,7 @@ func ask(local, remote netip.AddrPort) diagRequest {
 	binary.BigEndian.PutUint16(r[26:], remote.Port())
 	copy(r[28:44], local.Addr().AsSlice())
 	copy(r[44:60], remote.Addr().AsSlice())
+	binary.NativeEndian.PutUint32(r[60:], loopbackIndex)
 	for i := 64; i < 72; i++ {
 		r[i] = 0xff // INET_DIAG_NOCOOKIE
 	}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// A sampler measures while the workers work, and prints a line each time.
+type sampler struct {
+	out    io.Writer
+	tally  *tally
+	period time.Duration
+	seen   []resources
+}
+
+// newSampler returns one that measures every ten seconds, or more often if that
+// would make too few samples.
+func newSampler(out io.Writer, t *tally, length time.Duration) *sampler {
+	return &sampler{out: out, tally: t, period: max(min(10*time.Second, length/30), time.Second)}
+}
+
+// start begins to measure, and returns what ends it. A nil sampler does nothing.
+func (s *sampler) start() (stop func()) {
+	if s == nil {
+		return func() {}
+	}
+	begin, done := time.Now(), make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(s.period)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			r := measure()
+			if time.Since(begin) > filling {
+				s.seen = append(s.seen, r)
+			}
+			fmt.Fprintf(s.out, "%6v  %v; %d operations: %s\n",
+				time.Since(begin).Round(time.Second), r, s.tally.total(), s.tally.line())
+		}
+	})
+	return func() {
+		close(done)
+		running.Wait()
+	}
+}
+
+// growth tells how the samples moved.
+func (s *sampler) growth(out io.Writer) error { return grown(out, s.seen) }
