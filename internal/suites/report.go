@@ -51,6 +51,9 @@ func report(rows []row, worse, again []string) error {
 		if r.dialed+r.accepted+r.bound == 0 {
 			errs = append(errs, fmt.Errorf("%s: no socket was made through package dscp", r.pkg))
 		}
+		if r.passed == 0 {
+			errs = append(errs, fmt.Errorf("%s: no test passed", r.pkg))
+		}
 		if r.unmarked > 0 {
 			errs = append(errs, fmt.Errorf("%s: %d sockets came up without the mark", r.pkg, r.unmarked))
 		}
