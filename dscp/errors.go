@@ -95,7 +95,7 @@ func (e *MarkError) Temporary() bool {
 	return ok && t.Temporary()
 }
 
-// withCodePoint puts cp into an error of net's Dial functions. Errors from
+// withCodePoint puts cp into an error of a dial, net's or pinning's. Errors from
 // before there was an address to connect to (lookup, parsing) stay as they are,
 // and so do those that name the code point already.
 func withCodePoint(err error, cp CodePoint) error {

@@ -16,8 +16,8 @@ func (p *pin) guarded() (syscall.RawConn, error) {
 	return guardedConn{p}, nil
 }
 
-// Control runs f on the socket, or on a scratch one if f is x/net's and would
-// change the mark.
+// Control runs f on the socket, unless it is x/net's and has changed the mark on a
+// scratch one. What has failed there may succeed here, so f is watched too.
 func (g guardedConn) Control(f func(fd uintptr)) error {
 	switch whose(f) {
 	case xnetGet:
@@ -30,7 +30,6 @@ func (g guardedConn) Control(f func(fd uintptr)) error {
 		if changes != nil {
 			return g.opError("raw-control", changes)
 		}
-		return g.raw.Control(f)
 	}
 	var refused error
 	err := g.raw.Control(func(fd uintptr) {
@@ -80,43 +79,64 @@ func (g guardedConn) outcome(op string, err, refused error) error {
 // back what f has changed, to what it was just before: not to the pinned mark,
 // which somebody may have left by one of the ways out. To set the pinned mark is
 // no offence, on either option. f runs alone, or the change of another would be
-// taken for its own.
+// taken for its own. It does not run at all while the marks cannot be read.
 func (g guardedConn) watch(fd uintptr, f func()) (refused error) {
 	g.closure.Lock()
 	defer g.closure.Unlock()
 	before := marksOf(heldFD(fd))
+	if err := g.unread(before); err != nil {
+		return err
+	}
 	defer func() { refused = g.restore(fd, before) }() // also if f panics
 	f()
 	return nil
 }
 
 func (g guardedConn) restore(fd uintptr, before marks) error {
-	var refused error
 	after := marksOf(heldFD(fd))
+	refused := g.unread(after)
+	blind := refused != nil // so all that may have changed is put back
+	var failed error
 	for _, opt := range []option{ipTOS, trafficClass} {
 		wanted, changed := after.changed(before, opt)
-		if !changed || wanted == g.pinned(opt) {
+		switch {
+		case blind && before.has(opt):
+		case changed && wanted != g.pinned(opt):
+			refused = g.midFlow(opt, wanted)
+		default:
 			continue
 		}
-		refused = g.midFlow(opt, wanted)
-		if err := opt.set(heldFD(fd), before[opt].octet); err != nil {
-			refused = fmt.Errorf("%w, and putting it back failed: %w", refused, err)
-		}
+		failed = errors.Join(failed, opt.set(heldFD(fd), before[opt].octet))
+	}
+	if failed != nil {
+		return fmt.Errorf("%w, and putting it back failed: %w", refused, failed)
 	}
 	return refused
+}
+
+// unread returns the reason why m does not tell all that the socket holds.
+func (p *pin) unread(m marks) error {
+	for _, opt := range []option{ipTOS, trafficClass} {
+		if err := m[opt].err; err != nil && !p.lacks(opt, err) {
+			return fmt.Errorf("the mark cannot be read: %v: %w", opt, err)
+		}
+	}
+	return nil
 }
 
 // marks are the octets that the options of one socket hold.
 type marks [2]struct {
 	octet uint8
-	ok    bool // the socket has the option
+	err   error // why it is not known
 }
+
+// has reports whether the socket has the option.
+func (m marks) has(opt option) bool { return m[opt].err == nil }
 
 func marksOf(raw syscall.RawConn) marks {
 	var m marks
 	for _, opt := range []option{ipTOS, trafficClass} {
-		octet, err := opt.get(raw)
-		m[opt].octet, m[opt].ok = octet, err == nil
+		m[opt].octet, m[opt].err = opt.get(raw)
 	}
 	return m
 }
@@ -125,5 +145,5 @@ func marksOf(raw syscall.RawConn) marks {
 // than in before. ECN bits are not ours to guard.
 func (m marks) changed(before marks, opt option) (CodePoint, bool) {
 	cp := FromTOS(m[opt].octet)
-	return cp, m[opt].ok && before[opt].ok && cp != FromTOS(before[opt].octet)
+	return cp, m.has(opt) && before.has(opt) && cp != FromTOS(before[opt].octet)
 }

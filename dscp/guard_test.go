@@ -233,8 +233,9 @@ func TestXNetClosuresAreKnown(t *testing.T) {
 	requireHost(t)
 	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
 	var seen []origin
-	conn := rawSocket{raw: recorder{c.pin.raw, &seen}}
-	v4, v6 := ipv4.NewConn(conn), ipv6.NewConn(conn)
+	x := newVia()
+	x.socket.RawConn = recorder{c.pin.raw, &seen}
+	v4, v6 := x.v4, x.v6
 	require.NoError(t, v4.SetTOS(0x48))
 	_, err := v4.TOS()
 	require.NoError(t, err)

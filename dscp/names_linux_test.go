@@ -2,6 +2,7 @@ package dscp_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -22,9 +23,16 @@ func serveNames(t *testing.T, takes time.Duration, addresses ...string) *net.Res
 // asks twice, for IPv4 and IPv6.
 func serveNamesIn(t *testing.T, takes func(n int) time.Duration, addresses ...string) *net.Resolver {
 	t.Helper()
+	server, resolver := openNames(t, takes, addresses...)
+	t.Cleanup(func() { server.Close() })
+	return resolver
+}
+
+// openNames is serveNamesIn until the server is closed.
+func openNames(t *testing.T, takes func(n int) time.Duration, addresses ...string) (io.Closer, *net.Resolver) {
+	t.Helper()
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { server.Close() })
 	go func() {
 		buf := make([]byte, 1500)
 		for i := 0; ; i++ {
@@ -37,7 +45,7 @@ func serveNamesIn(t *testing.T, takes func(n int) time.Duration, addresses ...st
 			}
 		}
 	}()
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return server, &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "udp", server.LocalAddr().String())
 	}}

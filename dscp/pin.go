@@ -79,17 +79,45 @@ func (p *pin) alive() error {
 	return nil
 }
 
-// held asks the kernel for the mark. Where it has no such option the socket
+// held asks the kernel for the mark. Where there is no such option the socket
 // carries none.
 func (p *pin) held(opt option) (CodePoint, error) {
 	if host.blind != "" {
 		return DF, p.alive()
 	}
 	octet, err := opt.get(p.raw)
-	if unsupported(err) {
+	if p.lacks(opt, err) {
 		return DF, nil
 	}
 	return FromTOS(octet), err
+}
+
+// holds returns an error if the pinned mark is not cp, which was set before the
+// socket connected; DF was not.
+func (p *pin) holds(cp CodePoint) error {
+	if cp == DF || cp == p.cp {
+		return nil
+	}
+	network := "tcp6"
+	if p.option == ipTOS {
+		network = "tcp4"
+	}
+	return p.opError("dial", p.option.failure(network, cp, notHeld(p.cp.TOS())))
+}
+
+// lacks reports whether err, with which the system refused to tell what opt
+// holds, means no more than that the socket has no such option. An option that
+// marks nothing of what the socket sends may fail as it likes: macOS says EINVAL
+// where others say ENOPROTOOPT. One that does may hold a mark nevertheless, if a
+// filter of system calls has refused.
+func (p *pin) lacks(opt option, err error) bool {
+	if err == nil {
+		return false
+	}
+	if marks := opt == p.option || p.dual; !marks || host.blind != "" {
+		return true
+	}
+	return unsupported(err) && hasNone(p.raw, opt)
 }
 
 func (p *pin) setDSCP(cp CodePoint) error {

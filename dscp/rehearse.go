@@ -50,9 +50,12 @@ func whose[F func(uintptr) | func(uintptr) bool](f F) origin {
 // in changes if f would change them.
 func (p *pin) rehearse(f func(fd uintptr)) (changes, err error) {
 	held := marksOf(p.raw)
-	err = onScratchSocket(held[trafficClass].ok, func(fd uintptr) error {
+	if err := p.unread(held); err != nil {
+		return nil, err
+	}
+	err = onScratchSocket(held.has(trafficClass), func(fd uintptr) error {
 		for _, opt := range []option{ipTOS, trafficClass} {
-			if held[opt].ok {
+			if held.has(opt) {
 				if err := opt.set(heldFD(fd), held[opt].octet); err != nil {
 					return err
 				}
@@ -60,6 +63,9 @@ func (p *pin) rehearse(f func(fd uintptr)) (changes, err error) {
 		}
 		f(fd)
 		after := marksOf(heldFD(fd))
+		if err := p.unread(after); err != nil {
+			return err
+		}
 		for _, opt := range []option{ipTOS, trafficClass} {
 			if wanted, changed := after.changed(held, opt); changed && wanted != p.pinned(opt) {
 				changes = p.midFlow(opt, wanted)

@@ -88,7 +88,7 @@ func (e *Event) describe(c any) {
 		}
 		held := marksOf(raw)
 		e.Effective = FromTOS(held[ipTOS].octet)
-		if held[trafficClass].ok {
+		if held.has(trafficClass) {
 			e.Effective = FromTOS(held[trafficClass].octet)
 		}
 	}

@@ -83,15 +83,11 @@ func denied(tb testing.TB, doing string, err error) {
 }
 
 // reexec runs t in a child process and takes over its outcome.
-func reexec(t *testing.T) {
+func reexec(t *testing.T, from func(run func()) error) {
 	t.Helper()
 	if strings.Contains(t.Name(), "/") {
 		t.Fatalf("testns.Inside: %s is a subtest; call it from the top-level test", t.Name())
 	}
-	// Pdeathsig is about the thread that started the child, not the process.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-
 	ctx, childTimeout := context.Background(), time.Duration(0)
 	if deadline, ok := t.Deadline(); ok {
 		// The child gives up first, with its goroutines' stacks; if it
@@ -102,7 +98,21 @@ func reexec(t *testing.T) {
 		ctx, cancel = context.WithTimeout(ctx, left*9/10)
 		defer cancel()
 	}
-	out, report, err := run(ctx, t.Name(), childTimeout)
+	var out, report string
+	var err error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		// Pdeathsig is about the thread that started the child, not the
+		// process. Nothing unlocks the thread: it ends with this goroutine, and
+		// what from has done to it ends too.
+		runtime.LockOSThread()
+		failed := from(func() { out, report, err = run(ctx, t.Name(), childTimeout) })
+		if failed != nil {
+			err = failed
+		}
+	}()
+	<-ended
 	if out != "" {
 		t.Logf("in a namespace of its own:\n%s", out)
 	}

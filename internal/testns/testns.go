@@ -35,11 +35,23 @@ const marker = "GODSCP_TESTNS"
 // top-level test.
 func Inside(t *testing.T) bool {
 	t.Helper()
+	return InsideFrom(t, func(run func()) error {
+		run()
+		return nil
+	})
+}
+
+// InsideFrom is [Inside] for a child that is to inherit something from the
+// thread that starts it: from prepares the thread that it is called on, which
+// is locked to the goroutine, and calls run there. run returns when the child
+// has ended. The error of from is taken for one of making the namespace.
+func InsideFrom(t *testing.T, from func(run func()) error) bool {
+	t.Helper()
 	if os.Getenv(marker) == t.Name() {
 		enter(t)
 		return true
 	}
-	reexec(t)
+	reexec(t, from)
 	return false
 }
 

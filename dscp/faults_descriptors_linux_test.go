@@ -1,0 +1,211 @@
+package dscp_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dialer"
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/testns"
+)
+
+// exhaust leaves the process n descriptors until the test ends or release is
+// called.
+func exhaust(t *testing.T, n int) (release func()) {
+	t.Helper()
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	low := limit
+	low.Cur = 100
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &low))
+	var held []int
+	for {
+		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			assert.Equal(t, unix.EMFILE, err)
+			break
+		}
+		held = append(held, fd)
+	}
+	drop := func(fds []int) {
+		for _, fd := range fds {
+			assert.NoError(t, unix.Close(fd))
+		}
+	}
+	require.GreaterOrEqual(t, len(held), n)
+	drop(held[:n])
+	held = held[n:]
+	release = func() {
+		drop(held)
+		held = nil
+		assert.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	}
+	t.Cleanup(release)
+	return release
+}
+
+// TestFaultNoDescriptors runs out of descriptors for real.
+func TestFaultNoDescriptors(t *testing.T) {
+	t.Parallel()
+	if !testns.Inside(t) {
+		return
+	}
+	ladder := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
+	each := func(name string, run func(t *testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			keepGarbage(t)
+			run(t) // whatever the runtime opens once
+			before := leftovers(t)
+			run(t)
+			requireGone(t, before)
+		})
+	}
+	for _, fam := range families {
+		each(fam.name+"/dial", func(t *testing.T) {
+			l, address := listenIn(t, fam)
+			defer l.Close()
+			release := exhaust(t, 0)
+			for _, d := range []dscp.Dialer{
+				{DSCP: dscp.AF21},
+				{DSCP: dscp.AF21, AllowUnmarked: true},
+				{DSCP: dscp.AF21, Fallback: ladder},
+				{DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 1},
+			} {
+				for _, network := range []string{"tcp", "udp"} {
+					c, err := d.Dial(network, address)
+					require.ErrorIs(t, err, unix.EMFILE)
+					require.Nil(t, c)
+					assert.ErrorContains(t, err, "dial "+network+" "+address)
+					assert.ErrorContains(t, err, "with DSCP AF21")
+					ne, ok := err.(net.Error)
+					require.True(t, ok)
+					assert.False(t, ne.Timeout())
+				}
+			}
+			release()
+			requireFlow(t, l, address)
+		})
+		each(fam.name+"/listen", func(t *testing.T) {
+			release := exhaust(t, 0)
+			defer release()
+			lc := dscp.ListenConfig{DSCP: dscp.AF21}
+			l, err := lc.Listen(t.Context(), fam.network, fam.listen)
+			require.ErrorIs(t, err, unix.EMFILE)
+			require.Nil(t, l)
+			pc, err := lc.ListenPacket(t.Context(), "udp", fam.listen)
+			require.ErrorIs(t, err, unix.EMFILE)
+			require.Nil(t, pc)
+		})
+		each(fam.name+"/accept", func(t *testing.T) {
+			l, address := listenIn(t, fam)
+			defer l.Close()
+			client, err := (&dscp.Dialer{DSCP: dscp.AF21}).Dial("tcp", address)
+			require.NoError(t, err)
+			defer client.Close()
+			release := exhaust(t, 0)
+			for range 3 {
+				c, err := l.Accept()
+				require.ErrorIs(t, err, unix.EMFILE)
+				require.Nil(t, c)
+				ne, ok := err.(interface{ Temporary() bool })
+				require.True(t, ok)
+				assert.True(t, ne.Temporary(), "net/http's servers wait and try again: %v", err)
+			}
+			release()
+			server, err := l.Accept()
+			require.NoError(t, err, "once there are descriptors")
+			defer server.Close()
+			assert.Equal(t, addrPort(client.LocalAddr()), addrPort(server.RemoteAddr()), "nobody was lost")
+			assert.Equal(t, dscp.EF, server.(*dscp.Conn).DSCP())
+			mark, ok := server.(*dscp.Conn).PeerDSCP()
+			require.True(t, ok)
+			assert.Equal(t, dscp.AF21, mark)
+		})
+		each(fam.name+"/guard", func(t *testing.T) {
+			l, address := listenIn(t, fam)
+			defer l.Close()
+			client, err := (&dscp.Dialer{DSCP: dscp.AF21}).Dial("tcp", address)
+			require.NoError(t, err)
+			defer client.Close()
+			c := client.(*dscp.Conn)
+			set := func(cp dscp.CodePoint) error {
+				if fam.dial == "::1" {
+					return ipv6.NewConn(c).SetTrafficClass(int(cp.TOS()))
+				}
+				return ipv4.NewConn(c).SetTOS(int(cp.TOS()))
+			}
+			release := exhaust(t, 0)
+			for _, cp := range []dscp.CodePoint{dscp.CS1, dscp.DF, dscp.AF21} {
+				require.ErrorIs(t, set(cp), unix.EMFILE, "what it would do to the flow is not known")
+				require.NoError(t, c.Verify(), "the flow is not touched")
+			}
+			raw, err := c.SyscallConn()
+			require.NoError(t, err)
+			level, option := fam.sent()
+			err = raw.Control(func(fd uintptr) { assert.NoError(t, unix.SetsockoptInt(int(fd), level, option, int(dscp.CS1.TOS()))) })
+			require.ErrorIs(t, err, dscp.ErrMidFlow, "that needs no descriptor")
+			require.NoError(t, c.Verify())
+			release()
+			require.ErrorIs(t, set(dscp.CS1), dscp.ErrMidFlow)
+			require.NoError(t, set(dscp.AF21))
+			require.NoError(t, c.Verify())
+		})
+	}
+	hostile(t, map[string]string{"af21": "drop"})
+	for _, fam := range families[:2] {
+		each(fam.name+"/one descriptor for three marks", func(t *testing.T) {
+			l, address := listenIn(t, fam)
+			defer l.Close()
+			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: time.Millisecond}
+			release := exhaust(t, 1)
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			_, err := d.DialContext(ctx, "tcp", address)
+			race, ok := errors.AsType[*dialer.RaceError](err)
+			require.True(t, ok, "%v", err)
+			assert.NotErrorIs(t, race.Errs[0], unix.EMFILE, "the first had the descriptor until the end")
+			assert.ErrorIs(t, race.Errs[1], unix.EMFILE)
+			assert.ErrorIs(t, race.Errs[2], unix.EMFILE)
+			assert.True(t, race.Timeout())
+			release()
+			c, err := (&dscp.Dialer{DSCP: dscp.LowDelay}).Dial("tcp", address)
+			require.NoError(t, err)
+			require.NoError(t, c.Close())
+		})
+	}
+}
+
+// listenIn returns a listener of the family, marked EF, and where to dial it.
+func listenIn(t *testing.T, fam family) (l net.Listener, address string) {
+	t.Helper()
+	l, err := (&dscp.ListenConfig{DSCP: dscp.EF}).Listen(t.Context(), fam.network, fam.listen)
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	return l, net.JoinHostPort(fam.dial, port)
+}
+
+// requireFlow requires that a connection comes up, marked on both sides.
+func requireFlow(t *testing.T, l net.Listener, address string) {
+	t.Helper()
+	client, err := (&dscp.Dialer{DSCP: dscp.AF21}).Dial("tcp", address)
+	require.NoError(t, err)
+	defer client.Close()
+	server, err := l.Accept()
+	require.NoError(t, err)
+	defer server.Close()
+	assert.Equal(t, dscp.AF21, client.(*dscp.Conn).DSCP())
+	mark, ok := server.(*dscp.Conn).PeerDSCP()
+	require.True(t, ok)
+	assert.Equal(t, dscp.AF21, mark, "on the wire")
+	assert.Equal(t, dscp.EF, server.(*dscp.Conn).DSCP())
+}

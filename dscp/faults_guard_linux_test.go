@@ -1,0 +1,117 @@
+package dscp_test
+
+import (
+	"net"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+// faultyGuards try to change the mark of a live conn, or something else, through
+// the guard.
+func faultyGuards() []operation {
+	var all []operation
+	for _, fam := range families {
+		level, option := fam.sent()
+		xnet := func(c *dscp.Conn, cp dscp.CodePoint) error {
+			if option == syscall.IP_TOS {
+				return ipv4.NewConn(c).SetTOS(int(cp.TOS()))
+			}
+			return ipv6.NewConn(c).SetTrafficClass(int(cp.TOS()))
+		}
+		// An unknown closure is to blame only if its own call has succeeded.
+		raw := func(c *dscp.Conn, run func(syscall.RawConn, func(uintptr)) error) (done bool, err error) {
+			r, err := c.SyscallConn()
+			if err != nil {
+				return false, err
+			}
+			err = run(r, func(fd uintptr) {
+				done = syscall.SetsockoptInt(int(fd), level, option, int(dscp.CS1.TOS())) == nil
+			})
+			return done, err
+		}
+		for name, try := range map[string]func(c *dscp.Conn) (guilty bool, err error){
+			"x/net, another mark": func(c *dscp.Conn) (bool, error) { return true, xnet(c, dscp.CS1) },
+			"x/net, the mark":     func(c *dscp.Conn) (bool, error) { return false, xnet(c, dscp.AF21) },
+			"x/net, the TTL": func(c *dscp.Conn) (bool, error) {
+				if fam.name == "IPv6" {
+					return false, ipv6.NewConn(c).SetHopLimit(44)
+				}
+				return false, ipv4.NewConn(c).SetTTL(44)
+			},
+			"Control": func(c *dscp.Conn) (bool, error) {
+				return raw(c, func(r syscall.RawConn, f func(uintptr)) error { return r.Control(f) })
+			},
+			"Read": func(c *dscp.Conn) (bool, error) {
+				return raw(c, func(r syscall.RawConn, f func(uintptr)) error {
+					return r.Read(func(fd uintptr) bool { f(fd); return true })
+				})
+			},
+			"Write": func(c *dscp.Conn) (bool, error) {
+				return raw(c, func(r syscall.RawConn, f func(uintptr)) error {
+					return r.Write(func(fd uintptr) bool { f(fd); return true })
+				})
+			},
+			"a harmless closure": func(c *dscp.Conn) (bool, error) {
+				r, err := c.SyscallConn()
+				if err != nil {
+					return false, err
+				}
+				return false, r.Control(func(uintptr) {})
+			},
+			"SetDSCP": func(c *dscp.Conn) (bool, error) { return true, c.SetDSCP(dscp.CS1) },
+			"Verify":  func(c *dscp.Conn) (bool, error) { return false, c.Verify() },
+		} {
+			all = append(all, operation{"guard/" + fam.name + "/" + name, func(t *testing.T, f *fault) { guard(t, f, fam, try) }})
+		}
+	}
+	return all
+}
+
+func guard(t *testing.T, f *fault, fam family, try func(*dscp.Conn) (guilty bool, err error)) {
+	l, err := (&dscp.ListenConfig{DSCP: dscp.AF21}).Listen(t.Context(), fam.network, fam.listen)
+	require.NoError(t, err)
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	client, err := net.Dial("tcp", net.JoinHostPort(fam.dial, port))
+	require.NoError(t, err)
+	defer client.Close()
+	server, err := l.Accept()
+	require.NoError(t, err)
+	defer server.Close()
+	c := server.(*dscp.Conn)
+
+	var guilty bool
+	f.during(func() { guilty, err = try(c) })
+	if guilty {
+		require.Error(t, err, "nobody was told")
+	}
+	if _, marks := f.marking(); marks && f.failed[0].Number == unix.SYS_GETSOCKOPT {
+		switch level, option := fam.sent(); {
+		case !f.failed[0].Option(level, option):
+			assert.Equal(t, guilty, err != nil, "another family's option, which macOS never tells: %v", err)
+		case f.errno == unix.ENOBUFS:
+			require.ErrorIs(t, err, f.errno, "in the dark the flow is not touched")
+		}
+	}
+	if err != nil && !guilty {
+		require.NotEmpty(t, f.failed, "%v", err)
+		assert.NotErrorIs(t, err, dscp.ErrMidFlow, "nobody has tried to change it")
+	}
+	if held := c.Verify(); held != nil {
+		// The kernel has refused to put it back: that has to be said.
+		require.ErrorIs(t, held, dscp.ErrMidFlow)
+		require.ErrorIs(t, err, f.errno)
+		require.ErrorContains(t, err, "putting it back failed")
+		return
+	}
+	assert.Equal(t, dscp.AF21, f.sends(t, server, client), "on the wire")
+}

@@ -1,0 +1,226 @@
+package dscp_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dialer"
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/faults"
+	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
+)
+
+// A kernel without Multipath TCP refuses such sockets with one of three errors,
+// which net learns once in each process.
+
+func TestFaultNoMultipathEPROTONOSUPPORT(t *testing.T) { noMultipath(t, unix.EPROTONOSUPPORT) }
+func TestFaultNoMultipathEINVAL(t *testing.T)          { noMultipath(t, unix.EINVAL) }
+func TestFaultNoMultipathENOPROTOOPT(t *testing.T)     { noMultipath(t, unix.ENOPROTOOPT) }
+
+func noMultipath(t *testing.T, errno syscall.Errno) {
+	t.Parallel()
+	if !faults.Inside(t) {
+		return
+	}
+	faults.RefuseSockets(0, unix.IPPROTO_MPTCP, errno)
+	withoutMultipath(t, errno)
+}
+
+func TestFaultMultipathOff(t *testing.T) {
+	t.Parallel()
+	if !testns.Inside(t) {
+		return
+	}
+	testns.Current(t).Sysctl("net.mptcp.enabled", "0")
+	withoutMultipath(t, unix.ENOPROTOOPT)
+}
+
+// withoutMultipath has all those who ask for Multipath TCP do without.
+func withoutMultipath(t *testing.T, errno syscall.Errno) {
+	t.Helper()
+	_, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP)
+	require.Equal(t, errno, err)
+	capture := wire.Start(t, "lo")
+	nd := new(net.Dialer)
+	nd.SetMultipathTCP(true)
+	nlc := new(net.ListenConfig)
+	nlc.SetMultipathTCP(true)
+	for _, fam := range families {
+		t.Run(fam.name, func(t *testing.T) {
+			dial := dialled(dscp.Dialer{NetDialer: nd, DSCP: dscp.AF21})
+			proveFlow(t, capture, fam, dial, listened(dscp.ListenConfig{NetListenConfig: nlc, DSCP: dscp.EF}), dscp.AF21, dscp.EF)
+			proveFlow(t, capture, fam, dialled(dscp.Dialer{NetDialer: nd}), listened(dscp.ListenConfig{}), dscp.DF, dscp.DF)
+			proveFlow(t, capture, fam, (&net.Dialer{Control: dscp.Control(dscp.AF21)}).Dial, func(network, address string) (net.Listener, error) {
+				return (&net.ListenConfig{Control: dscp.Control(dscp.EF)}).Listen(t.Context(), network, address)
+			}, dscp.AF21, dscp.EF)
+		})
+	}
+	keepGarbage(t)
+	run := func() {
+		for _, fam := range families {
+			l, address := listenIn(t, fam)
+			c, err := (&dscp.Dialer{NetDialer: nd}).Dial("tcp", address)
+			require.NoError(t, err)
+			require.NoError(t, c.Close())
+			require.NoError(t, l.Close())
+		}
+	}
+	run() // whatever the runtime opens once
+	before := leftovers(t)
+	run()
+	requireGone(t, before)
+}
+
+// IPv6 is switched off by the administrator: its sockets can be made, and reach
+// nobody.
+func TestFaultIPv6Disabled(t *testing.T) {
+	t.Parallel()
+	if !testns.Inside(t) {
+		return
+	}
+	testns.Current(t).Sysctl("net.ipv6.conf.all.disable_ipv6", "1")
+	withoutIPv6(t, unix.EADDRNOTAVAIL)
+}
+
+// The kernel has no IPv6 at all.
+func TestFaultNoIPv6(t *testing.T) {
+	t.Parallel()
+	if !faults.Inside(t) {
+		return
+	}
+	faults.RefuseSockets(unix.AF_INET6, 0, unix.EAFNOSUPPORT)
+	withoutIPv6(t, unix.EAFNOSUPPORT)
+}
+
+func withoutIPv6(t *testing.T, errno syscall.Errno) {
+	t.Helper()
+	ladder := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
+	keepGarbage(t)
+	names := serveNames(t, 0, "::1", "127.0.0.1")
+	before := leftovers(t)
+	lc := dscp.ListenConfig{DSCP: dscp.EF}
+	for _, address := range []string{":0", "127.0.0.1:0"} {
+		l, err := lc.Listen(t.Context(), "tcp", address)
+		require.NoError(t, err)
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		require.NoError(t, err)
+		requireFlow(t, l, net.JoinHostPort("127.0.0.1", port))
+
+		for name, d := range map[string]dscp.Dialer{
+			"plain":    {DSCP: dscp.AF21},
+			"Fallback": {DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: time.Hour},
+		} {
+			_, err = d.Dial("tcp", "[::1]:"+port)
+			require.ErrorIs(t, err, errno, name)
+			assert.ErrorContains(t, err, "dial tcp [::1]:"+port)
+			assert.ErrorContains(t, err, "AF21")
+			_, ok := errors.AsType[*dialer.RaceError](err)
+			assert.False(t, ok, "another mark would not help: %v", err)
+
+			d.NetDialer = &net.Dialer{Resolver: names}
+			c, err := d.Dial("tcp", net.JoinHostPort("many.example", port))
+			require.NoError(t, err, "the other address of the name")
+			assert.Equal(t, dscp.AF21, c.(*dscp.Conn).DSCP())
+			peer := accepted(t, l.(*dscp.Listener), c)
+			mark, ok := peer.PeerDSCP()
+			require.True(t, ok)
+			assert.Equal(t, dscp.AF21, mark, "on the wire")
+			require.ErrorIs(t, ipv4.NewConn(c).SetTOS(int(dscp.CS1.TOS())), dscp.ErrMidFlow)
+			require.NoError(t, peer.Close())
+			require.NoError(t, c.Close())
+		}
+		require.NoError(t, l.Close())
+
+		pc, err := lc.ListenPacket(t.Context(), "udp", address)
+		require.NoError(t, err)
+		sink := openSink(t, "127.0.0.1:0")
+		_, err = pc.WriteTo([]byte{'?'}, sink.LocalAddr())
+		require.NoError(t, err)
+		assert.Equal(t, dscp.EF, arrived(t, sink), "on the wire")
+		require.NoError(t, sink.Close())
+		require.NoError(t, pc.Close())
+	}
+	_, err := lc.Listen(t.Context(), "tcp", "[::1]:0")
+	require.ErrorIs(t, err, errno)
+	_, err = lc.ListenPacket(t.Context(), "udp", "[::1]:0")
+	require.ErrorIs(t, err, errno)
+	_, err = (&dscp.Dialer{DSCP: dscp.AF21}).Dial("udp", "[::1]:9")
+	require.ErrorIs(t, err, errno)
+	requireGone(t, before)
+}
+
+// TestFaultNoRoutes has a machine without a network: not even loopback is up.
+func TestFaultNoRoutes(t *testing.T) {
+	t.Parallel()
+	if !testns.Inside(t) {
+		return
+	}
+	testns.Current(t).Run("ip", "link", "set", "lo", "down")
+	ladder := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
+	run := func() {
+		for _, address := range []string{"192.0.2.1:22", "[2001:db8::1]:22", "[::1]:22"} {
+			for _, network := range []string{"tcp", "udp"} {
+				d := dscp.Dialer{DSCP: dscp.AF21}
+				_, err := d.Dial(network, address)
+				noWay(t, err)
+				assert.ErrorContains(t, err, "dial "+network+" "+address+": with DSCP AF21: connect: ")
+			}
+			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: time.Hour}
+			_, err := d.Dial("tcp", address)
+			if !errors.Is(err, unix.ENETUNREACH) {
+				noWay(t, err)
+				continue
+			}
+			race, ok := errors.AsType[*dialer.RaceError](err)
+			require.True(t, ok, "a rule may unroute one mark only: %v", err)
+			for _, err := range race.Errs {
+				noWay(t, err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		d := dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder, NetDialer: &net.Dialer{Resolver: &net.Resolver{PreferGo: true}}}
+		_, err := d.DialContext(ctx, "tcp", "many.example:22")
+		_, ok := errors.AsType[*net.DNSError](err)
+		require.True(t, ok, "%v", err)
+		require.NoError(t, ctx.Err(), "nobody waits for an answer")
+
+		l, err := (&dscp.ListenConfig{DSCP: dscp.EF}).Listen(t.Context(), "tcp", ":0")
+		require.NoError(t, err, "the network may come later")
+		pc, err := (&dscp.ListenConfig{DSCP: dscp.EF}).ListenPacket(t.Context(), "udp", ":0")
+		require.NoError(t, err)
+		assert.Equal(t, dscp.EF, pc.(*dscp.UDPConn).DSCP())
+		_, _, err = pc.(*dscp.UDPConn).WriteMsgUDP([]byte{'?'}, nil, &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9})
+		require.ErrorIs(t, err, unix.ENETUNREACH)
+		closed := make(chan error)
+		go func() {
+			_, err := l.Accept()
+			closed <- err
+		}()
+		require.NoError(t, l.Close())
+		require.ErrorIs(t, <-closed, net.ErrClosed)
+		require.NoError(t, pc.Close())
+	}
+	keepGarbage(t)
+	run() // whatever the runtime opens once
+	before := leftovers(t)
+	run()
+	requireGone(t, before)
+}
+
+// noWay requires that err says that there is no route, or for IPv6 no address to
+// come from.
+func noWay(t *testing.T, err error) {
+	t.Helper()
+	require.True(t, errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EADDRNOTAVAIL), "%v", err)
+}

@@ -1,0 +1,197 @@
+package dscp_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/wire"
+)
+
+// A faultyListen is a way to listen on TCP.
+type faultyListen struct {
+	name   string
+	listen func(ctx context.Context, address string) (net.Listener, error)
+	want   dscp.CodePoint // of all that it sends
+	less   bool           // or unmarked
+}
+
+func faultyListens() []operation {
+	config := func(lc dscp.ListenConfig) func(context.Context, string) (net.Listener, error) {
+		return func(ctx context.Context, address string) (net.Listener, error) { return lc.Listen(ctx, "tcp", address) }
+	}
+	var all []operation
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "[::]:0"} {
+		for _, l := range []faultyListen{
+			{"Listen", config(dscp.ListenConfig{DSCP: dscp.AF21}), dscp.AF21, false},
+			{"unmarked", config(dscp.ListenConfig{}), dscp.DF, false},
+			{"AllowUnmarked", config(dscp.ListenConfig{DSCP: dscp.AF21, AllowUnmarked: true}), dscp.AF21, true},
+			{"Marked", func(ctx context.Context, address string) (net.Listener, error) {
+				return (&dscp.ListenConfig{DSCP: dscp.AF21}).Marked().Listen(ctx, "tcp", address)
+			}, dscp.AF21, false},
+			{"Control", func(ctx context.Context, address string) (net.Listener, error) { // net asks for Multipath TCP
+				return (&net.ListenConfig{Control: dscp.Control(dscp.AF21)}).Listen(ctx, "tcp", address)
+			}, dscp.AF21, false},
+		} {
+			all = append(all, operation{"listen/" + address + "/" + l.name, func(t *testing.T, f *fault) { l.meet(t, f, address) }})
+		}
+		all = append(all, operation{"listen/" + address + "/Wrap", func(t *testing.T, f *fault) { wrap(t, f, address) }})
+	}
+	return all
+}
+
+func (fl faultyListen) meet(t *testing.T, f *fault, address string) {
+	var l net.Listener
+	var err error
+	f.during(func() { l, err = fl.listen(t.Context(), address) })
+	if err != nil {
+		require.Nil(t, l)
+		cp := dscp.DF
+		if _, marked := f.marking(); marked {
+			cp = fl.want // net's own errors know of no mark
+		}
+		f.explains(t, err, "listen", "tcp", "", cp)
+		return
+	}
+	defer l.Close()
+	fl.serves(t, f, l, address)
+}
+
+// serves looks at what a listener sends to each of the families that it takes.
+func (fl faultyListen) serves(t *testing.T, f *fault, l net.Listener, address string) {
+	t.Helper()
+	hosts := map[string][]string{"127.0.0.1:0": {"127.0.0.1"}, "[::1]:0": {"::1"}, "[::]:0": {"127.0.0.1", "::1"}}[address]
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	for _, host := range hosts {
+		client, err := net.Dial("tcp", net.JoinHostPort(host, port))
+		require.NoError(t, err)
+		server, err := l.Accept()
+		require.NoError(t, err)
+		mark := f.sends(t, server, client)
+		if !fl.less || mark != dscp.DF {
+			assert.Equal(t, fl.want, mark, "on the wire to %s", host)
+		}
+		if pinned, ok := server.(*dscp.Conn); ok {
+			assert.Equal(t, mark, pinned.DSCP(), "what the conn says of the wire")
+			require.NoError(t, pinned.Verify())
+		}
+		require.NoError(t, client.Close())
+		require.NoError(t, server.Close())
+	}
+}
+
+// sends returns the mark of what server has sent to client, the SYN-ACK, and of
+// what it sends from now on.
+func (f *fault) sends(t *testing.T, server, client net.Conn) dscp.CodePoint {
+	t.Helper()
+	_, err := server.Write([]byte{'?'})
+	require.NoError(t, err)
+	from, to := addrPort(server.LocalAddr()), addrPort(client.LocalAddr())
+	var octets []uint8
+	f.capture.Until(func(p wire.Packet) bool {
+		if p.Src != from || p.Dst != to {
+			return false
+		}
+		octets = append(octets, p.TOS)
+		return p.Len > 0
+	})
+	for _, octet := range octets {
+		assert.Equal(t, octets[0], octet, "one flow, one mark: %x", octets)
+	}
+	return dscp.FromTOS(octets[0])
+}
+
+// wrap marks a listener that listens already. If that fails, it stays open.
+func wrap(t *testing.T, f *fault, address string) {
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false)
+	l, err := plain.Listen(t.Context(), "tcp", address)
+	require.NoError(t, err)
+	defer l.Close()
+	var wrapped *dscp.Listener
+	f.during(func() { wrapped, err = (&dscp.ListenConfig{DSCP: dscp.AF21}).Wrap(l.(*net.TCPListener)) })
+	if err != nil {
+		require.Nil(t, wrapped)
+		f.explains(t, err, "wrap", "tcp", l.Addr().String(), dscp.AF21)
+		return
+	}
+	faultyListen{want: dscp.AF21}.serves(t, f, wrapped, address)
+}
+
+// faultyAccepts accept connections, and pin some that others have accepted.
+func faultyAccepts() []operation {
+	var all []operation
+	for _, fam := range families {
+		all = append(all,
+			operation{"accept/" + fam.name + "/Accept", func(t *testing.T, f *fault) {
+				l, clients := waiting(t, fam)
+				defer l.Close()
+				defer clients[0].Close()
+				defer clients[1].Close()
+				var server net.Conn
+				var err error
+				f.during(func() { server, err = l.Accept() })
+				if err != nil {
+					require.Nil(t, server)
+					f.explains(t, err, "accept, pin", "tcp", l.Addr().String()[len("[::]"):], dscp.DF)
+					server, err = l.Accept() // the listener is none the worse
+					require.NoError(t, err)
+				}
+				defer server.Close()
+				for _, c := range clients {
+					if addrPort(server.RemoteAddr()) == addrPort(c.LocalAddr()) {
+						assert.Equal(t, dscp.EF, f.sends(t, server, c), "on the wire")
+						assert.Equal(t, dscp.EF, server.(*dscp.Conn).DSCP())
+						if mark, ok := server.(*dscp.Conn).PeerDSCP(); ok {
+							assert.Equal(t, dscp.AF21, mark)
+						}
+						return
+					}
+				}
+				t.Errorf("accepted %v, which is not one of ours", server.RemoteAddr())
+			}},
+			operation{"accept/" + fam.name + "/Pin", func(t *testing.T, f *fault) {
+				l, clients := waiting(t, fam)
+				defer l.Close()
+				defer clients[0].Close()
+				defer clients[1].Close()
+				server, err := l.AcceptTCP()
+				require.NoError(t, err)
+				defer server.Close()
+				var pinned *dscp.Conn
+				f.during(func() { pinned, err = dscp.Pin(server) })
+				if err != nil {
+					require.Nil(t, pinned)
+					f.explains(t, err, "pin", "tcp", server.RemoteAddr().String(), dscp.DF)
+					pinned, err = dscp.Pin(server) // it is still open
+					require.NoError(t, err)
+				}
+				assert.Equal(t, dscp.EF, pinned.DSCP())
+				assert.Equal(t, dscp.EF, f.sends(t, server, clients[0]), "on the wire")
+			}})
+	}
+	return all
+}
+
+// waiting returns a listener and two clients that it has yet to accept.
+func waiting(t *testing.T, fam family) (*dscp.Listener, [2]net.Conn) {
+	t.Helper()
+	nl, err := (&dscp.ListenConfig{DSCP: dscp.EF}).Listen(t.Context(), fam.network, fam.listen)
+	require.NoError(t, err)
+	l := nl.(*dscp.Listener)
+	require.NoError(t, l.SetDeadline(time.Now().Add(20*time.Second)))
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	var clients [2]net.Conn
+	for i := range clients {
+		clients[i], err = (&dscp.Dialer{DSCP: dscp.AF21}).Dial("tcp", net.JoinHostPort(fam.dial, port))
+		require.NoError(t, err)
+	}
+	return l, clients
+}
