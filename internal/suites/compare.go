@@ -15,12 +15,17 @@ type comparison struct {
 	again        []string // what passed marked at the second attempt only
 }
 
-// compare runs the suite both ways. Tests with our conns that do worse get a
+// compare runs the suite both ways. What fails bare, or does worse marked, gets a
 // second attempt, since many of others' tests have deadlines of milliseconds.
 func (r *runner) compare() (c comparison, err error) {
-	fmt.Fprintln(os.Stderr, "suites: bare:", strings.Join(r.packages, " "))
-	if c.bare, _, err = r.test(false, "-skip="+elsewhere); err != nil {
-		return c, err
+	if c.bare, _, err = r.test(false, r.packages, "-skip="+elsewhere); err != nil {
+		return c, fmt.Errorf("bare: %w", err)
+	}
+	if failed := c.failed(); len(failed) > 0 {
+		fmt.Fprintln(os.Stderr, "suites: bare, once more:", strings.Join(failed, ", "))
+		if _, err := r.retry(false, failed, c.bare, "-skip="+elsewhere); err != nil {
+			return c, fmt.Errorf("bare: %w", err)
+		}
 	}
 	skip := []string{elsewhere}
 	for _, l := range leftOuts {
@@ -33,32 +38,60 @@ func (r *runner) compare() (c comparison, err error) {
 		skip = append(skip, exactly(l.test))
 	}
 	skipping := "-skip=" + strings.Join(skip, "|")
-	fmt.Fprintln(os.Stderr, "suites: marked:", strings.Join(r.packages, " "))
-	if c.marked, _, err = r.test(true, skipping); err != nil {
-		return c, err
+	if c.marked, _, err = r.test(true, r.packages, skipping); err != nil {
+		return c, fmt.Errorf("marked: %w", err)
 	}
 	first := c.worse()
 	if len(first) == 0 {
 		return c, nil
 	}
-	fmt.Fprintln(os.Stderr, "suites: once more:", strings.Join(first, ", "))
-	var pattern []string
-	for _, key := range first {
-		_, test, _ := strings.Cut(key, " ")
-		pattern = append(pattern, exactly(test))
-		maps.DeleteFunc(c.marked, func(k, _ string) bool { return whole(k) == key })
-	}
-	second, said, err := r.test(true, skipping, "-run="+strings.Join(pattern, "|"))
+	fmt.Fprintln(os.Stderr, "suites: marked, once more:", strings.Join(first, ", "))
+	said, err := r.retry(true, first, c.marked, skipping)
 	if err != nil {
-		return c, err
+		return c, fmt.Errorf("marked: %w", err)
 	}
-	maps.Copy(c.marked, second)
 	still := c.worse()
 	for _, key := range slices.Concat([]string{""}, still) {
 		fmt.Fprint(os.Stderr, said[key])
 	}
 	c.again = slices.DeleteFunc(first, func(key string) bool { return slices.Contains(still, key) })
 	return c, nil
+}
+
+// retry runs the tests with these keys again and puts what came of them, and of
+// their subtests, into old.
+func (r *runner) retry(marked bool, keys []string, old results, skipping string) (said map[string]string, err error) {
+	said = map[string]string{}
+	for _, pkg := range r.packages {
+		var pattern []string
+		for _, key := range keys {
+			if in, test, _ := strings.Cut(key, " "); in == pkg {
+				pattern = append(pattern, exactly(test))
+				maps.DeleteFunc(old, func(k, _ string) bool { return whole(k) == key })
+			}
+		}
+		if len(pattern) == 0 {
+			continue
+		}
+		found, says, err := r.test(marked, []string{pkg}, skipping, "-run="+strings.Join(pattern, "|"))
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(old, found)
+		maps.Copy(said, says)
+	}
+	return said, nil
+}
+
+// failed returns the tests that failed bare, in themselves or in a subtest.
+func (c comparison) failed() (keys []string) {
+	for key, bare := range c.bare {
+		if bare == "fail" {
+			keys = append(keys, whole(key))
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 // worse returns the tests that do worse marked than bare, in themselves or in a

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -88,8 +89,9 @@ type results map[string]string
 
 // test runs the suite, marked or bare. It returns what each test said, too, with
 // its subtests; what the compiler said is under the empty key.
-func (r *runner) test(marked bool, flags ...string) (found results, said map[string]string, err error) {
-	args := []string{"test", "-json", "-vet=off", "-count=1", "-timeout=5m"}
+// A test that did not end is an error: what its package has not run is not known.
+func (r *runner) test(marked bool, packages []string, flags ...string) (found results, said map[string]string, err error) {
+	args := []string{"test", "-json", "-vet=off", "-count=1", "-timeout=20m"}
 	if marked {
 		args = append(args, "-overlay="+r.overlay)
 	}
@@ -99,13 +101,15 @@ func (r *runner) test(marked bool, flags ...string) (found results, said map[str
 	if r.run != "" {
 		args = append(args, "-run="+r.run)
 	}
-	cmd := exec.Command("go", slices.Concat(args, flags, r.packages)...)
+	cmd := exec.Command("go", slices.Concat(args, flags, packages)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if len(out) == 0 {
 		return nil, nil, err
 	}
+	err = nil // that tests fail is no error here
 	found, said = results{}, map[string]string{}
+	running := map[string]bool{}
 	for dec := json.NewDecoder(bytes.NewReader(out)); dec.More(); {
 		var e struct{ Action, Package, Test, Output string }
 		if err := dec.Decode(&e); err != nil {
@@ -114,12 +118,26 @@ func (r *runner) test(marked bool, flags ...string) (found results, said map[str
 		if e.Test != "" || e.Package == "" {
 			said[whole(strings.TrimSpace(e.Package+" "+e.Test))] += e.Output
 		}
-		switch e.Action {
-		case "pass", "fail", "skip":
-			if e.Test != "" {
-				found[e.Package+" "+e.Test] = e.Action
-			}
+		if strings.HasPrefix(e.Output, "panic: test timed out") {
+			err = errors.Join(err, fmt.Errorf("%s: %s", e.Package, e.Output))
 		}
+		if e.Test == "" {
+			continue
+		}
+		switch key := e.Package + " " + e.Test; e.Action {
+		case "run":
+			running[key] = true
+		case "pass", "fail", "skip":
+			delete(running, key)
+			found[key] = e.Action
+		}
+	}
+	for key := range running {
+		fmt.Fprint(os.Stderr, said[whole(key)])
+		err = errors.Join(err, fmt.Errorf("did not end: %s", key))
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	return found, said, nil
 }
