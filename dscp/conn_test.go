@@ -120,6 +120,7 @@ func TestOf(t *testing.T) {
 		{"wrapper of a bare one", wrapper{under: client.TCPConn}, nil},
 		{"wrapper of nothing", wrapper{}, nil},
 		{"nil", nil, nil},
+		{"a nil Conn", (*Conn)(nil), nil},
 		{"a loop", &loop, nil},
 	}
 	for _, tt := range tests {
