@@ -3,7 +3,6 @@ package dialer
 import (
 	"context"
 	"net"
-	"slices"
 	"syscall"
 )
 
@@ -39,17 +38,21 @@ func With(d *net.Dialer, hooks ...Hook) *net.Dialer {
 	if d != nil {
 		nd = *d
 	}
-	hooks = withoutNil(hooks)
-	if len(hooks) == 0 {
-		return &nd
-	}
+	add(&nd, hooks)
+	return &nd
+}
+
+// add is the part of With that the compiler does not inline: so the copy stays
+// on the stack of a caller that only dials with it.
+func add(nd *net.Dialer, hooks []Hook) {
 	own := nd.ControlContext
 	if own == nil && nd.Control != nil {
 		own = withoutContext(nd.Control)
 	}
-	nd.Control = nil // ControlContext wins in net: a Control left here would only look as if it ran
-	nd.ControlContext = chain(own, hooks)
-	return &nd
+	if all := chain(own, hooks); all != nil {
+		nd.Control = nil // ControlContext wins in net: a Control left here would only look as if it ran
+		nd.ControlContext = all
+	}
 }
 
 // WithListen returns a copy of lc whose sockets pass through hooks, in order,
@@ -64,36 +67,40 @@ func WithListen(lc *net.ListenConfig, hooks ...Hook) *net.ListenConfig {
 	if lc != nil {
 		nlc = *lc
 	}
-	hooks = withoutNil(hooks)
-	if len(hooks) == 0 {
-		return &nlc
-	}
 	var own Hook
 	if nlc.Control != nil {
 		own = withoutContext(nlc.Control)
 	}
-	all := chain(own, hooks)
-	nlc.Control = func(network, address string, c syscall.RawConn) error {
-		return all(context.Background(), network, address, c)
+	if all := chain(own, hooks); all != nil {
+		nlc.Control = func(network, address string, c syscall.RawConn) error {
+			return all(context.Background(), network, address, c)
+		}
 	}
 	return &nlc
 }
 
-// chain returns a hook that runs first, unless it is nil, and then the others.
+// chain returns a hook that runs first and then the others, without those that
+// are nil, or nil if all are.
 func chain(first Hook, others []Hook) Hook {
-	if first != nil {
-		others = append([]Hook{first}, others...)
-	}
-	if len(others) == 1 {
-		return others[0]
-	}
-	return func(ctx context.Context, network, address string, c syscall.RawConn) error {
-		for _, hook := range others {
-			if err := hook(ctx, network, address, c); err != nil {
-				return err
-			}
+	all := first
+	for _, next := range others {
+		switch {
+		case next == nil:
+		case all == nil:
+			all = next
+		default:
+			all = then(all, next)
 		}
-		return nil
+	}
+	return all
+}
+
+func then(first, next Hook) Hook {
+	return func(ctx context.Context, network, address string, c syscall.RawConn) error {
+		if err := first(ctx, network, address, c); err != nil {
+			return err
+		}
+		return next(ctx, network, address, c)
 	}
 }
 
@@ -102,9 +109,4 @@ func withoutContext(control func(network, address string, c syscall.RawConn) err
 	return func(_ context.Context, network, address string, c syscall.RawConn) error {
 		return control(network, address, c)
 	}
-}
-
-// withoutNil returns a copy of hooks without the nil ones.
-func withoutNil(hooks []Hook) []Hook {
-	return slices.DeleteFunc(slices.Clone(hooks), func(h Hook) bool { return h == nil })
 }

@@ -48,11 +48,16 @@ func Pin(c *net.TCPConn) (*Conn, error) {
 	return conn, nil
 }
 
-// pinDialed is Pin for a conn that nobody else has: a failure closes it. No SYN
-// ever came in on it.
-func pinDialed(c *net.TCPConn) (*Conn, error) {
+// pinDialed is Pin for a conn that nobody else has: a failure closes it, and so
+// does a mark that the system took from m and does not hold. No SYN ever came in
+// on it.
+func pinDialed(c *net.TCPConn, m marking) (*Conn, error) {
 	conn := &Conn{TCPConn: c}
-	if err := conn.pin.set(c); err != nil {
+	err := conn.pin.set(c)
+	if err == nil {
+		err = m.tolerate(conn.pin.holds(m.cp))
+	}
+	if err != nil {
 		c.Close()
 		return nil, err
 	}

@@ -134,13 +134,16 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 
 // dialOnce makes one connection, marked and pinned.
 func (d *Dialer) dialOnce(ctx context.Context, network, address string) (net.Conn, error) {
-	c, err := d.Marked().DialContext(ctx, network, address)
+	m := d.marking()
+	nd := dialer.With(d.NetDialer, m.dialHook())
+	m.keepMPTCPOut(nd)
+	c, err := nd.DialContext(ctx, network, address)
 	if err != nil {
-		return nil, withCodePoint(err, d.marking().cp)
+		return nil, withCodePoint(err, m.cp)
 	}
 	switch c := c.(type) {
 	case *net.TCPConn:
-		return noNil(pinDialed(c))
+		return noNil(pinDialed(c, m))
 	case *net.UDPConn:
 		return noNil(pinUDP(c))
 	}
@@ -164,11 +167,14 @@ func (d *Dialer) DialTCP(ctx context.Context, network string, laddr, raddr netip
 }
 
 func (d *Dialer) dialTCPOnce(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*Conn, error) {
-	c, err := d.Marked().DialTCP(ctx, network, laddr, raddr)
+	m := d.marking()
+	nd := dialer.With(d.NetDialer, m.dialHook())
+	m.keepMPTCPOut(nd)
+	c, err := nd.DialTCP(ctx, network, laddr, raddr)
 	if err != nil {
-		return nil, withCodePoint(err, d.marking().cp)
+		return nil, withCodePoint(err, m.cp)
 	}
-	return pinDialed(c)
+	return pinDialed(c, m)
 }
 
 // DialUDP connects like [net.Dialer.DialUDP] and returns a pinned conn; see
@@ -207,11 +213,9 @@ func (d *Dialer) Marked() *net.Dialer {
 
 // marked is Marked for a code point that NATSafe has been applied to.
 func (d *Dialer) marked(cp CodePoint) *net.Dialer {
-	hook := marking{cp, d.AllowUnmarked}.hook()
-	nd := dialer.With(d.NetDialer, hook)
-	if hook != nil {
-		nd.SetMultipathTCP(false) // what the hook would bring about, without a socket made in vain
-	}
+	m := marking{cp, d.AllowUnmarked}
+	nd := dialer.With(d.NetDialer, m.hook())
+	m.keepMPTCPOut(nd)
 	return nd
 }
 

@@ -264,8 +264,9 @@ func TestXNetClosuresAreKnown(t *testing.T) {
 	requireHost(t)
 	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
 	var seen []origin
-	conn := rawSocket{raw: recorder{c.pin.raw, &seen}}
-	v4, v6 := ipv4.NewConn(conn), ipv6.NewConn(conn)
+	x := newVia()
+	x.socket.RawConn = recorder{c.pin.raw, &seen}
+	v4, v6 := x.v4, x.v6
 	require.NoError(t, v4.SetTOS(0x48))
 	_, err := v4.TOS()
 	require.NoError(t, err)
@@ -291,6 +292,20 @@ func TestXNetClosuresAreKnown(t *testing.T) {
 		assert.Equal(t, xnetIO, o, "call %d", i)
 	}
 	assert.NotEmpty(t, seen)
+}
+
+// TestRefusedOptionNeverReachesTheFlow listens in on the raw conn behind the
+// guard: what the rehearsal refuses must not run on it.
+func TestRefusedOptionNeverReachesTheFlow(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	var seen []origin
+	c.pin.raw = recorder{c.pin.raw, &seen}
+	require.ErrorIs(t, ipv4.NewConn(c).SetTOS(int(CS1.TOS())), ErrMidFlow)
+	assert.NotContains(t, seen, xnetSet)
+	require.NoError(t, ipv4.NewConn(c).SetTTL(44))
+	assert.Contains(t, seen, xnetSet, "what is harmless does")
 }
 
 // TestVendoredXNetIsKnown has the names that the closures have in a program that

@@ -62,7 +62,7 @@ type climb struct {
 	network, address string
 	local            net.Addr    // where the caller wants to dial from
 	rungs            []CodePoint // in the order of the ladder
-	dial             func(context.Context, *net.Dialer) (*Conn, error)
+	dial             func(context.Context, *net.Dialer, marking) (*Conn, error)
 
 	order []CodePoint   // the rungs as they are tried
 	why   string        // why the first of order is the first, for Trace
@@ -85,12 +85,12 @@ func (d *Dialer) climb(network, address string, rungs []CodePoint) *climb {
 	if d.NetDialer != nil {
 		c.local = d.NetDialer.LocalAddr
 	}
-	c.dial = func(ctx context.Context, nd *net.Dialer) (*Conn, error) {
+	c.dial = func(ctx context.Context, nd *net.Dialer, m marking) (*Conn, error) {
 		conn, err := nd.DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		return pinDialed(conn.(*net.TCPConn))
+		return pinDialed(conn.(*net.TCPConn), m)
 	}
 	return c
 }
@@ -98,12 +98,12 @@ func (d *Dialer) climb(network, address string, rungs []CodePoint) *climb {
 // climbTCP prepares a climb for DialTCP.
 func (d *Dialer) climbTCP(network string, laddr, raddr netip.AddrPort, rungs []CodePoint) *climb {
 	c := &climb{Dialer: d, network: network, address: raddr.String(), rungs: rungs, local: net.TCPAddrFromAddrPort(laddr)}
-	c.dial = func(ctx context.Context, nd *net.Dialer) (*Conn, error) {
+	c.dial = func(ctx context.Context, nd *net.Dialer, m marking) (*Conn, error) {
 		conn, err := nd.DialTCP(ctx, network, laddr, raddr)
 		if err != nil {
 			return nil, err
 		}
-		return pinDialed(conn)
+		return pinDialed(conn, m)
 	}
 	return c
 }
@@ -172,10 +172,13 @@ func (c *climb) attempt(ctx context.Context, i int) (*candidate, error) {
 		}()
 	}
 	begin := time.Now()
-	conn, err := c.dial(ctx, dialer.With(c.marked(cp), func(context.Context, string, string, syscall.RawConn) error {
+	m := marking{cp, c.AllowUnmarked}
+	nd := dialer.With(c.NetDialer, m.dialHook(), func(context.Context, string, string, syscall.RawConn) error {
 		c.steps[i].begun()
 		return nil
-	}))
+	})
+	m.keepMPTCPOut(nd)
+	conn, err := c.dial(ctx, nd, m)
 	e.Duration = time.Since(begin)
 	if err == nil {
 		return &candidate{conn, e, c.Trace}, nil

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"net"
+	"sync"
 	"syscall"
 
 	"github.com/godscp/godscp/dialer"
@@ -37,12 +38,52 @@ func (m marking) check(network string) error {
 // hook returns the hook that marks a socket, or nil where there is nothing to
 // mark: on js and wasip1 net fails every dial that has a hook.
 func (m marking) hook() dialer.Hook {
-	if m.cp == DF || m.allowUnmarked && m.cp.valid() && host.blind != "" {
+	if m.idle() {
 		return nil
 	}
 	return func(_ context.Context, network, address string, c syscall.RawConn) error {
 		return m.apply(network, address, c)
 	}
+}
+
+// dialHook is hook for a dial with Multipath TCP switched off whose conn goes
+// through pinDialed. Of TCP sockets it neither asks the protocol nor reads back
+// the mark, which pinning does anyway: that leaves one system call before
+// connect and one after.
+func (m marking) dialHook() dialer.Hook {
+	if m.idle() || !m.cp.valid() {
+		return m.hook()
+	}
+	return dialHooks()[m]
+}
+
+// keepMPTCPOut does beforehand what the hook would bring about, without a socket
+// made in vain.
+func (m marking) keepMPTCPOut(nd *net.Dialer) {
+	if !m.idle() {
+		nd.SetMultipathTCP(false)
+	}
+}
+
+// dialHooks makes the hooks of all markings once, so that a dial need not.
+var dialHooks = sync.OnceValue(func() map[marking]dialer.Hook {
+	hooks := map[marking]dialer.Hook{}
+	for cp := range maxCodePoint + 1 {
+		for _, m := range []marking{{cp, false}, {cp, true}} {
+			hooks[m] = func(_ context.Context, network, address string, c syscall.RawConn) error {
+				if !isTCP(network) {
+					return m.apply(network, address, c)
+				}
+				return m.tolerate(mark(network, address, m.cp, c, false))
+			}
+		}
+	}
+	return hooks
+})
+
+// idle reports whether there is nothing to mark, or nothing to mark with.
+func (m marking) idle() bool {
+	return m.cp == DF || m.allowUnmarked && m.cp.valid() && host.blind != ""
 }
 
 // apply marks a socket that is about to connect, bind or listen.
@@ -58,15 +99,19 @@ func (m marking) apply(network, address string, c syscall.RawConn) error {
 	if err := refuseMPTCP(network, m.cp, c); err != nil {
 		return err
 	}
-	err := mark(network, address, m.cp, c)
+	return m.tolerate(mark(network, address, m.cp, c, true))
+}
+
+// tolerate returns err unless the caller takes unmarked sockets.
+func (m marking) tolerate(err error) error {
 	if m.allowUnmarked {
 		return nil
 	}
 	return err
 }
 
-// mark sets and reads back the options that mark the socket.
-func mark(network, address string, cp CodePoint, c syscall.RawConn) error {
+// mark sets the options that mark the socket, and reads them back if told so.
+func mark(network, address string, cp CodePoint, c syscall.RawConn, readBack bool) error {
 	opts, err := host.options(network, peersOf(address), func() (bool, error) { return v6only(c) })
 	if err != nil {
 		if u, ok := errors.AsType[*UnsupportedError](err); ok {
@@ -75,23 +120,27 @@ func mark(network, address string, cp CodePoint, c syscall.RawConn) error {
 		}
 		return &MarkError{CodePoint: cp, Option: "IPV6_V6ONLY", Err: err}
 	}
-	stream := strings.HasPrefix(network, "tcp")
 	for _, opt := range opts {
-		if err := opt.apply(cp, c, stream); err != nil {
-			if unsupported(err) {
-				return &UnsupportedError{OS: host.os, Network: network, Option: opt.String(), CodePoint: cp, Err: err}
-			}
-			return &MarkError{CodePoint: cp, Option: opt.String(), Err: err}
+		if err := opt.apply(cp, c, isTCP(network), readBack); err != nil {
+			return opt.failure(network, cp, err)
 		}
 	}
 	return nil
 }
 
+// failure puts the reason why o does not hold cp into an error of its kind.
+func (o option) failure(network string, cp CodePoint, err error) error {
+	if unsupported(err) {
+		return &UnsupportedError{OS: host.os, Network: network, Option: o.String(), CodePoint: cp, Err: err}
+	}
+	return &MarkError{CodePoint: cp, Option: o.String(), Err: err}
+}
+
 // errNotHeld says that the system took an option and did not keep it.
 var errNotHeld = errors.New("the system took the mark but does not hold it")
 
-// apply sets o to cp and reads it back.
-func (o option) apply(cp CodePoint, c syscall.RawConn, stream bool) error {
+// apply sets o to cp, and reads it back if told so.
+func (o option) apply(cp CodePoint, c syscall.RawConn, stream, readBack bool) error {
 	octet := cp.TOS()
 	if !stream {
 		// On datagram sockets the ECN bits are the application's; on TCP the
@@ -102,7 +151,7 @@ func (o option) apply(cp CodePoint, c syscall.RawConn, stream bool) error {
 		}
 		octet |= held & ecnMask
 	}
-	if err := o.set(c, octet); err != nil {
+	if err := o.set(c, octet); err != nil || !readBack {
 		return err
 	}
 	held, err := o.get(c)
@@ -110,9 +159,13 @@ func (o option) apply(cp CodePoint, c syscall.RawConn, stream bool) error {
 		return err
 	}
 	if FromTOS(held) != cp {
-		return fmt.Errorf("%w: read back 0x%02x", errNotHeld, held)
+		return notHeld(held)
 	}
 	return nil
+}
+
+func notHeld(octet uint8) error {
+	return fmt.Errorf("%w: read back 0x%02x", errNotHeld, octet)
 }
 
 // unsupported reports whether err says that the system lacks the option, rather

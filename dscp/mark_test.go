@@ -2,6 +2,7 @@ package dscp
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"syscall"
 	"testing"
@@ -53,7 +54,7 @@ func TestMarkFails(t *testing.T) {
 			if tt.network != "tcp4" {
 				address = "[2001:db8::1]:1"
 			}
-			err := mark(tt.network, address, AF21, tt.raw)
+			err := mark(tt.network, address, AF21, tt.raw, true)
 			require.Error(t, err)
 			assert.Equal(t, tt.unsupported, errors.Is(err, errors.ErrUnsupported))
 			for _, part := range []string{tt.option, "AF21"} {
@@ -72,9 +73,43 @@ func TestMarkFails(t *testing.T) {
 			require.ErrorIs(t, err, syscall.EPERM)
 		})
 	}
-	err := mark("tcp6", "[::]:1", AF21, refusing{v4, syscall.EPERM})
+	err := mark("tcp6", "[::]:1", AF21, refusing{v4, syscall.EPERM}, true)
 	require.ErrorIs(t, err, syscall.EPERM)
 	assert.ErrorContains(t, err, "IPV6_V6ONLY")
+}
+
+// TestMarkNotHeld pins conns that were dialled for a mark which the system took
+// and did not keep.
+func TestMarkNotHeld(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	for _, addr := range loopbacks(t) {
+		for _, m := range []marking{{AF21, false}, {AF21, true}, {DF, false}} {
+			t.Run(fmt.Sprintf("%s/%v/allow=%t", addr, m.cp, m.allowUnmarked), func(t *testing.T) {
+				t.Parallel()
+				l := listenOn(t, &ListenConfig{}, addr)
+				bare, err := net.Dial("tcp", l.Addr().String())
+				require.NoError(t, err)
+				defer bare.Close()
+				c, err := pinDialed(bare.(*net.TCPConn), m)
+				if m.cp == DF || m.allowUnmarked {
+					require.NoError(t, err)
+					assert.Equal(t, DF, c.DSCP())
+					return
+				}
+				assert.Nil(t, c)
+				require.ErrorIs(t, err, errors.ErrUnsupported)
+				for _, part := range []string{"dial", l.Addr().String(), "AF21", "read back 0x00"} {
+					assert.ErrorContains(t, err, part)
+				}
+				var u *UnsupportedError
+				require.ErrorAs(t, err, &u)
+				assert.Equal(t, AF21, u.CodePoint)
+				_, err = bare.Write([]byte("x"))
+				require.ErrorIs(t, err, net.ErrClosed, "nothing is sent unmarked")
+			})
+		}
+	}
 }
 
 // TestAllowUnmarked has the marking fail on a real dial.

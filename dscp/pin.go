@@ -92,6 +92,19 @@ func (p *pin) held(opt option) (CodePoint, error) {
 	return FromTOS(octet), err
 }
 
+// holds returns an error if the pinned mark is not cp, which was set before the
+// socket connected; DF was not.
+func (p *pin) holds(cp CodePoint) error {
+	if cp == DF || cp == p.cp {
+		return nil
+	}
+	network := "tcp6"
+	if p.option == ipTOS {
+		network = "tcp4"
+	}
+	return p.opError("dial", p.option.failure(network, cp, notHeld(p.cp.TOS())))
+}
+
 func (p *pin) setDSCP(cp CodePoint) error {
 	if err := cp.check(); err != nil {
 		return p.opError("set DSCP", err)

@@ -33,7 +33,7 @@ func TestWhatCannotBePinnedIsClosed(t *testing.T) {
 		pin  func(c *net.TCPConn) (*Conn, error)
 		open bool
 	}{
-		"dialled":      {pinDialed, false},
+		"dialled":      {func(c *net.TCPConn) (*Conn, error) { return pinDialed(c, marking{}) }, false},
 		"accepted":     {pinAccepted, false},
 		"the caller's": {Pin, true},
 	} {

@@ -69,6 +69,9 @@ func markable(network string) bool {
 	return strings.HasPrefix(network, "tcp") || strings.HasPrefix(network, "udp") || strings.HasPrefix(network, "ip")
 }
 
+// isTCP reports whether network is one of TCP's.
+func isTCP(network string) bool { return strings.HasPrefix(network, "tcp") }
+
 // check returns an UnsupportedError where no socket of the network can be
 // marked on p, whatever its address.
 func (p platform) check(network string, cp CodePoint) error {
@@ -101,7 +104,7 @@ func (p platform) options(network string, peers peers, v6only func() (bool, erro
 // with: both where an IPv6 socket has, or may have, IPv4 peers.
 func needed(network string, peers peers, v6only func() (bool, error)) ([]option, error) {
 	if !strings.HasSuffix(network, "6") {
-		return []option{ipTOS}, nil
+		return onlyTOS, nil
 	}
 	if peers == peersAny {
 		only, err := v6only()
@@ -113,7 +116,14 @@ func needed(network string, peers peers, v6only func() (bool, error)) ([]option,
 		}
 	}
 	if peers == peersIPv6 {
-		return []option{trafficClass}, nil
+		return onlyTrafficClass, nil
 	}
-	return []option{trafficClass, ipTOS}, nil
+	return both, nil
 }
+
+// What needed returns; nobody changes them.
+var (
+	onlyTOS          = []option{ipTOS}
+	onlyTrafficClass = []option{trafficClass}
+	both             = []option{trafficClass, ipTOS}
+)

@@ -1,7 +1,7 @@
 package dscp
 
 import (
-	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -10,7 +10,7 @@ import (
 // refuseMPTCP returns an error for a Multipath TCP socket. Linux cannot mark
 // IPv6 on them, and marks on IPv4 hold for the first subflow's family only.
 func refuseMPTCP(network string, cp CodePoint, c syscall.RawConn) error {
-	if !strings.HasPrefix(network, "tcp") {
+	if !isTCP(network) {
 		return nil
 	}
 	proto, err := getInt(c, unix.SOL_SOCKET, unix.SO_PROTOCOL)
@@ -29,13 +29,28 @@ func saveSYN(c syscall.RawConn) {
 	})
 }
 
+// A synGetter reads one saved SYN after another. It has its closure made once.
+type synGetter struct {
+	header string
+	read   func(fd uintptr)
+}
+
+var synGetters = sync.Pool{New: func() any {
+	g := new(synGetter)
+	g.read = func(fd uintptr) {
+		g.header, _ = unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_SAVED_SYN)
+	}
+	return g
+}}
+
 // savedSYN returns the TOS or Traffic Class octet of the SYN that made an
 // accepted socket. The kernel gives it out once.
 func savedSYN(c syscall.RawConn) (octet uint8, ok bool) {
-	var header string
-	err := c.Control(func(fd uintptr) {
-		header, _ = unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_SAVED_SYN)
-	})
+	g := synGetters.Get().(*synGetter)
+	err := c.Control(g.read)
+	header := g.header
+	g.header = ""
+	synGetters.Put(g)
 	if err != nil || header == "" {
 		return 0, false
 	}

@@ -4,6 +4,18 @@ package dscp
 
 import "syscall"
 
+// get reads the octet that o holds.
+func (o option) get(raw syscall.RawConn) (uint8, error) {
+	v := newVia()
+	v.socket.RawConn = raw
+	if o == ipTOS {
+		octet, err := v.v4.TOS()
+		return uint8(octet), err
+	}
+	octet, err := v.v6.TrafficClass()
+	return uint8(octet), err
+}
+
 // v6only is never asked here: none of these platforms can mark.
 func v6only(syscall.RawConn) (bool, error) { return false, nil }
 

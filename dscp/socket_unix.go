@@ -5,6 +5,7 @@ package dscp
 import (
 	"errors"
 	"os"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -16,14 +17,44 @@ func v6only(c syscall.RawConn) (bool, error) {
 	return v != 0, err
 }
 
-func getInt(c syscall.RawConn, level, opt int) (v int, err error) {
-	cerr := c.Control(func(fd uintptr) {
-		v, err = unix.GetsockoptInt(int(fd), level, opt)
-	})
-	if cerr != nil {
-		return 0, cerr
+// get reads the octet that o holds. x/net could do that too, but a mark that was
+// read by other code than has set it proves more, and costs less.
+func (o option) get(raw syscall.RawConn) (uint8, error) {
+	opt := unix.IP_TOS
+	if o == trafficClass {
+		opt = unix.IPV6_TCLASS
 	}
-	return v, os.NewSyscallError("getsockopt", err)
+	v, err := getInt(raw, o.level(), opt)
+	return uint8(v), err
+}
+
+// A getter reads one socket option after another. It has its closure made once.
+type getter struct {
+	level, opt int
+	v          int
+	err        error
+	read       func(fd uintptr)
+}
+
+var getters = sync.Pool{New: func() any {
+	g := new(getter)
+	g.read = func(fd uintptr) { g.v, g.err = unix.GetsockoptInt(int(fd), g.level, g.opt) }
+	return g
+}}
+
+func getInt(c syscall.RawConn, level, opt int) (int, error) {
+	g := getters.Get().(*getter)
+	g.level, g.opt = level, opt
+	err := c.Control(g.read)
+	if err == nil {
+		err = os.NewSyscallError("getsockopt", g.err)
+	}
+	v := g.v
+	getters.Put(g)
+	if err != nil {
+		return 0, err
+	}
+	return v, nil
 }
 
 func setInt(c syscall.RawConn, level, opt, v int) (err error) {

@@ -2,42 +2,49 @@ package dscp
 
 import (
 	"net"
+	"sync"
 	"syscall"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 )
 
-// rawSocket lets x/net's ipv4 and ipv6 packages work on a socket that is not
+// A via lets x/net's ipv4 and ipv6 packages work on a socket that is not
 // connected yet. They ask for a net.Conn but use only its SyscallConn, and tell
 // TCP by SetLinger, which they never call; for the two options here the kind of
-// socket makes no difference to them.
-type rawSocket struct {
+// socket makes no difference to them. What they make of it is kept, so it serves
+// one socket after another.
+type via struct {
 	net.Conn
-	raw syscall.RawConn
+	socket struct{ syscall.RawConn } // the one at hand
+
+	v4 *ipv4.Conn
+	v6 *ipv6.Conn
 }
 
-func (s rawSocket) SyscallConn() (syscall.RawConn, error) { return s.raw, nil }
-func (s rawSocket) SetLinger(int) error                   { return syscall.EINVAL }
+func (v *via) SyscallConn() (syscall.RawConn, error) { return &v.socket, nil }
+func (v *via) SetLinger(int) error                   { return syscall.EINVAL }
 
-// get reads the octet that o holds.
-func (o option) get(raw syscall.RawConn) (uint8, error) {
-	var v int
-	var err error
-	if o == ipTOS {
-		v, err = ipv4.NewConn(rawSocket{raw: raw}).TOS()
-	} else {
-		v, err = ipv6.NewConn(rawSocket{raw: raw}).TrafficClass()
-	}
-	return uint8(v), err
+func newVia() *via {
+	v := new(via)
+	v.v4, v.v6 = ipv4.NewConn(v), ipv6.NewConn(v)
+	return v
 }
+
+var vias = sync.Pool{New: func() any { return newVia() }}
 
 // set writes the octet that o holds.
-func (o option) set(raw syscall.RawConn, octet uint8) error {
+func (o option) set(raw syscall.RawConn, octet uint8) (err error) {
+	v := vias.Get().(*via)
+	v.socket.RawConn = raw
 	if o == ipTOS {
-		return ipv4.NewConn(rawSocket{raw: raw}).SetTOS(int(octet))
+		err = v.v4.SetTOS(int(octet))
+	} else {
+		err = v.v6.SetTrafficClass(int(octet))
 	}
-	return ipv6.NewConn(rawSocket{raw: raw}).SetTrafficClass(int(octet))
+	v.socket.RawConn = nil
+	vias.Put(v)
+	return err
 }
 
 // heldFD is a RawConn for use inside a Control, Read or Write closure of the

@@ -45,23 +45,21 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return filepath.Dir(strings.TrimSpace(string(out))), nil
 }
 
-// baseline runs all tests on the sources as they are: a test that fails anyway
-// would kill everything.
+// baseline runs the tests that should fail on the sources as they are: one that
+// fails anyway would kill everything.
 func (l *lab) baseline(ctx context.Context, ms []mutation) error {
-	var pkgs []string
+	tests := map[string][]string{}
 	for _, m := range ms {
-		for _, pkg := range m.noticing() {
-			if !slices.Contains(pkgs, pkg) {
-				pkgs = append(pkgs, pkg)
-			}
+		if !slices.Contains(tests[m.pkg()], m.test) {
+			tests[m.pkg()] = append(tests[m.pkg()], m.test)
 		}
 	}
-	for _, pkg := range pkgs {
+	for pkg, names := range tests {
 		bin := filepath.Join(l.tmp, path.Base(pkg)+".test")
 		if out, err := l.build(ctx, bin, pkg); err != nil {
 			return fmt.Errorf("without a mutation %s does not build: %w\n%s", pkg, err, out)
 		}
-		if out, err := l.test(ctx, bin, pkg, "", patienceForAll); err != nil {
+		if out, err := l.test(ctx, bin, pkg, strings.Join(names, "|"), patienceForAll); err != nil {
 			return fmt.Errorf("without a mutation the tests of %s fail: %w\n%s", pkg, err, out)
 		}
 	}
@@ -138,8 +136,14 @@ func (l *lab) killer(ctx context.Context, m mutation, dir string) (string, error
 		if err != nil {
 			return "", err
 		}
-		if out, err := l.test(ctx, bin, pkg, "", patienceForAll); err != nil {
-			return firstFailure(out), nil
+		out, err := l.test(ctx, bin, pkg, ".*", patienceForAll)
+		if err == nil {
+			continue
+		}
+		// The machine may have been busy: it has to fail again, alone.
+		name := firstFailure(out)
+		if _, err := l.test(ctx, bin, pkg, name, patienceForOne); err != nil {
+			return name, nil
 		}
 	}
 	return "", nil
@@ -172,13 +176,11 @@ func (l *lab) build(ctx context.Context, bin, pkg string, flags ...string) (stri
 	return runIn(exec.CommandContext(ctx, "go", args...), l.root)
 }
 
-// test runs one test, or all if it has no name, where the go command would.
-func (l *lab) test(ctx context.Context, bin, pkg, name string, patience time.Duration) (string, error) {
-	args := []string{"-test.failfast", "-test.timeout=" + patience.String()}
-	if name != "" {
-		args = append(args, "-test.run=^"+name+"$")
-	}
-	return runIn(exec.CommandContext(ctx, bin, args...), l.path(pkg))
+// test runs the tests whose whole name the regexp matches, where the go command
+// would.
+func (l *lab) test(ctx context.Context, bin, pkg, names string, patience time.Duration) (string, error) {
+	cmd := exec.CommandContext(ctx, bin, "-test.failfast", "-test.timeout="+patience.String(), "-test.run=^("+names+")$")
+	return runIn(cmd, l.path(pkg))
 }
 
 // runIn runs a command to its end and returns what it has printed.

@@ -5,23 +5,27 @@ const dialerGo = "dscp/dialer.go"
 var dialRules = part("Dialer",
 	mutation{
 		rule: "NetDialer is never modified", how: "Multipath TCP is switched off there",
-		file: dialerGo, old: "nd.SetMultipathTCP(false) //", new: "d.NetDialer.SetMultipathTCP(false)\n\t\tnd.SetMultipathTCP(false) //", test: "TestCallersDialerUnchanged",
+		file: dialerGo, old: "m := d.marking()\n\tnd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", new: "m := d.marking()\n\tif d.NetDialer != nil {\n\t\tm.keepMPTCPOut(d.NetDialer)\n\t}\n\tnd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", test: "TestCallersDialerUnchanged",
 	},
 	mutation{
-		rule: "NetDialer has all other options", how: "it is not used",
-		file: dialerGo, old: "nd := dialer.With(d.NetDialer, hook)", new: "nd := dialer.With(nil, hook)", test: "TestCallersDialerUnchanged",
+		rule: "NetDialer has all other options", how: "Marked does not use it",
+		file: dialerGo, old: "nd := dialer.With(d.NetDialer, m.hook())", new: "nd := dialer.With(nil, m.hook())", test: "TestCallersDialerUnchanged",
+	},
+	mutation{
+		rule: "NetDialer has all other options", how: "DialContext does not use it",
+		file: dialerGo, old: "nd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", new: "nd := dialer.With(nil, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", test: "TestBadInput",
 	},
 	mutation{
 		rule: "Multipath TCP is off for marked conns", how: "as NetDialer has it",
-		file: dialerGo, old: "nd.SetMultipathTCP(false) //", new: "_ = nd //", test: "TestCallersDialerUnchanged",
+		file: mark, old: "nd.SetMultipathTCP(false)", new: "_ = nd", test: "TestCallersDialerUnchanged",
 	},
 	mutation{
 		rule: "a zero DSCP leaves NetDialer's choice of Multipath TCP", how: "it is off as well",
-		file: dialerGo, old: "if hook != nil {", new: "if true {", test: "TestCallersDialerUnchanged",
+		file: mark, old: "if !m.idle() {", new: "if true {", test: "TestCallersDialerUnchanged",
 	},
 	mutation{
 		rule: "Marked is a fresh net.Dialer each time", how: "NetDialer itself where nothing is to be marked",
-		file: dialerGo, old: "nd := dialer.With(d.NetDialer, hook)", new: "if hook == nil && d.NetDialer != nil {\n\t\treturn d.NetDialer\n\t}\n\tnd := dialer.With(d.NetDialer, hook)", test: "TestCallersDialerUnchanged",
+		file: dialerGo, old: "nd := dialer.With(d.NetDialer, m.hook())", new: "if m.idle() && d.NetDialer != nil {\n\t\treturn d.NetDialer\n\t}\n\tnd := dialer.With(d.NetDialer, m.hook())", test: "TestCallersDialerUnchanged",
 	},
 	mutation{
 		rule: "bad input fails before there is a socket", how: "in the hook",
@@ -49,11 +53,11 @@ var dialRules = part("Dialer",
 	},
 	mutation{
 		rule: "DialTCP pins", how: "without the guard's knowledge of the mark",
-		file: dialerGo, old: "return pinDialed(c)\n}", new: "return &Conn{TCPConn: c}, nil\n}", test: "TestDialTCPAndUDP",
+		file: dialerGo, old: "return pinDialed(c, m)\n}", new: "return &Conn{TCPConn: c}, nil\n}", test: "TestDialTCPAndUDP",
 	},
 	mutation{
 		rule: "DialTCP marks", how: "it dials with NetDialer",
-		file: dialerGo, old: "d.Marked().DialTCP(", new: "dialer.With(d.NetDialer).DialTCP(", test: "TestDialTCPAndUDP",
+		file: dialerGo, old: "c, err := nd.DialTCP(", new: "c, err := dialer.With(d.NetDialer).DialTCP(", test: "TestDialTCPAndUDP",
 	},
 	mutation{
 		rule: "DialUDP marks", how: "it dials with NetDialer",
@@ -65,7 +69,7 @@ var dialRules = part("Dialer",
 	},
 	mutation{
 		rule: "errors of a marked dial name the code point", how: "they do not",
-		file: dialerGo, old: "c, err := d.Marked().DialContext(ctx, network, address)\n\tif err != nil {\n\t\treturn nil, withCodePoint(err, d.marking().cp)", new: "c, err := d.Marked().DialContext(ctx, network, address)\n\tif err != nil {\n\t\treturn nil, err", test: "TestErrorsOfNet",
+		file: dialerGo, old: "c, err := nd.DialContext(ctx, network, address)\n\tif err != nil {\n\t\treturn nil, withCodePoint(err, m.cp)", new: "c, err := nd.DialContext(ctx, network, address)\n\tif err != nil {\n\t\treturn nil, err", test: "TestErrorsOfNet",
 	},
 	mutation{
 		rule: "a failed dial returns nil, not a nil *Conn", how: "a typed nil",
@@ -73,7 +77,7 @@ var dialRules = part("Dialer",
 	},
 	mutation{
 		rule: "the context reaches net", how: "it does not",
-		file: dialerGo, old: "d.Marked().DialContext(ctx, network, address)", new: "d.Marked().DialContext(context.Background(), network, address)", test: "TestBadInput",
+		file: dialerGo, old: "nd.DialContext(ctx, network, address)", new: "nd.DialContext(context.Background(), network, address)", test: "TestBadInput",
 	},
 	mutation{
 		rule: "Trace is told of every dial", how: "of TCP's alone",

@@ -123,7 +123,7 @@ var fallbackRules = part("Fallback and FallbackDelay",
 	},
 	mutation{
 		rule: "each mark has a connection of its own, pinned", how: "the second mark is that of the first",
-		file: ladder, old: "dialer.With(c.marked(cp),", new: "dialer.With(c.marked(c.order[0]),", test: "TestFallbackOnTheWire",
+		file: ladder, old: "m := marking{cp, c.AllowUnmarked}", new: "m := marking{c.order[0], c.AllowUnmarked}", test: "TestFallbackOnTheWire",
 	},
 	mutation{
 		rule: "a MarkError for each mark that was tried", how: "bare errors",

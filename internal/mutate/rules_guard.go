@@ -12,7 +12,7 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "what the rehearsal refuses does not touch the flow", how: "it runs on the flow first",
-		file: guard, old: "if changes != nil {\n", new: "if changes != nil {\n\t\t\t_ = g.raw.Control(f)\n\t\t\t_ = g.option.set(g.raw, g.cp.TOS())\n", test: "TestWireAttack",
+		file: guard, old: "if changes != nil {\n", new: "if changes != nil {\n\t\t\t_ = g.raw.Control(f)\n\t\t\t_ = g.option.set(g.raw, g.cp.TOS())\n", test: "TestRefusedOptionNeverReachesTheFlow",
 	},
 	mutation{
 		rule: "x/net's change of the mark is refused", how: "it is made",

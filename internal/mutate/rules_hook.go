@@ -5,8 +5,7 @@ const hook = "dialer/hook.go"
 var hookRules = part("With and WithListen",
 	mutation{
 		rule: "With returns a copy", how: "the caller's own",
-		file: hook, old: "var nd net.Dialer\n\tif d != nil {\n\t\tnd = *d\n\t}\n\thooks = withoutNil(hooks)\n\tif len(hooks) == 0 {\n\t\treturn &nd\n\t}",
-		new:  "if d == nil {\n\t\td = new(net.Dialer)\n\t}\n\tnd := *d\n\tdefer func() { *d = nd }()\n\thooks = withoutNil(hooks)\n\tif len(hooks) == 0 {\n\t\treturn &nd\n\t}",
+		file: hook, old: "add(&nd, hooks)\n\treturn &nd", new: "if d == nil {\n\t\td = &nd\n\t}\n\tadd(d, hooks)\n\treturn d",
 		test: "TestWithLeavesTheCallerAlone",
 	},
 	mutation{
@@ -22,8 +21,8 @@ var hookRules = part("With and WithListen",
 		file: hook, old: "own = withoutContext(nd.Control)", new: "own = nil", test: "TestWithOrder",
 	},
 	mutation{
-		rule: "the caller's own hook runs first", how: "last",
-		file: hook, old: "others = append([]Hook{first}, others...)", new: "others = append(others, first)", test: "TestWithOrder",
+		rule: "the caller's own hook runs first, then the others in order", how: "backwards",
+		file: hook, old: "all = then(all, next)", new: "all = then(next, all)", test: "TestWithOrder",
 	},
 	mutation{
 		rule: "ControlContext wins over Control", how: "Control wins",
@@ -35,15 +34,11 @@ var hookRules = part("With and WithListen",
 	},
 	mutation{
 		rule: "the first error ends the chain", how: "it goes on",
-		file: hook, old: "if err := hook(ctx, network, address, c); err != nil {\n\t\t\t\treturn err\n\t\t\t}", new: "if err := hook(ctx, network, address, c); err != nil {\n\t\t\t\tdefer func() {}()\n\t\t\t}", test: "TestWithOrder",
-	},
-	mutation{
-		rule: "hooks run in order", how: "backwards",
-		file: hook, old: "for _, hook := range others {", new: "for i := range others {\n\t\t\thook := others[len(others)-1-i]", test: "TestWithOrder",
+		file: hook, old: "if err := first(ctx, network, address, c); err != nil {", new: "if err := first(ctx, network, address, c); err != nil && false {", test: "TestWithOrder",
 	},
 	mutation{
 		rule: "hooks get the dial's context", how: "another",
-		file: hook, old: "if err := hook(ctx, network", new: "if err := hook(context.Background(), network", test: "TestWithContext",
+		file: hook, old: "return next(ctx, network", new: "return next(context.Background(), network", test: "TestWithContext",
 	},
 	mutation{
 		rule: "listening hooks get context.Background", how: "nil",
@@ -55,14 +50,14 @@ var hookRules = part("With and WithListen",
 	},
 	mutation{
 		rule: "nil hooks are left out", how: "they run",
-		file: hook, old: "return h == nil })", new: "return false })", test: "TestWithOrder",
+		file: hook, old: "case next == nil:\n", new: "", test: "TestWithOrder",
 	},
 	mutation{
 		rule: "later changes of the slice do not reach the copy", how: "they do",
-		file: hook, old: "slices.DeleteFunc(slices.Clone(hooks),", new: "slices.DeleteFunc(hooks,", test: "TestWithLeavesTheCallerAlone",
+		file: hook, old: "all = then(all, next)", new: "all = then(all, func(ctx context.Context, n, a string, c syscall.RawConn) error { return others[len(others)-1](ctx, n, a, c) })", test: "TestWithLeavesTheCallerAlone",
 	},
 	mutation{
 		rule: "without any hook the copy has just what the caller had", how: "Control moves to ControlContext",
-		file: hook, old: "if len(hooks) == 0 {\n\t\treturn &nd\n\t}", new: "if len(hooks) == 0 && nd.Control == nil {\n\t\treturn &nd\n\t}", test: "TestWithoutHooksNothingChanges",
+		file: hook, old: "if all := chain(own, hooks); all != nil {\n\t\tnd.Control = nil", new: "if all := chain(own, hooks); true {\n\t\tnd.Control = nil", test: "TestWithoutHooksNothingChanges",
 	},
 )

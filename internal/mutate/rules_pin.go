@@ -29,7 +29,7 @@ var pinRules = part("How a conn is pinned",
 	},
 	mutation{
 		rule: "a dialled conn that cannot be pinned is closed", how: "it stays open",
-		file: conn, old: "if err := conn.pin.set(c); err != nil {\n\t\tc.Close()\n", new: "if err := conn.pin.set(c); err != nil {\n", test: "TestWhatCannotBePinnedIsClosed",
+		file: conn, old: "if err != nil {\n\t\tc.Close()\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", new: "if err != nil {\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", test: "TestWhatCannotBePinnedIsClosed",
 	},
 	mutation{
 		rule: "an accepted conn that cannot be pinned is closed", how: "it stays open",
@@ -45,7 +45,7 @@ var pinRules = part("How a conn is pinned",
 	},
 	mutation{
 		rule: "PeerDSCP of a dialled conn answers false", how: "true",
-		file: conn, old: "func pinDialed(c *net.TCPConn) (*Conn, error) {\n\tconn := &Conn{TCPConn: c}", new: "func pinDialed(c *net.TCPConn) (*Conn, error) {\n\tconn := &Conn{TCPConn: c, peerKnown: true}", test: "TestSYNCarriesEveryCodePoint",
+		file: conn, old: "func pinDialed(c *net.TCPConn, m marking) (*Conn, error) {\n\tconn := &Conn{TCPConn: c}", new: "func pinDialed(c *net.TCPConn, m marking) (*Conn, error) {\n\tconn := &Conn{TCPConn: c, peerKnown: true}", test: "TestSYNCarriesEveryCodePoint",
 	},
 	mutation{
 		rule: "Of finds the conn under NetConn", how: "only the conn itself",
@@ -78,8 +78,8 @@ const pin = "dscp/pin.go"
 var heldRules = part("What a conn is pinned at",
 	mutation{
 		rule: "DSCP is what the kernel held, not what was asked for", how: "what was asked for",
-		file: dialerGo, old: "case *net.TCPConn:\n\t\treturn noNil(pinDialed(c))",
-		new:  "case *net.TCPConn:\n\t\tconn, err := pinDialed(c)\n\t\tif err == nil {\n\t\t\tconn.pin.cp = d.marking().cp\n\t\t}\n\t\treturn noNil(conn, err)",
+		file: dialerGo, old: "case *net.TCPConn:\n\t\treturn noNil(pinDialed(c, m))",
+		new:  "case *net.TCPConn:\n\t\tconn, err := pinDialed(c, m)\n\t\tif err == nil {\n\t\t\tconn.pin.cp = m.cp\n\t\t}\n\t\treturn noNil(conn, err)",
 		test: "TestZeroDialerPinsWhatItHas",
 	},
 	mutation{

@@ -9,15 +9,15 @@ const (
 var platformRules = part("What each system can do",
 	mutation{
 		rule: "an IPv4 socket has IP_TOS", how: "the other option",
-		file: platform, old: "return []option{ipTOS}, nil", new: "return []option{trafficClass}, nil", test: "TestPlatformOptions",
+		file: platform, old: "return onlyTOS, nil", new: "return onlyTrafficClass, nil", test: "TestPlatformOptions",
 	},
 	mutation{
 		rule: "a dual-stack socket needs both options", how: "IPV6_TCLASS alone",
-		file: platform, old: "return []option{trafficClass, ipTOS}, nil", new: "return []option{trafficClass}, nil", test: "TestPlatformOptions",
+		file: platform, old: "return both, nil", new: "return onlyTrafficClass, nil", test: "TestPlatformOptions",
 	},
 	mutation{
 		rule: "a native IPv6 dial leaves IP_TOS alone", how: "it sets both",
-		file: platform, old: "if peers == peersIPv6 {\n\t\treturn []option{trafficClass}, nil", new: "if peers == peersIPv6 {\n\t\treturn []option{trafficClass, ipTOS}, nil", test: "TestPlatformOptions",
+		file: platform, old: "return onlyTrafficClass, nil", new: "return both, nil", test: "TestPlatformOptions",
 	},
 	mutation{
 		rule: "the hook's tcp6 also means a dual-stack wildcard", how: "a wildcard is native",

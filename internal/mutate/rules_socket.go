@@ -4,26 +4,27 @@ const (
 	mark        = "dscp/mark.go"
 	sockopt     = "dscp/sockopt.go"
 	socketLinux = "dscp/socket_linux.go"
+	socketUnix  = "dscp/socket_unix.go"
 )
 
 var socketRules = part("How a socket is marked",
 	mutation{
 		rule: "before connect, so that the SYN carries the mark", how: "when the connection has come up",
-		file: dialerGo, old: "c, err := d.Marked().DialContext(ctx, network, address)\n",
-		new:  "c, err := dialer.With(d.NetDialer).DialContext(ctx, network, address)\n\tif tc, ok := c.(*net.TCPConn); ok {\n\t\tif raw, rerr := tc.SyscallConn(); rerr == nil {\n\t\t\terr = d.marking().apply(\"tcp4\", address, raw)\n\t\t}\n\t}\n",
+		file: dialerGo, old: "nd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext(ctx, network, address)\n",
+		new:  "c, err := dialer.With(d.NetDialer).DialContext(ctx, network, address)\n\tif tc, ok := c.(*net.TCPConn); ok {\n\t\tif raw, rerr := tc.SyscallConn(); rerr == nil {\n\t\t\terr = m.apply(\"tcp4\", address, raw)\n\t\t}\n\t}\n",
 		test: "TestSYNCarriesEveryCodePoint",
 	},
 	mutation{
 		rule: "the hook runs on every socket", how: "there is none",
-		file: dialerGo, old: "nd := dialer.With(d.NetDialer, hook)", new: "nd := dialer.With(d.NetDialer)", test: "TestSYNCarriesEveryCodePoint",
+		file: mark, old: "return dialHooks()[m]", new: "return nil", test: "TestSYNCarriesEveryCodePoint",
 	},
 	mutation{
 		rule: "AF_INET: IP_TOS", how: "IPV6_TCLASS",
-		file: sockopt, old: "return ipv4.NewConn(rawSocket{raw: raw}).SetTOS(int(octet))", new: "return ipv6.NewConn(rawSocket{raw: raw}).SetTrafficClass(int(octet))", test: "TestSYNCarriesEveryCodePoint",
+		file: sockopt, old: "err = v.v4.SetTOS(int(octet))", new: "err = v.v6.SetTrafficClass(int(octet))", test: "TestSYNCarriesEveryCodePoint",
 	},
 	mutation{
 		rule: "AF_INET6: IPV6_TCLASS", how: "IP_TOS",
-		file: sockopt, old: "return ipv6.NewConn(rawSocket{raw: raw}).SetTrafficClass(int(octet))", new: "return ipv4.NewConn(rawSocket{raw: raw}).SetTOS(int(octet))", test: "TestSYNCarriesEveryCodePoint",
+		file: sockopt, old: "err = v.v6.SetTrafficClass(int(octet))", new: "err = v.v4.SetTOS(int(octet))", test: "TestSYNCarriesEveryCodePoint",
 	},
 	mutation{
 		rule: "every option that the socket needs", how: "the first alone",
@@ -43,7 +44,7 @@ var socketRules = part("How a socket is marked",
 	},
 	mutation{
 		rule: "of either family", how: "IPv6's alone",
-		file: socketLinux, old: `if !strings.HasPrefix(network, "tcp") {`, new: `if !strings.HasPrefix(network, "tcp6") {`, test: "TestControlKeepsMPTCPAway",
+		file: socketLinux, old: "if !isTCP(network) {", new: `if network != "tcp6" {`, test: "TestControlKeepsMPTCPAway",
 	},
 	mutation{
 		rule: "a Multipath TCP socket is told by SO_PROTOCOL", how: "none is",
@@ -74,6 +75,22 @@ var socketRules = part("How a socket is marked",
 		file: mark, old: "if FromTOS(held) != cp {", new: "if false {", test: "TestMarkFails",
 	},
 	mutation{
+		rule: "of a dialled conn by pinning it", how: "it is believed",
+		file: pin, old: "if cp == DF || cp == p.cp {", new: "if true {", test: "TestMarkNotHeld",
+	},
+	mutation{
+		rule: "a dial marks UDP as carefully as ever", how: "without the ECN bits of before",
+		file: mark, old: "if !isTCP(network) {\n\t\t\t\t\treturn m.apply(network, address, c)", new: "if false {\n\t\t\t\t\treturn m.apply(network, address, c)", test: "TestUnixPassesThrough",
+	},
+	mutation{
+		rule: "a dial's hook is of its own mark", how: "of the next one",
+		file: mark, old: "return dialHooks()[m]", new: "return dialHooks()[marking{(m.cp + 1) & maxCodePoint, m.allowUnmarked}]", test: "TestSYNCarriesEveryCodePoint",
+	},
+	mutation{
+		rule: "what serves one socket after another forgets the last", how: "a reader keeps its first answer",
+		file: socketUnix, old: "v := g.v\n", new: "v := g.v\n\tif v != 0 {\n\t\tg.read = func(uintptr) {}\n\t}\n", test: "TestSYNCarriesEveryCodePoint",
+	},
+	mutation{
 		rule: "a blind system fails before any socket is made", how: "in the hook",
 		file: mark, old: "return host.check(network, m.cp)\n}", new: "return nil\n}", test: "TestDialerOnBlindHost",
 	},
@@ -83,15 +100,15 @@ var socketRules = part("How a socket is marked",
 	},
 	mutation{
 		rule: "without a hook, which net would refuse there", how: "with one",
-		file: mark, old: "if m.cp == DF || m.allowUnmarked", new: "if m.cp == DF || !m.allowUnmarked", test: "TestDialerOnBlindHost",
+		file: mark, old: "return m.cp == DF || m.allowUnmarked", new: "return m.cp == DF || false && m.allowUnmarked", test: "TestDialerOnBlindHost",
 	},
 	mutation{
 		rule: "AllowUnmarked goes on where the socket refuses", how: "it fails",
-		file: mark, old: "err := mark(network, address, m.cp, c)\n\tif m.allowUnmarked {", new: "err := mark(network, address, m.cp, c)\n\tif false {", test: "TestAllowUnmarked",
+		file: mark, old: "return m.tolerate(mark(network, address, m.cp, c, true))", new: "return mark(network, address, m.cp, c, true)", test: "TestAllowUnmarked",
 	},
 	mutation{
 		rule: "without AllowUnmarked the dial fails", how: "it goes on",
-		file: mark, old: "err := mark(network, address, m.cp, c)\n\tif m.allowUnmarked {", new: "err := mark(network, address, m.cp, c)\n\tif true {", test: "TestAllowUnmarked",
+		file: mark, old: "if m.allowUnmarked {\n\t\treturn nil\n\t}\n\treturn err", new: "return nil", test: "TestAllowUnmarked",
 	},
 	mutation{
 		rule: "AllowUnmarked allows no code point above 63", how: "it does",
@@ -99,7 +116,7 @@ var socketRules = part("How a socket is marked",
 	},
 	mutation{
 		rule: "zero DSCP installs no marking hook", how: "it installs one",
-		file: mark, old: "if m.cp == DF || m.allowUnmarked", new: "if m.allowUnmarked", test: "TestZeroDialerPinsWhatItHas",
+		file: mark, old: "return m.cp == DF || m.allowUnmarked", new: "return m.allowUnmarked", test: "TestZeroDialerPinsWhatItHas",
 	},
 	mutation{
 		rule: "Control(DF) does nothing", how: "it marks with 0",
@@ -111,11 +128,11 @@ var socketRules = part("How a socket is marked",
 	},
 	mutation{
 		rule: "an error of setsockopt reaches the caller", how: "it is lost",
-		file: mark, old: "return &MarkError{CodePoint: cp, Option: opt.String(), Err: err}", new: "continue", test: "TestMarkFails",
+		file: mark, old: "return opt.failure(network, cp, err)", new: "continue", test: "TestMarkFails",
 	},
 	mutation{
 		rule: "it names the option and the code point", how: "as a bare error",
-		file: mark, old: "return &MarkError{CodePoint: cp, Option: opt.String(), Err: err}", new: "return err", test: "TestMarkFails",
+		file: mark, old: "return opt.failure(network, cp, err)", new: "return err", test: "TestMarkFails",
 	},
 	mutation{
 		rule: "ENOPROTOOPT is mapped to errors.ErrUnsupported", how: "it is not",
