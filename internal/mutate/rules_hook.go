@@ -21,7 +21,11 @@ var hookRules = part("With and WithListen",
 		file: hook, old: "own = withoutContext(nd.Control)", new: "own = nil", test: "TestWithOrder",
 	},
 	mutation{
-		rule: "the caller's own hook runs first, then the others in order", how: "backwards",
+		rule: "the caller's own hook runs first", how: "last",
+		file: hook, old: "nd.ControlContext = then(own, ours)", new: "nd.ControlContext = ours\n\tif own != nil {\n\t\tnd.ControlContext = then(ours, own)\n\t}", test: "TestWithOrder",
+	},
+	mutation{
+		rule: "hooks run in order", how: "backwards",
 		file: hook, old: "all = then(all, next)", new: "all = then(next, all)", test: "TestWithOrder",
 	},
 	mutation{
@@ -50,14 +54,14 @@ var hookRules = part("With and WithListen",
 	},
 	mutation{
 		rule: "nil hooks are left out", how: "they run",
-		file: hook, old: "case next == nil:\n", new: "", test: "TestWithOrder",
+		file: hook, old: "if next != nil {", new: "if true {", test: "TestWithOrder",
 	},
 	mutation{
 		rule: "later changes of the slice do not reach the copy", how: "they do",
-		file: hook, old: "all = then(all, next)", new: "all = then(all, func(ctx context.Context, n, a string, c syscall.RawConn) error { return others[len(others)-1](ctx, n, a, c) })", test: "TestWithLeavesTheCallerAlone",
+		file: hook, old: "all = then(all, next)", new: "all = then(all, func(ctx context.Context, n, a string, c syscall.RawConn) error { return hooks[len(hooks)-1](ctx, n, a, c) })", test: "TestWithLeavesTheCallerAlone",
 	},
 	mutation{
 		rule: "without any hook the copy has just what the caller had", how: "Control moves to ControlContext",
-		file: hook, old: "if all := chain(own, hooks); all != nil {\n\t\tnd.Control = nil", new: "if all := chain(own, hooks); true {\n\t\tnd.Control = nil", test: "TestWithoutHooksNothingChanges",
+		file: hook, old: "ours := chain(hooks)\n\tif ours == nil {\n\t\treturn\n\t}", new: "ours := chain(hooks)\n\tif ours == nil {\n\t\tours = func(context.Context, string, string, syscall.RawConn) error { return nil }\n\t}", test: "TestWithoutHooksNothingChanges",
 	},
 )
