@@ -119,7 +119,7 @@ var fallbackRules = part("Fallback and FallbackDelay",
 	},
 	mutation{
 		rule: "the connections that came up too late are closed", how: "they stay open",
-		file: ladder, old: "return c.Conn.Close()", new: "return nil", test: "TestFallbackLeavesNothingBehind",
+		file: ladder, old: "return c.Conn.Close()", new: "return nil", test: "TestTraceOfALateConnection",
 	},
 	mutation{
 		rule: "each mark has a connection of its own, pinned", how: "the second mark is that of the first",

@@ -76,7 +76,7 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "only a value that the closure changed is put back", how: "whatever is not the pinned mark",
-		file: guard, old: "if !changed || wanted == g.pinned(opt) {", new: "if wanted == g.pinned(opt) {", test: "TestPutBackToWhatWasJustBefore",
+		file: guard, old: "if !changed || wanted == g.pinned(opt) {", new: "if _ = changed; wanted == g.pinned(opt) {", test: "TestPutBackToWhatWasJustBefore",
 	},
 	mutation{
 		rule: "to set the pinned mark is no offence", how: "it is refused",

@@ -44,7 +44,7 @@ var listenRules = part("ListenConfig and Listener",
 	},
 	mutation{
 		rule: "ListenPacket returns a *UDPConn for UDP", how: "net's own",
-		file: listen, old: "if !ok {\n\t\treturn c, nil", new: "if true {\n\t\treturn c, nil", test: "TestUDPListenPacket",
+		file: listen, old: "if !ok {\n\t\treturn c, nil", new: "if !ok || true {\n\t\treturn c, nil", test: "TestUDPListenPacket",
 	},
 	mutation{
 		rule: "an accepted conn whose peer has left does not end Accept", how: "it does",

@@ -39,7 +39,7 @@ var messageRules = part("UDPConn and control messages",
 	},
 	mutation{
 		rule: "the caller's buffer is not written to", how: "it is",
-		file: controlUnix, old: "oob, own = slices.Clone(oob), true", new: "own = true", test: "TestUDPControlMessages",
+		file: controlUnix, old: "oob, own = slices.Clone(oob), true", new: "oob, own = slices.Clip(oob), true", test: "TestUDPControlMessages",
 	},
 	mutation{
 		rule: "IPv4's control messages count", how: "they pass unseen",
@@ -99,7 +99,7 @@ var messageRules = part("UDPConn and control messages",
 	},
 	mutation{
 		rule: "the caller's messages keep their OOB", how: "they get the pinned one",
-		file: batch, old: "ms, own = slices.Clone(ms), true", new: "own = true", test: "TestWriteBatch",
+		file: batch, old: "ms, own = slices.Clone(ms), true", new: "ms, own = slices.Clip(ms), true", test: "TestWriteBatch",
 	},
 	mutation{
 		rule: "N of what was written is set", how: "it is not",

@@ -87,8 +87,8 @@ var heldRules = part("What a conn is pinned at",
 		file: dialerGo, old: "switch c := c.(type) {\n\tcase *net.TCPConn:", new: "if d.DSCP == DF {\n\t\treturn c, nil\n\t}\n\tswitch c := c.(type) {\n\tcase *net.TCPConn:", test: "TestZeroDialerPinsWhatItHas",
 	},
 	mutation{
-		rule: "the family of the packets counts, not that of the socket", how: "a v4-mapped peer is IPv6",
-		file: pin, old: "if isIPv4(p.far()) {", new: "if isIPv4(p.far()) && !strings.Contains(p.far().Network(), \"tcp\") {", test: "TestListenerConns",
+		rule: "IPv4 packets are pinned by IP_TOS", how: "TCP is taken for IPv6",
+		file: pin, old: "if isIPv4(p.far()) {", new: "if u, ok := p.far().(*net.UDPAddr); ok && isIPv4(u) {", test: "TestListenerConns",
 	},
 	mutation{
 		rule: "SetDSCP of the same mark is nil", how: "it is refused",

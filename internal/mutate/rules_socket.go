@@ -79,7 +79,7 @@ var socketRules = part("How a socket is marked",
 		file: pin, old: "if cp == DF || cp == p.cp {", new: "if true {", test: "TestMarkNotHeld",
 	},
 	mutation{
-		rule: "a dial marks UDP as carefully as ever", how: "without the ECN bits of before",
+		rule: "unix networks pass a dial untouched", how: "they are marked",
 		file: mark, old: "if !isTCP(network) {\n\t\t\t\t\treturn m.apply(network, address, c)", new: "if false {\n\t\t\t\t\treturn m.apply(network, address, c)", test: "TestUnixPassesThrough",
 	},
 	mutation{
@@ -123,7 +123,7 @@ var socketRules = part("How a socket is marked",
 		file: mark, old: "if cp == DF {", new: "if cp > maxCodePoint {", test: "TestControlOfDFDoesNothing",
 	},
 	mutation{
-		rule: "unix networks pass untouched", how: "they are marked",
+		rule: "unix networks pass a listener untouched", how: "they are marked",
 		file: mark, old: "if !markable(network) {\n\t\treturn nil", new: "if !markable(network) && false {\n\t\treturn nil", test: "TestUnixPassesThrough",
 	},
 	mutation{

@@ -21,8 +21,8 @@ var vocabularyRules = part("Code points",
 		file: codePoint, old: "NQB        CodePoint = 45", new: "NQB        CodePoint = 47", test: "TestRegistry",
 	},
 	mutation{
-		rule: "the legacy values are RFC 1349's", how: "LowDelay is one bit further up",
-		file: codePoint, old: "LowDelay    CodePoint = 4", new: "LowDelay    CodePoint = 8", test: "TestLegacyValues",
+		rule: "the legacy values are RFC 1349's", how: "LowDelay is its neighbour",
+		file: codePoint, old: "LowDelay    CodePoint = 4", new: "LowDelay    CodePoint = 3", test: "TestLegacyValues",
 	},
 	mutation{
 		rule: "Precedence is the upper three bits", how: "one of them is lost",
@@ -75,6 +75,18 @@ var vocabularyRules = part("Code points",
 	mutation{
 		rule: "a value above 63 is refused before there is a socket", how: "check lets it pass",
 		file: codePointText, old: "if c.valid() {\n\t\treturn nil", new: "if true {\n\t\treturn nil", test: "TestBadInput",
+	},
+	mutation{
+		rule: "UserPriority is RFC 8325's", how: "AF2x is in the background, as the upper three bits say",
+		file: "dscp/wifi.go", old: "case AF21, AF22, AF23:\n\t\treturn 3", new: "case AF21, AF22, AF23:\n\t\treturn 2", test: "TestAccessCategory",
+	},
+	mutation{
+		rule: "SocketPriority is the kernel's", how: "EF is before AF12",
+		file: "dscp/priority.go", old: "{0, 2, 6, 4}", new: "{0, 2, 4, 6}", test: "TestSocketPriority",
+	},
+	mutation{
+		rule: "low-priority data is LE since RFC 8622", how: "it is CS1",
+		file: "dscp/serviceclass.go", old: "[]CodePoint{LE, CS1}", new: "[]CodePoint{CS1, LE}", test: "TestServiceClass",
 	},
 )
 
