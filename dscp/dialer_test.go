@@ -135,7 +135,7 @@ func TestBadInput(t *testing.T) {
 			}
 			c, err := tt.dialer.DialContext(ctx, tt.network, tt.address)
 			require.Error(t, err)
-			assert.Nil(t, c, "no typed nil")
+			assert.True(t, c == nil, "no typed nil")
 			if tt.is != nil {
 				require.ErrorIs(t, err, tt.is)
 			}

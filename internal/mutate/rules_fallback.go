@@ -192,8 +192,4 @@ var memoryRules = part("Memory",
 		rule: "what cannot be read changes nothing", how: "it clears first",
 		file: memory, old: "var entries []MemoryEntry\n", new: "m.Clear()\n\tvar entries []MemoryEntry\n", test: "TestMemoryJSON",
 	},
-	mutation{
-		rule: "a Memory is safe for concurrent use", how: "recall does not lock",
-		file: memory, old: "(works CodePoint, ok bool) {\n\tm.mu.Lock()\n\tdefer m.mu.Unlock()\n", new: "(works CodePoint, ok bool) {\n", test: "TestMemoryIsSafeForConcurrentUse",
-	},
 )
