@@ -45,14 +45,16 @@ func With(d *net.Dialer, hooks ...Hook) *net.Dialer {
 // add is the part of With that the compiler does not inline: so the copy stays
 // on the stack of a caller that only dials with it.
 func add(nd *net.Dialer, hooks []Hook) {
+	ours := chain(hooks)
+	if ours == nil {
+		return
+	}
 	own := nd.ControlContext
 	if own == nil && nd.Control != nil {
 		own = withoutContext(nd.Control)
 	}
-	if all := chain(own, hooks); all != nil {
-		nd.Control = nil // ControlContext wins in net: a Control left here would only look as if it ran
-		nd.ControlContext = all
-	}
+	nd.Control = nil // ControlContext wins in net: a Control left here would only look as if it ran
+	nd.ControlContext = then(own, ours)
 }
 
 // WithListen returns a copy of lc whose sockets pass through hooks, in order,
@@ -67,35 +69,37 @@ func WithListen(lc *net.ListenConfig, hooks ...Hook) *net.ListenConfig {
 	if lc != nil {
 		nlc = *lc
 	}
+	ours := chain(hooks)
+	if ours == nil {
+		return &nlc
+	}
 	var own Hook
 	if nlc.Control != nil {
 		own = withoutContext(nlc.Control)
 	}
-	if all := chain(own, hooks); all != nil {
-		nlc.Control = func(network, address string, c syscall.RawConn) error {
-			return all(context.Background(), network, address, c)
-		}
+	all := then(own, ours)
+	nlc.Control = func(network, address string, c syscall.RawConn) error {
+		return all(context.Background(), network, address, c)
 	}
 	return &nlc
 }
 
-// chain returns a hook that runs first and then the others, without those that
-// are nil, or nil if all are.
-func chain(first Hook, others []Hook) Hook {
-	all := first
-	for _, next := range others {
-		switch {
-		case next == nil:
-		case all == nil:
-			all = next
-		default:
+// chain returns a hook that runs those that are not nil, in order, or nil if all
+// are.
+func chain(hooks []Hook) (all Hook) {
+	for _, next := range hooks {
+		if next != nil {
 			all = then(all, next)
 		}
 	}
 	return all
 }
 
+// then returns a hook that runs first, unless it is nil, and next.
 func then(first, next Hook) Hook {
+	if first == nil {
+		return next
+	}
 	return func(ctx context.Context, network, address string, c syscall.RawConn) error {
 		if err := first(ctx, network, address, c); err != nil {
 			return err

@@ -152,6 +152,7 @@ func TestWithLeavesTheCallerAlone(t *testing.T) {
 	hooks := []dialer.Hook{j.hook("a", nil)}
 	d := dialer.With(own, hooks...)
 	assert.EqualValues(t, 42, d.KeepAlive)
+	assert.Nil(t, d.Control, "it would only look as if it ran")
 
 	hooks[0] = j.hook("changed later", nil)
 	own.KeepAlive = 1
@@ -182,6 +183,15 @@ func TestWithLeavesTheCallerAlone(t *testing.T) {
 	require.NoError(t, err)
 	c.Close()
 	assert.Equal(t, []string{"a", "b"}, j.ran, "the slice is the caller's")
+}
+
+func TestWithoutHooksNothingChanges(t *testing.T) {
+	t.Parallel()
+	var j journal
+	d := dialer.With(&net.Dialer{Control: j.control("own", nil), KeepAlive: 42}, nil)
+	assert.NotNil(t, d.Control)
+	assert.Nil(t, d.ControlContext)
+	assert.EqualValues(t, 42, d.KeepAlive)
 }
 
 func TestWithListenOrder(t *testing.T) {

@@ -65,7 +65,9 @@ func TestVerify(t *testing.T) {
 		require.NoError(t, server.Close())
 		err = server.Verify()
 		require.ErrorIs(t, err, net.ErrClosed)
-		assert.Equal(t, 1, strings.Count(err.Error(), server.RemoteAddr().String()), "the address stands there once: %v", err)
+		for _, a := range []net.Addr{server.LocalAddr(), server.RemoteAddr()} {
+			assert.Equal(t, 1, strings.Count(err.Error(), a.String()), "the address stands there once: %v", err)
+		}
 		_, err = server.SyscallConn()
 		require.ErrorIs(t, err, net.ErrClosed)
 	}
@@ -120,6 +122,7 @@ func TestOf(t *testing.T) {
 		{"wrapper of a bare one", wrapper{under: client.TCPConn}, nil},
 		{"wrapper of nothing", wrapper{}, nil},
 		{"nil", nil, nil},
+		{"a nil Conn", (*Conn)(nil), nil},
 		{"a loop", &loop, nil},
 	}
 	for _, tt := range tests {

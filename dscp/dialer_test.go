@@ -135,7 +135,7 @@ func TestBadInput(t *testing.T) {
 			}
 			c, err := tt.dialer.DialContext(ctx, tt.network, tt.address)
 			require.Error(t, err)
-			assert.Nil(t, c, "no typed nil")
+			assert.True(t, c == nil, "no typed nil")
 			if tt.is != nil {
 				require.ErrorIs(t, err, tt.is)
 			}
@@ -249,6 +249,7 @@ func TestCallersDialerUnchanged(t *testing.T) {
 	assert.False(t, marked.MultipathTCP(), "Linux cannot mark IPv6 on it")
 	assert.True(t, (&Dialer{NetDialer: own}).Marked().MultipathTCP(), "a zero DSCP leaves the caller's choice")
 	assert.NotSame(t, marked, d.Marked(), "each call gives a new one")
+	assert.NotSame(t, own, (&Dialer{NetDialer: own}).Marked(), "also where there is nothing to mark")
 }
 
 func TestUnixPassesThrough(t *testing.T) {

@@ -192,6 +192,37 @@ func TestClosuresAreToldApart(t *testing.T) {
 	require.NoError(t, c.Verify())
 }
 
+// TestControlDoesNotWaitForWrite has a write hold the conn, as one does behind a
+// full buffer: options can be asked for and refused meanwhile.
+func TestControlDoesNotWaitForWrite(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	bare, err := c.TCPConn.SyscallConn()
+	require.NoError(t, err)
+	held, release, written := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		written <- bare.Write(func(uintptr) bool { close(held); <-release; return true })
+	}()
+	<-held
+	done := make(chan error, 1)
+	go func() {
+		raw, err := c.SyscallConn()
+		if err == nil {
+			err = raw.Control(func(uintptr) {})
+		}
+		done <- errors.Join(err, ipv4.NewConn(c).SetTOS(int(CS1.TOS())))
+	}()
+	select {
+	case err = <-done:
+		assert.ErrorIs(t, err, ErrMidFlow)
+	case <-time.After(10 * time.Second):
+		t.Error("the guard waits for the write")
+	}
+	close(release)
+	require.NoError(t, <-written)
+}
+
 func TestGuardAfterClose(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -261,6 +292,36 @@ func TestXNetClosuresAreKnown(t *testing.T) {
 		assert.Equal(t, xnetIO, o, "call %d", i)
 	}
 	assert.NotEmpty(t, seen)
+}
+
+// TestRefusedOptionNeverReachesTheFlow listens in on the raw conn behind the
+// guard: what the rehearsal refuses must not run on it.
+func TestRefusedOptionNeverReachesTheFlow(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	var seen []origin
+	c.pin.raw = recorder{c.pin.raw, &seen}
+	require.ErrorIs(t, ipv4.NewConn(c).SetTOS(int(CS1.TOS())), ErrMidFlow)
+	assert.NotContains(t, seen, xnetSet)
+	require.NoError(t, ipv4.NewConn(c).SetTTL(44))
+	assert.Contains(t, seen, xnetSet, "what is harmless does")
+}
+
+// TestVendoredXNetIsKnown has the names that the closures have in a program that
+// vendors x/net.
+func TestVendoredXNetIsKnown(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]origin{
+		"golang.org/x/net/internal/socket.(*Option).set.func1":                           xnetSet,
+		"example.com/prog/vendor/golang.org/x/net/internal/socket.(*Option).set.func1":   xnetSet,
+		"example.com/prog/vendor/golang.org/x/net/internal/socket.(*Option).get.func1":   xnetGet,
+		"example.com/prog/vendor/golang.org/x/net/internal/socket.(*Conn).sendMsg.func1": xnetIO,
+		"golang.org/x/net/internal/socket.(*Option).set.func2":                           unknown,
+		"example.com/socket.(*Option).set.func1":                                         unknown,
+	} {
+		assert.Equal(t, want, originOf(name), name)
+	}
 }
 
 type udpRecorder struct {

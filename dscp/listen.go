@@ -194,13 +194,16 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return noNil(c, err)
 }
 
-func (l *Listener) accept() (*Conn, error) {
+func (l *Listener) accept() (*Conn, error) { return acceptPinned(l.AcceptTCP, pinAccepted) }
+
+// acceptPinned returns the first conn of accept that pin can be asked about.
+func acceptPinned(accept func() (*net.TCPConn, error), pin func(*net.TCPConn) (*Conn, error)) (*Conn, error) {
 	for {
-		c, err := l.AcceptTCP()
+		c, err := accept()
 		if err != nil {
 			return nil, err
 		}
-		conn, err := pinAccepted(c)
+		conn, err := pin(c)
 		if gone(err) {
 			continue // its peer has left already: no fault of the listener, which net's servers would end for it
 		}

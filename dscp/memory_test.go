@@ -79,6 +79,16 @@ func TestMemoryTellsDestinationsApart(t *testing.T) {
 	assert.Empty(t, m.Entries())
 }
 
+// A mark that came up once and is in no rung now must not be dialled with.
+func TestMemoryOfAnotherLadder(t *testing.T) {
+	requireHost(t)
+	l := listenOn(t, &ListenConfig{}, "127.0.0.1:0")
+	var m Memory
+	m.learn(destination{"tcp", l.Addr().String(), AF21}, LowDelay)
+	client, _ := pair(t, &Dialer{DSCP: AF21, Fallback: []CodePoint{DF}, Memory: &m}, l)
+	assert.Equal(t, AF21, client.DSCP())
+}
+
 func TestMemoryJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var m Memory

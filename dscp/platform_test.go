@@ -127,6 +127,9 @@ func TestDialerOnBlindHost(t *testing.T) {
 	assert.Equal(t, DF, c.(*Conn).DSCP())
 	require.NoError(t, c.(*Conn).Verify())
 	require.ErrorIs(t, c.(*Conn).SetDSCP(AF21), ErrMidFlow)
+
+	d.Fallback = []CodePoint{LowDelay, DF}
+	assert.Nil(t, d.ladder("tcp"), "all rungs would be the same")
 }
 
 // noAccess is a conn of a system whose net lets nobody at the socket, as plan9's.

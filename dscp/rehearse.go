@@ -28,8 +28,12 @@ func whose[F func(uintptr) | func(uintptr) bool](f F) origin {
 	if fn == nil {
 		return unknown
 	}
+	return originOf(fn.Name())
+}
+
+func originOf(function string) origin {
 	// A vendored x/net has a prefix.
-	_, name, ok := strings.Cut(fn.Name(), "golang.org/x/net/internal/socket.")
+	_, name, ok := strings.Cut(function, "golang.org/x/net/internal/socket.")
 	if !ok {
 		return unknown
 	}

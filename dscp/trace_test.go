@@ -154,3 +154,16 @@ func TestTraceCostsNothingIfNil(t *testing.T) {
 	}))
 	assert.Zero(t, silent.clock())
 }
+
+// A connection that came up beside another one was a socket, too.
+func TestTraceOfALateConnection(t *testing.T) {
+	requireHost(t)
+	var events eventLog
+	conn, _ := pair(t, &Dialer{DSCP: LowDelay}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	late := &candidate{conn, Event{Op: "dial", Requested: LowDelay, Rung: 1, Why: "delay"}, events.add}
+	require.NoError(t, late.Close())
+	e := events.last(t)
+	require.ErrorIs(t, e.Err, errLost)
+	assert.Equal(t, LowDelay, e.Requested)
+	require.ErrorIs(t, conn.Verify(), net.ErrClosed)
+}

@@ -130,6 +130,10 @@ func TestUDPKeepsECN(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, raw.Control(func(fd uintptr) { opt.set(heldFD(fd), AF21.TOS()|0x01) }), "ECN bits are not guarded")
 		require.NoError(t, opt.set(raw, AF21.TOS()|0x01), "nor from x/net")
+		if opt == trafficClass {
+			require.NoError(t, raw.Control(func(fd uintptr) { ipTOS.set(heldFD(fd), 0x02) }), "nor beside another mark")
+			require.NoError(t, ipTOS.set(raw, 0x01), "nor that from x/net")
+		}
 		_, err = c.Write([]byte("x"))
 		require.NoError(t, err)
 		assert.Equal(t, AF21.TOS()|0x01, r.octet(t))
@@ -245,6 +249,8 @@ func TestUDPMalformedControlMessage(t *testing.T) {
 	for _, oob := range [][]byte{tos(1, 0)[:16], message(0, 0, 4, 0)[:17]} {
 		_, _, err := pc.(*UDPConn).WriteMsgUDP([]byte("x"), oob, r.LocalAddr().(*net.UDPAddr))
 		require.Error(t, err)
+		_, err = new(pin).pinControl(oob)
+		require.Error(t, err, "found here: another kernel may be less strict")
 	}
 	r.silent(t)
 }

@@ -1,0 +1,113 @@
+package dscp
+
+import (
+	"net"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
+)
+
+// spoil puts something that is no socket in the place of c's, so that the kernel
+// refuses every option.
+func spoil(t *testing.T, c syscall.Conn) {
+	t.Helper()
+	null, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer null.Close()
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, raw.Control(func(fd uintptr) { err = unix.Dup3(int(null.Fd()), int(fd), unix.O_CLOEXEC) }))
+	require.NoError(t, err)
+}
+
+// TestWhatCannotBePinnedIsClosed holds that no conn is left open that the caller
+// never gets, and that Pin leaves the caller's own open.
+func TestWhatCannotBePinnedIsClosed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		pin  func(c *net.TCPConn) (*Conn, error)
+		open bool
+	}{
+		"dialled":      {func(c *net.TCPConn) (*Conn, error) { return pinDialed(c, marking{}) }, false},
+		"accepted":     {pinAccepted, false},
+		"the caller's": {Pin, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, _ := pair(t, &Dialer{}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+			spoil(t, client.TCPConn)
+			conn, err := tt.pin(client.TCPConn)
+			require.ErrorIs(t, err, unix.ENOTSOCK)
+			assert.Nil(t, conn)
+			requireOpen(t, tt.open, client.TCPConn)
+		})
+	}
+	t.Run("UDP", func(t *testing.T) {
+		t.Parallel()
+		c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		require.NoError(t, err)
+		defer c.Close()
+		spoil(t, c)
+		conn, err := pinUDP(c)
+		require.ErrorIs(t, err, unix.ENOTSOCK)
+		assert.Nil(t, conn)
+		requireOpen(t, false, c)
+	})
+}
+
+func requireOpen(t *testing.T, open bool, c syscall.Conn) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	err = raw.Control(func(uintptr) {})
+	if open {
+		require.NoError(t, err)
+		return
+	}
+	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+// TestAcceptGoesOnPastTheGone has two conns refuse to be pinned before one that
+// can be.
+func TestAcceptGoesOnPastTheGone(t *testing.T) {
+	t.Parallel()
+	for _, why := range []error{unix.ECONNRESET, unix.EINVAL} {
+		accepted, pinned := 0, new(Conn)
+		got, err := acceptPinned(
+			func() (*net.TCPConn, error) { accepted++; return new(net.TCPConn), nil },
+			func(*net.TCPConn) (*Conn, error) {
+				if accepted < 3 {
+					return nil, new(pin).opError("pin", os.NewSyscallError("getsockopt", why))
+				}
+				return pinned, nil
+			})
+		require.NoError(t, err)
+		assert.Same(t, pinned, got)
+		assert.Equal(t, 3, accepted)
+	}
+	_, err := acceptPinned(
+		func() (*net.TCPConn, error) { return new(net.TCPConn), nil },
+		func(*net.TCPConn) (*Conn, error) { return nil, unix.EBADF })
+	require.ErrorIs(t, err, unix.EBADF, "any other failure is told")
+}
+
+// TestWithoutScratchSocketNothingChanges has the process run out of descriptors:
+// what x/net's closure would do is not known then, and it must not be tried on
+// the flow. It must not run in parallel with tests that make sockets.
+func TestWithoutScratchSocketNothingChanges(t *testing.T) {
+	client, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	none := limit
+	none.Cur = 0
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &none))
+	err := ipv4.NewConn(client).SetTOS(int(CS1.TOS()))
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	require.ErrorIs(t, err, unix.EMFILE)
+	require.NoError(t, client.Verify())
+}
