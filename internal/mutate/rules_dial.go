@@ -69,7 +69,7 @@ var dialRules = part("Dialer",
 	},
 	mutation{
 		rule: "errors of a marked dial name the code point", how: "they do not",
-		file: dialerGo, old: "c, err := nd.DialContext(ctx, network, address)\n\tif err != nil {\n\t\treturn nil, withCodePoint(err, m.cp)", new: "c, err := nd.DialContext(ctx, network, address)\n\tif err != nil {\n\t\treturn nil, err", test: "TestErrorsOfNet",
+		file: dialerGo, old: "c, err := d.dialOnce(ctx, network, address)\n\terr = withCodePoint(err, d.marking().cp)", new: "c, err := d.dialOnce(ctx, network, address)", test: "TestErrorsOfNet",
 	},
 	mutation{
 		rule: "a failed dial returns nil, not a nil *Conn", how: "a typed nil",
@@ -81,6 +81,6 @@ var dialRules = part("Dialer",
 	},
 	mutation{
 		rule: "Trace is told of every dial", how: "of TCP's alone",
-		file: dialerGo, old: "c, err := d.dialUDPOnce(ctx, network, laddr, raddr)\n\tt.socket", new: "c, err := d.dialUDPOnce(ctx, network, laddr, raddr)\n\ttracer(nil).socket", test: "TestTrace",
+		file: dialerGo, old: "c, err := d.dialUDPOnce(ctx, network, laddr, raddr)\n\terr = withCodePoint(err, d.marking().cp)\n\tt.socket", new: "c, err := d.dialUDPOnce(ctx, network, laddr, raddr)\n\terr = withCodePoint(err, d.marking().cp)\n\ttracer(nil).socket", test: "TestTrace",
 	},
 )

@@ -24,15 +24,15 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "the scratch socket is of the flow's family", how: "it is IPv4's",
-		file: rehearse, old: "onScratchSocket(held[trafficClass].ok,", new: "onScratchSocket(false,", test: "TestXNetIsRefused",
+		file: rehearse, old: "onScratchSocket(held.has(trafficClass),", new: "onScratchSocket(false,", test: "TestXNetIsRefused",
 	},
 	mutation{
 		rule: "the scratch socket holds the flow's marks", how: "it is unmarked",
-		file: rehearse, old: "if held[opt].ok {", new: "if false {", test: "TestXNetIsRefused",
+		file: rehearse, old: "if held.has(opt) {", new: "if false {", test: "TestXNetIsRefused",
 	},
 	mutation{
 		rule: "the rehearsal looks at both options", how: "at IP_TOS alone",
-		file: rehearse, old: "after := marksOf(heldFD(fd))\n\t\tfor _, opt := range []option{ipTOS, trafficClass} {", new: "after := marksOf(heldFD(fd))\n\t\tfor _, opt := range []option{ipTOS} {", test: "TestXNetIsRefused",
+		file: rehearse, old: "return err\n\t\t}\n\t\tfor _, opt := range []option{ipTOS, trafficClass} {\n\t\t\tif wanted", new: "return err\n\t\t}\n\t\tfor _, opt := range []option{ipTOS} {\n\t\t\tif wanted", test: "TestXNetIsRefused",
 	},
 	mutation{
 		rule: "the scratch socket is gone afterwards", how: "it is bound and stays open",
@@ -44,7 +44,7 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "other options of x/net reach the flow", how: "they end on the scratch socket",
-		file: guard, old: "return g.opError(\"raw-control\", changes)\n\t\t}\n\t\treturn g.raw.Control(f)", new: "return g.opError(\"raw-control\", changes)\n\t\t}\n\t\treturn nil", test: "TestXNetIsRefused",
+		file: guard, old: "return g.opError(\"raw-control\", changes)\n\t\t}\n", new: "return g.opError(\"raw-control\", changes)\n\t\t}\n\t\treturn nil\n", test: "TestXNetIsRefused",
 	},
 	mutation{
 		rule: "an unknown closure under Control is compared before and after", how: "it just runs",
@@ -68,7 +68,7 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "a change is put back", how: "it is refused and stays",
-		file: guard, old: "err := opt.set(heldFD(fd), before[opt].octet); err != nil", new: "err := error(nil); err != nil", test: "TestUnknownClosures",
+		file: guard, old: "errors.Join(failed, opt.set(heldFD(fd), before[opt].octet))", new: "errors.Join(failed, nil)", test: "TestUnknownClosures",
 	},
 	mutation{
 		rule: "to what it was just before", how: "to the pinned mark",
@@ -76,11 +76,11 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "only a value that the closure changed is put back", how: "whatever is not the pinned mark",
-		file: guard, old: "if !changed || wanted == g.pinned(opt) {", new: "if _ = changed; wanted == g.pinned(opt) {", test: "TestPutBackToWhatWasJustBefore",
+		file: guard, old: "case changed && wanted != g.pinned(opt):", new: "case wanted != g.pinned(opt):", test: "TestPutBackToWhatWasJustBefore",
 	},
 	mutation{
 		rule: "to set the pinned mark is no offence", how: "it is refused",
-		file: guard, old: "if !changed || wanted == g.pinned(opt) {", new: "if !changed {", test: "TestPutBackToWhatWasJustBefore",
+		file: guard, old: "case changed && wanted != g.pinned(opt):", new: "case changed:", test: "TestPutBackToWhatWasJustBefore",
 	},
 	mutation{
 		rule: "ECN bits are not guarded", how: "they are",
@@ -88,7 +88,7 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "both options are guarded", how: "IPV6_TCLASS alone",
-		file: guard, old: "after := marksOf(heldFD(fd))\n\tfor _, opt := range []option{ipTOS, trafficClass} {", new: "after := marksOf(heldFD(fd))\n\tfor _, opt := range []option{trafficClass} {", test: "TestUnknownClosures",
+		file: guard, old: "var failed error\n\tfor _, opt := range []option{ipTOS, trafficClass} {", new: "var failed error\n\tfor _, opt := range []option{trafficClass} {", test: "TestUnknownClosures",
 	},
 	mutation{
 		rule: "closures run one at a time", how: "side by side",
@@ -115,5 +115,33 @@ var guardRules = part("The guard of SyscallConn",
 	mutation{
 		rule: "a refusal names the mark that was wanted", how: "the one that is there",
 		file: guard, old: "refused = g.midFlow(opt, wanted)", new: "refused = g.midFlow(opt, g.pinned(opt))", test: "TestUnknownClosures",
+	},
+	mutation{
+		rule: "a closure does not run while the marks cannot be read", how: "it does",
+		file: guard, old: "if err := g.unread(before); err != nil {", new: "if err := g.unread(before); err != nil && false {", test: "TestFaultAtEveryCall",
+	},
+	mutation{
+		rule: "what cannot be read after a closure is put back", how: "it stays",
+		file: guard, old: "case blind && before.has(opt):", new: "case false && blind && before.has(opt):", test: "TestFaultAtEveryCall",
+	},
+	mutation{
+		rule: "a put-back that fails is told", how: "it is not",
+		file: guard, old: "if failed != nil {", new: "if failed != nil && false {", test: "TestFaultAtEveryCall",
+	},
+	mutation{
+		rule: "an option of x/net's that passed the rehearsal is watched on the flow", how: "it is not",
+		file: guard, old: "return g.opError(\"raw-control\", changes)\n\t\t}\n", new: "return g.opError(\"raw-control\", changes)\n\t\t}\n\t\treturn g.raw.Control(f)\n", test: "TestFaultAtEveryCall",
+	},
+	mutation{
+		rule: "nothing is rehearsed while the marks cannot be read", how: "it is",
+		file: rehearse, old: "if err := p.unread(held); err != nil {", new: "if err := p.unread(held); err != nil && false {", test: "TestFaultAtEveryCall",
+	},
+	mutation{
+		rule: "a refused answer is no missing option", how: "it is",
+		file: pin, old: "return unsupported(err) && hasNone(p.raw, opt)", new: "return unsupported(err)", test: "TestFaultAtEveryCall",
+	},
+	mutation{
+		rule: "another family's option may fail as it likes", how: "it may not",
+		file: pin, old: "!marks || host.blind != \"\" {", new: "host.blind != \"\" && marks {", test: "TestFaultAtEveryCall",
 	},
 )
