@@ -1,0 +1,30 @@
+package main
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// An outcome is what came of running one target.
+type outcome struct {
+	target     target
+	executions int
+	fresh      int // inputs that reach code which none has reached before
+	err        error
+	log        string
+}
+
+// progress is what the go command prints every three seconds, and at the end.
+var progress = regexp.MustCompile(`^fuzz: elapsed: \S+, execs: (\d+) \(\d+/sec\), new interesting: (\d+)`)
+
+// parse reads the last count in the go command's output.
+func parse(text string) (r outcome) {
+	for line := range strings.Lines(text) {
+		if m := progress.FindStringSubmatch(line); m != nil {
+			r.executions, _ = strconv.Atoi(m[1]) // digits, as matched
+			r.fresh, _ = strconv.Atoi(m[2])
+		}
+	}
+	return r
+}
