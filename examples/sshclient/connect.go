@@ -46,13 +46,13 @@ func connect(ctx context.Context, o options, s settings, t terminal, stderr io.W
 		HostKeyCallback:   keys.check,
 		HostKeyAlgorithms: keys.algorithms(addr),
 		BannerCallback: func(message string) error {
-			_, err := io.WriteString(stderr, message)
+			_, err := io.WriteString(stderr, plain(message))
 			return err
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	say("logged in as %s to %s", s.user, client.ServerVersion())
+	say("logged in as %s to %s", s.user, plain(string(client.ServerVersion())))
 	return client, nil
 }
