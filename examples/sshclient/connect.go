@@ -40,7 +40,10 @@ func connect(ctx context.Context, o options, s settings, t terminal, stderr io.W
 	}
 	methods, done := authMethods(ctx, s, stderr)
 	defer done()
+	// Less than the package would take by default, which has SHA-1 among it.
+	algorithms := ssh.SupportedAlgorithms()
 	client, err := sshclass.Handshake(ctx, conn, addr, &ssh.ClientConfig{
+		Config:            ssh.Config{KeyExchanges: algorithms.KeyExchanges, Ciphers: algorithms.Ciphers, MACs: algorithms.MACs},
 		User:              s.user,
 		Auth:              methods,
 		HostKeyCallback:   keys.check,
