@@ -3,6 +3,7 @@ package dscp_test
 import (
 	"encoding/json"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,6 +17,7 @@ import (
 func FuzzUnmarshal(f *testing.F) {
 	for _, s := range []string{
 		`{"cp":"AF21","q":"af21 cs1"}`, `{"cp":"0x12","q":"72"}`, `{"cp":18}`, `{"q":18}`, `{"cp":null,"q":null}`,
+		"\x1b[31m", "0x\x1b", "af21 \u202e",
 		`{"cp":"0x48"}`, `{"q":"0x49"}`, `{"cp":"ef"}`, `{"CP":"lowdelay","Q":"none"}`, `{"cp":"va","cp":"bad"}`,
 	} {
 		f.Add([]byte(s))
@@ -40,6 +42,7 @@ func FuzzUnmarshal(f *testing.F) {
 		if wantErr == nil {
 			want = parsed
 		}
+		requirePlain(t, wantErr)
 		require.Equal(t, wantErr, cp.UnmarshalText(data))
 		require.Equal(t, want, cp)
 		text, err := cp.AppendText([]byte("x"))
@@ -51,7 +54,18 @@ func FuzzUnmarshal(f *testing.F) {
 		if wantErr == nil {
 			wantQ = parsedQ
 		}
+		requirePlain(t, wantErr)
 		require.Equal(t, wantErr, q.UnmarshalText(data))
 		require.Equal(t, wantQ, q)
 	})
+}
+
+// requirePlain looks for what a terminal would obey in an error about a text.
+func requirePlain(t *testing.T, err error) {
+	if err == nil {
+		return
+	}
+	for _, r := range err.Error() {
+		require.True(t, unicode.IsPrint(r), "%U in %q", r, err)
+	}
 }
