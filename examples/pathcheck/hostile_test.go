@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net"
@@ -54,6 +55,22 @@ func TestHostileServers(t *testing.T) {
 			assert.Contains(t, stdout, `\x1b]0;title`, "it is shown all the same")
 		})
 	}
+}
+
+// TestServeHasRoomForSoMany fills pathcheck -serve with clients that stay.
+func TestServeHasRoomForSoMany(t *testing.T) {
+	addr := peerServer(t, "127.0.0.1:0")
+	asks := func() error {
+		c, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+		require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
+		return askOnce(c, bufio.NewReader(c), new(trial))
+	}
+	for range mostClients {
+		require.NoError(t, asks())
+	}
+	require.Error(t, asks(), "one too many")
 }
 
 // A script is a conn whose far end says what it says, whatever it is told.

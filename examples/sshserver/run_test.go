@@ -4,7 +4,9 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,6 +32,12 @@ func TestUsage(t *testing.T) {
 	}
 	var stderr bytes.Buffer
 	assert.Zero(t, run(t.Context(), []string{"-h"}, nil, nil, &stderr))
+}
+
+func TestListensOnLoopbackUnlessTold(t *testing.T) {
+	o, err := parseOptions(nil, io.Discard)
+	require.NoError(t, err)
+	assert.True(t, netip.MustParseAddrPort(o.listen).Addr().IsLoopback(), o.listen)
 }
 
 func TestStartErrors(t *testing.T) {
