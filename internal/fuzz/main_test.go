@@ -24,6 +24,13 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestRanOut(t *testing.T) {
+	const late = "fuzz: elapsed: 3s, execs: 9 (0/sec), new interesting: 1 (total: 2)\n--- FAIL: FuzzIt (3.20s)\n    context deadline exceeded\nFAIL\n"
+	assert.True(t, ranOut(late))
+	assert.False(t, ranOut("--- FAIL: FuzzIt (0.09s)\n    it_test.go:9: boom\nFAIL\n"))
+	assert.False(t, ranOut(late+"    Failing input written to testdata/fuzz/FuzzIt/c2501043394e49f2\n"))
+}
+
 func TestKeep(t *testing.T) {
 	from, to := t.TempDir(), filepath.Join(t.TempDir(), "testdata", "fuzz", "FuzzIt")
 	n, err := keep(filepath.Join(from, "none"), to, 3)
