@@ -8,7 +8,7 @@
 // input below testdata/fuzz then. The exit status is 1 if there was one.
 //
 // With -keep it then copies some of the inputs that Go's cache holds to
-// testdata/fuzz, where every go test runs them.
+// testdata/fuzz, where every go test runs them; with -for 0 it does nothing else.
 package main
 
 import (
@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if o.packages = flags.Args(); len(o.packages) == 0 {
 		o.packages = []string{"./..."}
 	}
-	if o.parallel < 1 || o.long <= 0 {
+	if o.parallel < 1 || o.long < 0 || o.long == 0 && o.keep == 0 {
 		fmt.Fprintln(stderr, "fuzz: -for and -p must be positive")
 		return 2
 	}
@@ -66,10 +66,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "fuzz:", err)
 		return 2
 	}
-	begin := time.Now()
-	outcomes := runAll(ctx, o, targets, stderr)
-	report(stdout, outcomes)
-	fmt.Fprintf(stdout, "\n%d targets, %v each, %d at a time: %v\n", len(targets), o.long, o.parallel, time.Since(begin).Round(time.Second))
+	var outcomes []outcome
+	if o.long > 0 {
+		begin := time.Now()
+		outcomes = runAll(ctx, o, targets, stderr)
+		report(stdout, outcomes)
+		fmt.Fprintf(stdout, "\n%d targets, %v each, %d at a time: %v\n", len(targets), o.long, o.parallel, time.Since(begin).Round(time.Second))
+	}
 	if o.keep > 0 {
 		if err := keepAll(ctx, o.keep, targets, stdout); err != nil {
 			fmt.Fprintln(stderr, "fuzz:", err)
