@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -157,6 +158,9 @@ func (s *settings) complete(host string) error {
 func checkHost(name string) error {
 	bad := func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }
 	if strings.HasPrefix(name, "-") || !utf8.ValidString(name) || strings.ContainsFunc(name, bad) || strings.ContainsAny(name, `,#"*?!|@`) {
+		return fmt.Errorf("bad host name %q", name)
+	}
+	if _, err := netip.ParseAddr(name); err != nil && strings.Contains(name, ":") {
 		return fmt.Errorf("bad host name %q", name)
 	}
 	return nil
