@@ -5,6 +5,7 @@ package dscp_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -187,4 +188,20 @@ func TestFallbackUDP(t *testing.T) {
 func TestFallbackNotInMarked(t *testing.T) {
 	d := dscp.Dialer{DSCP: dscp.AF21, FallbackDelay: time.Minute, Fallback: []dscp.CodePoint{dscp.DF}}
 	assert.Zero(t, d.Marked().FallbackDelay, "net.Dialer's field of that name is another thing")
+}
+
+// A memory that somebody else has written cannot bring in a mark, or leave one
+// out: it chooses among the rungs which is the first.
+func TestMemoryBringsInNoMark(t *testing.T) {
+	l := listenSaving(t, "127.0.0.1:0")
+	for works, want := range map[string]dscp.CodePoint{"CS7": dscp.AF21, "EF": dscp.AF21, "lowdelay": dscp.LowDelay, "DF": dscp.DF} {
+		var m dscp.Memory
+		require.NoError(t, m.UnmarshalJSON(fmt.Appendf(nil,
+			`[{"network":"tcp","address":%q,"dscp":"AF21","works":%q,"expires":"2999-01-01T00:00:00Z"}]`, l.Addr(), works)))
+		d := dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}, Memory: &m}
+		c, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
+		require.NoError(t, err)
+		assert.Equal(t, want, c.(*dscp.Conn).DSCP(), works)
+		require.NoError(t, c.Close())
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -96,14 +97,15 @@ func (m *Memory) UnmarshalJSON(data []byte) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clear(m.known)
+	m.known = make(map[destination]MemoryEntry)
 	latest := time.Now().Add(m.ttl())
 	for _, e := range entries {
 		if e.Expires.After(latest) {
 			e.Expires = latest
 		}
-		m.put(e)
+		m.known[e.destination()] = e
 	}
+	m.makeRoom() // once: the text may be far longer than Limit
 	return nil
 }
 
@@ -133,19 +135,23 @@ func (m *Memory) put(e MemoryEntry) {
 		m.known = make(map[destination]MemoryEntry)
 	}
 	m.known[e.destination()] = e
+	m.makeRoom()
+}
+
+// makeRoom forgets what is past its time, and of the rest what has the least
+// time left, down to Limit. m.mu is held.
+func (m *Memory) makeRoom() {
 	m.expire()
 	limit := m.Limit
 	if limit <= 0 {
 		limit = defaultMemoryLimit
 	}
-	for len(m.known) > limit {
-		oldest := e
-		for _, other := range m.known {
-			if other.Expires.Before(oldest.Expires) {
-				oldest = other
-			}
-		}
-		delete(m.known, oldest.destination())
+	if len(m.known) <= limit {
+		return
+	}
+	byTime := slices.SortedFunc(maps.Values(m.known), func(a, b MemoryEntry) int { return a.Expires.Compare(b.Expires) })
+	for _, e := range byTime[:len(byTime)-limit] {
+		delete(m.known, e.destination())
 	}
 }
 

@@ -1,8 +1,10 @@
 package dscp
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -158,20 +160,79 @@ func TestMemoryIsSafeForConcurrentUse(t *testing.T) {
 	assert.LessOrEqual(t, len(m.Entries()), 5)
 }
 
+// TestMemoryReadsMuch takes a file that is far larger than what is kept of it, as
+// one could be that somebody else has written.
+func TestMemoryReadsMuch(t *testing.T) {
+	var b strings.Builder
+	const many = 20_000
+	for i := range many {
+		fmt.Fprintf(&b, `,{"network":"tcp","address":"a%d","dscp":"EF","expires":"2000-01-01T00:00:00Z"}`, i)
+	}
+	for i := range many {
+		fmt.Fprintf(&b, `,{"network":"tcp","address":"h%d","dscp":"EF","expires":%q}`, i, time.Now().Add(time.Minute+time.Duration(i)*time.Millisecond).Format(time.RFC3339Nano))
+	}
+	var m Memory
+	require.NoError(t, m.UnmarshalJSON([]byte("["+b.String()[1:]+"]")))
+	entries := m.Entries()
+	assert.Len(t, entries, 1000)
+	for _, e := range entries {
+		assert.Regexp(t, "^h19[0-9]{3}$", e.Address, "those with the most time left stay")
+	}
+}
+
+// FuzzMemoryJSON holds UnmarshalJSON to a second reading of the same text.
 func FuzzMemoryJSON(f *testing.F) {
-	f.Add([]byte(`[{"network":"tcp","address":"a:22","dscp":"AF21","works":"DF","expires":"2100-01-01T00:00:00Z"}]`))
-	f.Add([]byte(`null`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		m := Memory{Limit: 2}
-		if m.UnmarshalJSON(data) != nil {
+	for _, s := range []string{
+		`[{"network":"tcp","address":"a:22","dscp":"AF21","works":"DF","expires":"2100-01-01T00:00:00Z"}]`,
+		`[{"address":"a","expires":"2100-01-01T00:00:00Z"},{"address":"a","works":"EF","expires":"2000-01-01T00:00:00Z"}]`,
+		`[{"address":"a","expires":"2100-01-01T00:00:00Z"},{"address":"b","expires":"2101-01-01T00:00:00Z"},{"address":"c","expires":"2100-01-01T00:00:00Z"}]`,
+		`[{"address":"a","expires":"2100-01-01T00:00:00Z"},{"address":"b","expires":"2100-01-01T00:00:00Z"},{"address":"a"}]`,
+		`[{"dscp":64}]`, `[{"dscp":"64"}]`, `[{"works":null}]`, `{}`, `null`, `[]`, `[null]`, `[{}] x`,
+	} {
+		f.Add([]byte(s), 2)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, limit int) {
+		limit = 1 + limit&3
+		m := Memory{Limit: limit, TTL: time.Hour}
+		m.learn(place(1), DF)
+		before := m.Entries()
+		var again []MemoryEntry
+		wantErr := json.Unmarshal(data, &again)
+		begin := time.Now()
+		err := json.Unmarshal(data, &m)
+		require.Equal(t, wantErr == nil, err == nil, "%v, and %v", wantErr, err)
+		if err != nil || string(bytes.TrimSpace(data)) == "null" {
+			require.Equal(t, before, m.Entries())
 			return
 		}
-		assert.LessOrEqual(t, len(m.Entries()), 2)
-		for _, e := range m.Entries() {
-			assert.True(t, e.DSCP.valid() && e.Works.valid())
-			assert.LessOrEqual(t, time.Until(e.Expires), 10*time.Minute)
+		// Of each destination the last entry counts.
+		last := map[destination]MemoryEntry{}
+		for _, e := range again {
+			if delete(last, e.destination()); e.Expires.After(begin) {
+				last[e.destination()] = e
+			}
 		}
-		_, err := m.MarshalJSON()
-		assert.NoError(t, err)
+		entries := m.Entries()
+		require.Len(t, entries, min(len(last), limit))
+		for _, e := range entries {
+			want := last[e.destination()]
+			require.Equal(t, want.Works, e.Works)
+			require.True(t, e.DSCP.valid() && e.Works.valid())
+			require.False(t, e.Expires.After(want.Expires) || time.Until(e.Expires) > time.Hour)
+			works, ok := m.recall(e.destination())
+			require.True(t, ok)
+			require.Equal(t, e.Works, works)
+			delete(last, e.destination())
+		}
+		for _, lost := range last { // had the least time left
+			for _, e := range entries {
+				require.False(t, min(time.Until(lost.Expires), time.Hour-time.Minute) > time.Until(e.Expires), "%v went, %v stayed", lost, e)
+			}
+		}
+		text, err := json.Marshal(&m)
+		require.NoError(t, err)
+		back := Memory{Limit: limit, TTL: time.Hour}
+		require.NoError(t, json.Unmarshal(text, &back))
+		require.Equal(t, len(entries), len(back.Entries()))
 	})
 }

@@ -122,15 +122,3 @@ func TestReceivedMarkTellsNothing(t *testing.T) {
 		assert.Zero(t, ecn)
 	}
 }
-
-func FuzzReceivedMark(f *testing.F) {
-	f.Add(append(message(0, unix.IP_TTL, 4, 64), tos(1, 0x4a)...))
-	f.Add(class(0x4a))
-	f.Add([]byte{0, 0, 0})
-	f.Fuzz(func(t *testing.T, oob []byte) {
-		cp, ecn, ok := ReceivedMark(oob)
-		if !cp.valid() || ecn > 3 || !ok && (cp != DF || ecn != 0) {
-			t.Errorf("%v %d %v", cp, ecn, ok)
-		}
-	})
-}

@@ -67,11 +67,19 @@ func savedSYN(c syscall.RawConn) (octet uint8, ok bool) {
 	header := g.header
 	g.header = ""
 	synGetters.Put(g)
-	if err != nil || header == "" {
+	if err != nil {
 		return 0, false
 	}
-	// GetsockoptString ends at the first zero byte. Nothing but the second
-	// byte is needed, so where it is missing it was zero.
+	return octetOfSYN(header)
+}
+
+// octetOfSYN reads the octet in an IP header that ends before its first zero
+// byte, as GetsockoptString has it. Nothing but the second byte is needed, so
+// where it is missing it was zero.
+func octetOfSYN(header string) (octet uint8, ok bool) {
+	if header == "" {
+		return 0, false
+	}
 	var second byte
 	if len(header) > 1 {
 		second = header[1]

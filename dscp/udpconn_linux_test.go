@@ -254,32 +254,3 @@ func TestUDPMalformedControlMessage(t *testing.T) {
 	}
 	r.silent(t)
 }
-
-func FuzzPinControl(f *testing.F) {
-	f.Add(tos(1, 0x02))
-	f.Add(append(tos(4, 0), class(0x20)...))
-	f.Add([]byte{0, 0, 0})
-	f.Fuzz(func(t *testing.T, oob []byte) {
-		p := &pin{cp: AF21}
-		before := append([]byte(nil), oob...)
-		got, err := p.pinControl(oob)
-		require.Equal(t, before, append([]byte(nil), oob...))
-		if err != nil {
-			return
-		}
-		require.Len(t, got, len(oob))
-		if len(got) == 0 {
-			return
-		}
-		msgs, err := unix.ParseSocketControlMessage(got)
-		require.NoError(t, err)
-		for _, m := range msgs {
-			if _, ok := optionOf(int(m.Header.Level), int(m.Header.Type)); !ok {
-				continue
-			}
-			if octet, ok := octetIn(m.Data); ok {
-				require.Equal(t, AF21, FromTOS(octet))
-			}
-		}
-	})
-}

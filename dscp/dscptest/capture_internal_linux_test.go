@@ -282,16 +282,3 @@ func TestCaptureFilter(t *testing.T) {
 		assert.Zero(t, n, "UDP")
 	}
 }
-
-// FuzzParseSegment feeds the parser what is no segment.
-func FuzzParseSegment(f *testing.F) {
-	f.Add(aSegment(1, flagSYN, 1, 0, dscp.EF))
-	f.Add([]byte{0x60})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		c := &capture{taps: make(map[route]*tap)}
-		c.take(b)
-		if s, ok := parseSegment(b); ok && (s.payload < 0 || s.mark > 63) {
-			t.Errorf("%+v", s)
-		}
-	})
-}

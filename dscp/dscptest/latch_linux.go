@@ -39,14 +39,21 @@ func (l *latch) readClass(fd uintptr) {
 	if l.err != nil {
 		return
 	}
-	// RECVTCLASS is the only option that was asked for, so that the first
-	// control message is the class or there is none.
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&l.cmsg))
-	if int(n) < unix.CmsgLen(4) || h.Level != unix.IPPROTO_IPV6 || h.Type != unix.IPV6_TCLASS {
+	var ok bool
+	if l.class, ok = classIn(&l.cmsg, n); !ok {
 		l.err = unix.ENODATA
-		return
 	}
-	l.class = int(*(*int32)(unsafe.Add(unsafe.Pointer(&l.cmsg), unix.CmsgLen(0))))
+}
+
+// classIn returns the class in the n bytes that the kernel wrote. RECVTCLASS is
+// the only option that was asked for, so that the first control message is the
+// class or there is none.
+func classIn(cmsg *[8]uint64, n uint32) (class int, ok bool) {
+	h := (*unix.Cmsghdr)(unsafe.Pointer(cmsg))
+	if int(n) < unix.CmsgLen(4) || h.Level != unix.IPPROTO_IPV6 || h.Type != unix.IPV6_TCLASS {
+		return 0, false
+	}
+	return int(*(*int32)(unsafe.Add(unsafe.Pointer(cmsg), unix.CmsgLen(0)))), true
 }
 
 func (l *latch) look() (dscp.CodePoint, bool) {

@@ -23,7 +23,7 @@ func (s *linuxSenses) prepareUDP() func(string, string, syscall.RawConn) error {
 
 // octet returns the TOS or Traffic Class in the control messages of a datagram.
 func (s *linuxSenses) octet(oob []byte) (uint8, bool) {
-	for len(oob) > 0 {
+	for len(oob) >= unix.CmsgLen(0) { // what is shorter than a header is padding
 		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
 		if err != nil {
 			return 0, false

@@ -104,7 +104,7 @@ func (m *middled) close() error {
 
 // headAndGet makes two requests of HTTP.
 func headAndGet(c net.Conn, host string, _ *trial, midway func() error) error {
-	answers := bufio.NewReader(c)
+	answers := bufio.NewReader(io.LimitReader(c, tooMuch))
 	again, err := request(c, answers, http.MethodHead, host)
 	if err != nil {
 		return err
@@ -128,13 +128,18 @@ func handshakeAndGet(c net.Conn, host string, _ *trial, midway func() error) err
 	if err := midway(); err != nil {
 		return err
 	}
-	_, err := request(s, bufio.NewReader(s), http.MethodGet, host)
+	_, err := request(s, bufio.NewReader(io.LimitReader(s, tooMuch)), http.MethodGet, host)
 	return err
 }
 
-// enough is how much of an answer is read: a path that lets that through lets
-// the rest through as well.
-const enough = 64 << 10
+const (
+	// enough is how much of an answer's body is read: a path that lets that
+	// through lets the rest through as well.
+	enough = 64 << 10
+
+	// tooMuch is where reading ends for good: net/http takes headers of any size.
+	tooMuch = 1 << 20
+)
 
 // request makes one request. again tells whether the connection takes another.
 func request(c net.Conn, answers *bufio.Reader, method, host string) (again bool, err error) {

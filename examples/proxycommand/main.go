@@ -1,7 +1,7 @@
 // Proxycommand gives the real ssh connections that carry one mark from the
 // first packet on:
 //
-//	ssh -o ProxyCommand="proxycommand -ipqos 'af21 cs1' '%h' %p" host
+//	ssh -o ProxyCommand="proxycommand -ipqos 'af21 cs1' -- '%h' %p" host
 //
 // It connects to host and port, marked for interactive sessions or, with -class
 // bulk, for bulk, and relays between that connection and its standard input and
@@ -9,7 +9,7 @@
 // nothing is copied:
 //
 //	Host example.com
-//	    ProxyCommand proxycommand -fdpass '%h' %p
+//	    ProxyCommand proxycommand -fdpass -- '%h' %p
 //	    ProxyUseFdpass yes
 //	    IPQoS none
 //
@@ -19,8 +19,9 @@
 // nothing to mark.
 //
 // The quotes around %h are for an ssh before 9.6, which hands host names to the
-// shell that have commands in them (CVE-2023-51385). A name with a quote in it
-// still gets out of these: only a newer ssh refuses it.
+// shell that have commands in them (CVE-2023-51385), and the dashes for a name that
+// looks like an option. A name with a quote in it still gets out of the quotes:
+// only a newer ssh refuses it.
 //
 // The command
 //

@@ -109,11 +109,16 @@ func TestConfigQuotesTheHost(t *testing.T) {
 		commands++
 		_, arguments, ok := strings.Cut(command, " ")
 		assert.True(t, ok)
-		const host = "a`echo b`;echo c;$(echo d) e"
-		command = strings.NewReplacer("%h", host, "%p", "22", "%%", "%").Replace("printf '<%s>' " + arguments)
-		out, err := exec.Command("/bin/sh", "-c", command).Output()
-		assert.NoError(t, err)
-		assert.Contains(t, string(out), "<"+host+"><22>")
+		for _, host := range []string{"a`echo b`;echo c;$(echo d) e", "-nat-safe", "-print-config"} {
+			command := strings.NewReplacer("%h", host, "%p", "22", "%%", "%").Replace("printf '%s\n' " + arguments)
+			out, err := exec.Command("/bin/sh", "-c", command).Output()
+			assert.NoError(t, err)
+			o, err := parseOptions(strings.Split(strings.TrimSuffix(string(out), "\n"), "\n"), &stderr)
+			assert.NoError(t, err)
+			assert.Equal(t, host, o.host)
+			assert.Equal(t, "22", o.port)
+			assert.False(t, o.natSafe || o.printConfig, "the host is no option")
+		}
 	}
 	assert.Equal(t, 2, commands)
 }
@@ -126,6 +131,64 @@ func TestInConfig(t *testing.T) {
 		"/opt/o'c/p":                  `'/opt/o'\''c/p'`,
 		"/opt/$HOME/p":                "'/opt/$HOME/p'",
 	} {
-		assert.Equal(t, want, inConfig(file))
+		got, err := inConfig(file)
+		assert.NoError(t, err)
+		assert.Equal(t, want, got)
 	}
+	_, err := inConfig("/tmp/a\nMatch all\n    ProxyCommand evil")
+	assert.ErrorContains(t, err, "cannot hold")
+}
+
+// FuzzPrintConfig has ssh and the shell read file names and marks back.
+func FuzzPrintConfig(f *testing.F) {
+	for _, file := range []string{"/usr/bin/p", "/opt/a b/p", "/100%/%h", "o'c", "''", `\'$(x)`, "", "a\nb", "\xff", " p "} {
+		f.Add(file, "16 cs0")
+	}
+	f.Add("/p", "af21 'x' 0x48")
+	f.Add("/p", "LE nqb\tva none")
+	f.Fuzz(func(t *testing.T, file, fallback string) {
+		quoted, err := inConfig(file)
+		if err == nil && file != "" {
+			// ssh expands %% and nothing else that stands there, and the shell takes
+			// one word out of what is left.
+			assert.NotContains(t, strings.ReplaceAll(quoted, "%%", ""), "%")
+			assert.Equal(t, file, shellWord(t, strings.ReplaceAll(quoted, "%%", "%")))
+			assert.Equal(t, strings.TrimSpace(quoted), quoted, "ssh_config cuts space off")
+		}
+		var l ladder
+		if l.UnmarshalText([]byte(fallback)) != nil {
+			assert.Nil(t, l)
+			return
+		}
+		text, err := l.MarshalText()
+		assert.NoError(t, err)
+		assert.Empty(t, strings.Trim(string(text), "abcdefghijklmnopqrstuvwxyz0123456789 "), "harmless between double quotes")
+		var back ladder
+		assert.NoError(t, back.UnmarshalText(text))
+		assert.Equal(t, l, back)
+	})
+}
+
+// shellWord reads the one word that s is to a POSIX shell.
+func shellWord(t *testing.T, s string) string {
+	var word strings.Builder
+	for quoted := false; s != ""; {
+		switch c := s[0]; {
+		case c == '\'':
+			quoted = !quoted
+		case quoted:
+			word.WriteByte(c)
+		case c == '\\' && len(s) > 1:
+			word.WriteByte(s[1])
+			s = s[1:]
+		default:
+			assert.NotContains(t, " \t\n|&;<>()$`\"*?[#~!{}\\", string(c), "the shell's")
+			word.WriteByte(c)
+		}
+		s = s[1:]
+		if s == "" {
+			assert.False(t, quoted, "a quote is open")
+		}
+	}
+	return word.String()
 }

@@ -69,7 +69,7 @@ func TestSSH(t *testing.T) {
 			server := netip.MustParseAddrPort(sshd.Addr)
 			capture := wire.Start(t, "lo", server.Port())
 
-			options := append([]string{"ProxyCommand=" + program + " " + tt.command + " '%h' %p"}, tt.options...)
+			options := append([]string{"ProxyCommand=" + program + " " + tt.command + " -- '%h' %p"}, tt.options...)
 			args := append(sshd.Args(t, key, sshd.Addr, options...), server.Addr().String(), "cat; echo done >&2; exit 7")
 			cmd := exec.Command(ssh, args...)
 			sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
@@ -104,7 +104,7 @@ func TestFdpassWithoutProxyUseFdpass(t *testing.T) {
 	ssh, program := sshtest.Tool(t, "ssh"), sshtest.Program(t, "proxycommand")
 	key := sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
-	args := sshd.Args(t, key, sshd.Addr, "ProxyCommand="+program+" -fdpass '%h' %p")
+	args := sshd.Args(t, key, sshd.Addr, "ProxyCommand="+program+" -fdpass -- '%h' %p")
 	out, err := exec.Command(ssh, append(args, "127.0.0.1", "true")...).CombinedOutput()
 	assert.Error(t, err)
 	assert.Contains(t, string(out), `ssh needs "ProxyUseFdpass yes" too`)
@@ -138,7 +138,7 @@ func TestPrintedConfig(t *testing.T) {
 	defer w.Close()
 	for class, stdin := range map[string]*os.File{"interactive": terminal, "bulk": r} {
 		got := effective(stdin, "somewhere")
-		assert.Contains(t, got, ours+class+" '%h' %p\n")
+		assert.Contains(t, got, ours+class+" -- '%h' %p\n")
 		assert.Contains(t, got, "proxyusefdpass yes\n")
 		assert.Contains(t, got, "ipqos none none\n")
 	}

@@ -84,7 +84,7 @@ func answers(ctx context.Context, who, instruction string, questions []string, e
 		if instruction != "" && i == 0 {
 			q = instruction + "\n" + q
 		}
-		a, err := ask(ctx, "("+who+") "+q, !echos[i])
+		a, err := ask(ctx, "("+who+") "+plain(q), !echos[i])
 		if err != nil {
 			return nil, err
 		}

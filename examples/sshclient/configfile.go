@@ -77,7 +77,9 @@ func valueOf(line, key, comment string) string {
 	if comment != "" {
 		line = strings.TrimSuffix(line, "#"+comment)
 	}
-	value := strings.TrimSpace(strings.TrimSpace(line)[len(key):])
+	// The key may be of white space that is none to the package, a form feed for one.
+	line = strings.TrimLeft(line, " \t")
+	value := strings.TrimSpace(line[min(len(key), len(line)):])
 	return strings.TrimSpace(strings.TrimPrefix(value, "="))
 }
 

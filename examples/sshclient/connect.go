@@ -40,19 +40,22 @@ func connect(ctx context.Context, o options, s settings, t terminal, stderr io.W
 	}
 	methods, done := authMethods(ctx, s, stderr)
 	defer done()
+	// Less than the package would take by default, which has SHA-1 among it.
+	algorithms := ssh.SupportedAlgorithms()
 	client, err := sshclass.Handshake(ctx, conn, addr, &ssh.ClientConfig{
+		Config:            ssh.Config{KeyExchanges: algorithms.KeyExchanges, Ciphers: algorithms.Ciphers, MACs: algorithms.MACs},
 		User:              s.user,
 		Auth:              methods,
 		HostKeyCallback:   keys.check,
 		HostKeyAlgorithms: keys.algorithms(addr),
 		BannerCallback: func(message string) error {
-			_, err := io.WriteString(stderr, message)
+			_, err := io.WriteString(stderr, plain(message))
 			return err
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	say("logged in as %s to %s", s.user, client.ServerVersion())
+	say("logged in as %s to %s", s.user, plain(string(client.ServerVersion())))
 	return client, nil
 }

@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = context.Cause(ctx) // which signal it was
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "sshclient:", err)
+		fmt.Fprintln(stderr, "sshclient:", plain(err.Error())) // a server may have a part in it
 		return statusError
 	}
 	return status

@@ -3,11 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/godscp/godscp/dscp"
 )
@@ -120,6 +123,11 @@ func (s *settings) complete(host string) error {
 	if s.hostName == "" {
 		s.hostName = host
 	}
+	for _, name := range []string{host, s.hostName} {
+		if err := checkHost(name); err != nil {
+			return err
+		}
+	}
 	if s.port == "" {
 		s.port = "22"
 	}
@@ -141,6 +149,19 @@ func (s *settings) complete(host string) error {
 		for i := range files {
 			files[i] = expandHome(tokens.Replace(files[i]))
 		}
+	}
+	return nil
+}
+
+// checkHost refuses names that no host has, as ssh does: they could stand for
+// more than a name in known_hosts or on the terminal.
+func checkHost(name string) error {
+	bad := func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }
+	if strings.HasPrefix(name, "-") || !utf8.ValidString(name) || strings.ContainsFunc(name, bad) || strings.ContainsAny(name, `,#"*?!|@`) {
+		return fmt.Errorf("bad host name %q", name)
+	}
+	if _, err := netip.ParseAddr(name); err != nil && strings.Contains(name, ":") {
+		return fmt.Errorf("bad host name %q", name)
 	}
 	return nil
 }

@@ -99,6 +99,9 @@ func TestSettingsErrors(t *testing.T) {
 		"in an Include":       {[]string{"badincluded"}, in("badincluded") + ` line 3: dscp: IPQoS: not a code point: "nonsense"`},
 		"port":                {[]string{"badport"}, in("config") + " line 43: bad port"},
 		"quote":               {[]string{"badquote"}, in("config") + " line 46: a double quote is missing"},
+		"a dash":              {[]string{"--", "-oh"}, `bad host name "-oh"`},
+		"a line of its own":   {[]string{"::1%\nevil ssh-ed25519 AAAA"}, "bad host name"},
+		"a pattern":           {[]string{"-o", "HostName=*", "host"}, `bad host name "*"`},
 		"missing file":        {[]string{"-F", "/no/such/file", "host"}, "open /no/such/file"},
 		"on the command line": {[]string{"-o", "IPQoS=af99", "host"}, `command line: dscp: IPQoS: not a code point: "af99"`},
 	} {

@@ -3,6 +3,11 @@
 package main
 
 import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -10,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/godscp/godscp/examples/internal/sshtest"
 )
@@ -55,6 +61,130 @@ func TestHostKey(t *testing.T) {
 	assert.ErrorContains(t, err, bad)
 }
 
+// privateHome makes a home directory that nobody else can write to, whatever
+// the umask.
+func privateHome(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o700))
+	t.Setenv("HOME", dir)
+	return dir
+}
+
+// TestStrictModes has the keys lie where somebody else could change them.
+func TestStrictModes(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	for name, tt := range map[string]struct {
+		prepare func(t *testing.T, home, dir, file string)
+		says    string // empty: let in
+	}{
+		"ours":                            {prepare: func(*testing.T, string, string, string) {}},
+		"a directory for the group":       {func(t *testing.T, _, dir, _ string) { require.NoError(t, os.Chmod(dir, 0o770)) }, ".ssh: others"},
+		"a directory for all":             {func(t *testing.T, _, dir, _ string) { require.NoError(t, os.Chmod(dir, 0o707)) }, ".ssh: others"},
+		"the home directory for all":      {func(t *testing.T, home, _, _ string) { require.NoError(t, os.Chmod(home, 0o777)) }, "others than its owner"},
+		"where all can write, and sticky": {prepare: func(t *testing.T, _, dir, _ string) { require.NoError(t, os.Chmod(dir, 0o777|os.ModeSticky)) }},
+		"a link to elsewhere": {func(t *testing.T, _, _, file string) {
+			open := filepath.Join(t.TempDir(), "open")
+			require.NoError(t, os.Mkdir(open, 0o700))
+			require.NoError(t, os.Rename(file, filepath.Join(open, "keys")))
+			require.NoError(t, os.Symlink(filepath.Join(open, "keys"), file))
+			require.NoError(t, os.Chmod(open, 0o722))
+		}, "open: others"},
+		"another's file": {func(t *testing.T, _, _, file string) {
+			if err := os.Chown(file, 12345, -1); err != nil {
+				t.Skip("only root can give a file away")
+			}
+		}, "belongs to another user"},
+		"another's directory": {func(t *testing.T, _, dir, _ string) {
+			if err := os.Chown(dir, 12345, -1); err != nil {
+				t.Skip("only root can give a directory away")
+			}
+		}, "belongs to another user"},
+		"no file": {func(t *testing.T, _, _, file string) {
+			require.NoError(t, os.Remove(file))
+			require.NoError(t, os.Mkdir(file, 0o700))
+		}, "is no file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := privateHome(t)
+			dir := filepath.Join(home, ".ssh")
+			file := filepath.Join(dir, "authorized_keys")
+			require.NoError(t, os.Mkdir(dir, 0o700))
+			require.NoError(t, os.WriteFile(file, []byte(key.Line), 0o600))
+			tt.prepare(t, home, dir, file)
+			err := authorize(file, key.Signer.PublicKey())
+			if tt.says == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorContains(t, err, tt.says)
+			}
+		})
+	}
+}
+
+// TestCertificates lists a certificate as if it were a key: nobody would look
+// whether it has expired.
+func TestCertificates(t *testing.T) {
+	key, ca := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
+	cert := &ssh.Certificate{Key: key.Signer.PublicKey(), CertType: ssh.UserCert, ValidBefore: 1}
+	require.NoError(t, cert.SignCert(rand.Reader, ca.Signer))
+	file := filepath.Join(privateHome(t), "authorized_keys")
+	require.NoError(t, os.WriteFile(file, ssh.MarshalAuthorizedKey(cert), 0o600))
+	assert.ErrorIs(t, authorize(file, cert), errNotAuthorized)
+}
+
+// TestOldAlgorithms offers the server what OpenSSH's has given up.
+func TestOldAlgorithms(t *testing.T) {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	signer, err := ssh.NewSignerFromKey(private)
+	require.NoError(t, err)
+	hostKey := sshtest.NewKey(t, "")
+	file := filepath.Join(privateHome(t), "authorized_keys")
+	require.NoError(t, os.WriteFile(file, ssh.MarshalAuthorizedKey(signer.PublicKey()), 0o600))
+	s, err := newServer(options{hostKey: hostKey.File, authorizedKeys: file}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	with := func(algorithm string) ssh.Signer {
+		restricted, err := ssh.NewSignerWithAlgorithms(signer.(ssh.AlgorithmSigner), []string{algorithm})
+		require.NoError(t, err)
+		return restricted
+	}
+	for name, tt := range map[string]struct {
+		signer ssh.Signer
+		config ssh.Config
+		says   string
+	}{
+		"RSA with SHA-2":      {signer: with(ssh.KeyAlgoRSASHA512)},
+		"RSA with SHA-1":      {signer: with(ssh.KeyAlgoRSA), says: "unable to authenticate"},
+		"group 14 with SHA-1": {signer: signer, config: ssh.Config{KeyExchanges: []string{ssh.InsecureKeyExchangeDH14SHA1}}, says: "no common algorithm"},
+		"a short MAC": {
+			signer: signer, config: ssh.Config{Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.InsecureHMACSHA196}}, says: "no common algorithm",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			ctx, cancel := context.WithCancel(t.Context())
+			var serving sync.WaitGroup
+			serving.Go(func() { assert.NoError(t, s.serve(ctx, l)) })
+			defer serving.Wait()
+			defer cancel()
+			theirs, err := net.Dial("tcp", l.Addr().String())
+			require.NoError(t, err)
+			defer theirs.Close()
+			_, _, _, err = ssh.NewClientConn(theirs, "server", &ssh.ClientConfig{
+				User: "whoever", Auth: []ssh.AuthMethod{ssh.PublicKeys(tt.signer)}, Config: tt.config,
+				HostKeyCallback: ssh.FixedHostKey(hostKey.Signer.PublicKey()),
+			})
+			if tt.says == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorContains(t, err, tt.says)
+			}
+		})
+	}
+}
+
 func TestAuthorize(t *testing.T) {
 	mine, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
 	for name, tt := range map[string]struct {
@@ -75,7 +205,7 @@ func TestAuthorize(t *testing.T) {
 		"writable by others": {text: mine.Line, mode: 0o622, says: "others than its owner may write to it"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "authorized_keys")
+			file := filepath.Join(privateHome(t), "authorized_keys")
 			require.NoError(t, os.WriteFile(file, []byte(tt.text), 0o600))
 			if tt.mode != 0 {
 				require.NoError(t, os.Chmod(file, tt.mode))

@@ -4,7 +4,9 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -32,8 +34,15 @@ func TestUsage(t *testing.T) {
 	assert.Zero(t, run(t.Context(), []string{"-h"}, nil, nil, &stderr))
 }
 
+func TestListensOnLoopbackUnlessTold(t *testing.T) {
+	o, err := parseOptions(nil, io.Discard)
+	require.NoError(t, err)
+	assert.True(t, netip.MustParseAddrPort(o.listen).Addr().IsLoopback(), o.listen)
+}
+
 func TestStartErrors(t *testing.T) {
 	key := sshtest.NewKey(t, "")
+	t.Setenv("HOME", filepath.Dir(key.File)) // so that nobody looks at what is above
 	missing := filepath.Join(t.TempDir(), "missing")
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -42,7 +51,7 @@ func TestStartErrors(t *testing.T) {
 		args []string
 		says string
 	}{
-		"no keys":      {[]string{"-hostkey", key.File, "-authorized-keys", missing}, "nobody could log in: stat " + missing},
+		"no keys":      {[]string{"-hostkey", key.File, "-authorized-keys", missing}, missing + ": no such file"},
 		"bad host key": {[]string{"-hostkey", t.TempDir()}, "is a directory"},
 		"address in use": {
 			[]string{"-hostkey", key.File, "-authorized-keys", key.File, "-listen", taken.Addr().String()},

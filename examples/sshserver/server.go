@@ -40,7 +40,11 @@ func newServer(o options, log *slog.Logger) (*server, error) {
 	if _, err := readAuthorizedKeys(o.authorizedKeys); err != nil {
 		return nil, fmt.Errorf("nobody could log in: %w", err)
 	}
+	// Less than the package would take by default, which has SHA-1 and DSA among it.
+	algorithms := ssh.SupportedAlgorithms()
 	config := &ssh.ServerConfig{
+		Config:                  ssh.Config{KeyExchanges: algorithms.KeyExchanges, Ciphers: algorithms.Ciphers, MACs: algorithms.MACs},
+		PublicKeyAuthAlgorithms: algorithms.PublicKeyAuths,
 		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 			if err := authorize(o.authorizedKeys, key); err != nil {
 				return nil, err

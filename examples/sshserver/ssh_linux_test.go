@@ -119,7 +119,14 @@ func TestRefused(t *testing.T) {
 	}{
 		"another key": {key: other, rest: []string{"127.0.0.1", "true"}, says: "Permission denied (publickey)"},
 		"forwarding":  {key: key, options: []string{"ExitOnForwardFailure=yes"}, rest: []string{"-W", "127.0.0.1:1", "127.0.0.1"}, says: "unknown channel type"},
-		"subsystem":   {key: key, rest: []string{"-s", "127.0.0.1", "netconf"}, says: "subsystem request failed"},
+		"remote forwarding": {
+			key: key, options: []string{"ExitOnForwardFailure=yes"}, rest: []string{"-N", "-R", "0:127.0.0.1:1", "127.0.0.1"}, says: "remote port forwarding failed",
+		},
+		"password": {
+			key: other, options: []string{"PubkeyAuthentication=no", "PreferredAuthentications=password,keyboard-interactive"},
+			rest: []string{"127.0.0.1", "true"}, says: "Permission denied (publickey)",
+		},
+		"subsystem": {key: key, rest: []string{"-s", "127.0.0.1", "netconf"}, says: "subsystem request failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := append(server.Args(t, tt.key, server.Addr, tt.options...), tt.rest...)

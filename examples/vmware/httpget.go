@@ -42,10 +42,13 @@ func (w *webServer) Close() error {
 // to give, and the first of them tells all there is to learn.
 const enough = 1 << 20
 
+// tooMuch is where reading ends for good: net/http takes headers of any size.
+const tooMuch = 4 << 20
+
 // getHTTP is the work of the published scripts: a GET over c. If the server
 // keeps the connection, a second one follows after the moment midway.
 func getHTTP(c net.Conn, p place, at func(moment) error) (string, error) {
-	answers := bufio.NewReader(c)
+	answers := bufio.NewReader(io.LimitReader(c, tooMuch))
 	said, again, err := get(c, answers, p.host)
 	if err != nil {
 		return "", err

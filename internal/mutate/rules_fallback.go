@@ -170,11 +170,11 @@ var memoryRules = part("Memory",
 	},
 	mutation{
 		rule: "no more than Limit are kept", how: "one more is",
-		file: memory, old: "for len(m.known) > limit {", new: "for len(m.known) > limit+1 {", test: "TestMemoryLimit",
+		file: memory, old: "byTime[:len(byTime)-limit]", new: "byTime[:len(byTime)-limit-1]", test: "TestMemoryLimit",
 	},
 	mutation{
 		rule: "the one with the least time left gives way", how: "the new one does",
-		file: memory, old: "if other.Expires.Before(oldest.Expires) {", new: "if other.Expires.After(oldest.Expires) {", test: "TestMemoryLimit",
+		file: memory, old: "return a.Expires.Compare(b.Expires)", new: "return b.Expires.Compare(a.Expires)", test: "TestMemoryLimit",
 	},
 	mutation{
 		rule: "the first mark coming up is learnt by forgetting", how: "it is kept as an entry",

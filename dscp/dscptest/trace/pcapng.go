@@ -3,9 +3,9 @@ package trace
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/godscp/godscp/dscp/dscptest"
 )
@@ -30,7 +30,7 @@ const (
 	snapLength = 2048
 	snapped    = 128
 
-	maxOption = 32 << 10 // a reason may carry a stack
+	maxOption = 32 << 10 // of a comment: a reason may carry a stack
 )
 
 // madeUp is the comment of every file.
@@ -105,16 +105,16 @@ func enhancedPacket(f frame) []byte {
 }
 
 // comment says what is worth saying of a packet, and who sent it if that was
-// not one of its addresses.
+// not one of its addresses. Comments are UTF-8 to the last byte.
 func (f frame) comment() string {
+	note := f.note
 	if f.byBox {
-		return fmt.Sprintf("the box: %s", f.note)
+		note = "the box: " + note
 	}
-	return f.note
+	return strings.ToValidUTF8(note[:min(len(note), maxOption)], "")
 }
 
 func appendOption(b []byte, code uint16, value []byte) []byte {
-	value = value[:min(len(value), maxOption)]
 	b = binary.LittleEndian.AppendUint16(b, code)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(value)))
 	return pad(append(b, value...))

@@ -2,8 +2,8 @@ package trace
 
 import (
 	"bytes"
+	"encoding/xml"
 	"fmt"
-	"html"
 	"io"
 
 	"github.com/godscp/godscp/dscp"
@@ -143,7 +143,9 @@ func text(b *bytes.Buffer, x, y int, anchor, colour, more, s string) {
 	if more != "" {
 		more = " " + more
 	}
-	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="%s" fill="%s"%s>%s</text>`+"\n", x, y, anchor, colour, more, html.EscapeString(s))
+	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="%s" fill="%s"%s>`, x, y, anchor, colour, more)
+	xml.EscapeText(b, []byte(s)) // replaces what no XML may contain, too
+	b.WriteString("</text>\n")
 }
 
 // colourOf gives each code point a colour, and neighbours different ones. DF is

@@ -291,30 +291,3 @@ func TestWriteErrors(t *testing.T) {
 	assert.ErrorIs(t, trace.WritePcapNG(errWriter{}, v4Reset), io.ErrClosedPipe)
 	assert.ErrorIs(t, trace.WriteSVG(errWriter{}, v4Reset), io.ErrClosedPipe)
 }
-
-// FuzzWriters holds for any record: no writer panics, and the picture stays
-// well-formed.
-func FuzzWriters(f *testing.F) {
-	f.Add(uint8(1), uint8(18), int64(21), 30, uint8(0), uint16(4), false)
-	f.Fuzz(func(t *testing.T, direction, mark uint8, offset int64, size int, kind uint8, verdict uint16, answered bool) {
-		if size < 0 || size > 1<<20 || verdict > 4 {
-			t.Skip("no box says so")
-		}
-		flow := v4Reset
-		flow.Answered = answered
-		flow.Verdict = dscptest.Verdict(verdict)
-		flow.Events = append(flow.Events[:3:3], dscptest.Event{
-			At: after(16_000), Direction: dscptest.Direction(direction & 1), Kind: dscptest.EventKind(kind % 3),
-			DSCP: dscp.CodePoint(mark & 63), Offset: offset, Bytes: size,
-		})
-		for _, write := range []func(io.Writer) error{
-			func(w io.Writer) error { return trace.WriteText(w, flow) },
-			func(w io.Writer) error { return trace.WritePcapNG(w, flow) },
-			func(w io.Writer) error { return trace.WriteSVG(w, flow) },
-		} {
-			if err := write(io.Discard); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-}

@@ -34,7 +34,9 @@ func NewKey(tb testing.TB, passphrase string) *Key {
 		block, err = ssh.MarshalPrivateKeyWithPassphrase(private, "", []byte(passphrase))
 	}
 	require.NoError(tb, err)
-	file := filepath.Join(tb.TempDir(), "id_ed25519")
+	dir := tb.TempDir()
+	require.NoError(tb, os.Chmod(dir, 0o700)) // whatever the umask
+	file := filepath.Join(dir, "id_ed25519")
 	require.NoError(tb, os.WriteFile(file, pem.EncodeToMemory(block), 0o600))
 	return &Key{Signer: signer, File: file, Line: string(ssh.MarshalAuthorizedKey(signer.PublicKey()))}
 }

@@ -34,6 +34,7 @@ var listening = regexp.MustCompile(`msg=listening addr=(\S+)`)
 func StartGoServer(tb testing.TB, key *Key, options ...string) *GoServer {
 	tb.Helper()
 	dir := tb.TempDir()
+	require.NoError(tb, os.Chmod(dir, 0o700)) // whatever the umask
 	authorized := filepath.Join(dir, "authorized_keys")
 	require.NoError(tb, os.WriteFile(authorized, []byte(key.Line), 0o600))
 	hostKey := NewKey(tb, "")

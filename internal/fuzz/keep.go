@@ -1,0 +1,86 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// largest bounds an input that is kept.
+const largest = 1 << 10
+
+// keepAll copies inputs from Go's cache for each target.
+func keepAll(ctx context.Context, most int, targets []target, w io.Writer) error {
+	cache, err := output(ctx, "env", "GOCACHE")
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
+		n, err := keep(filepath.Join(strings.TrimSpace(cache), "fuzz", filepath.FromSlash(t.pkg), t.name),
+			filepath.Join(t.dir, "testdata", "fuzz", t.name), most)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%s: %d inputs kept\n", t.name, n)
+	}
+	return nil
+}
+
+// keep copies the inputs in from to a directory, until that has so many. The
+// cache has only those that reached something new when they were found: from
+// the small to the large, at even distances, they are a fair sample.
+func keep(from, to string, most int) (kept int, err error) {
+	there, err := os.ReadDir(to)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	have := make(map[string]bool)
+	for _, e := range there {
+		have[e.Name()] = true
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return 0, nil // nothing was found
+		}
+		return 0, err
+	}
+	type input struct {
+		name string
+		size int64
+	}
+	var inputs []input
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return 0, err
+		}
+		if info.Size() <= largest && !have[e.Name()] {
+			inputs = append(inputs, input{e.Name(), info.Size()})
+		}
+	}
+	slices.SortFunc(inputs, func(a, b input) int { return cmp.Or(cmp.Compare(a.size, b.size), cmp.Compare(a.name, b.name)) })
+	room := min(most-len(have), len(inputs))
+	for i := range room {
+		in := inputs[i*len(inputs)/room]
+		text, err := os.ReadFile(filepath.Join(from, in.name))
+		if err != nil {
+			return kept, err
+		}
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			return kept, err
+		}
+		if err := os.WriteFile(filepath.Join(to, in.name), text, 0o644); err != nil {
+			return kept, err
+		}
+		kept++
+	}
+	return kept, nil
+}

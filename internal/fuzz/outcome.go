@@ -1,0 +1,37 @@
+package main
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// An outcome is what came of running one target.
+type outcome struct {
+	target     target
+	executions int
+	fresh      int // inputs that reach code which none has reached before
+	err        error
+	log        string
+}
+
+// progress is what the go command prints every three seconds, and at the end.
+var progress = regexp.MustCompile(`^fuzz: elapsed: \S+, execs: (\d+) \(\d+/sec\), new interesting: (\d+)`)
+
+// parse reads the last count in the go command's output.
+func parse(text string) (r outcome) {
+	for line := range strings.Lines(text) {
+		if m := progress.FindStringSubmatch(line); m != nil {
+			r.executions, _ = strconv.Atoi(m[1]) // digits, as matched
+			r.fresh, _ = strconv.Atoi(m[2])
+		}
+	}
+	return r
+}
+
+// ranOut tells that nothing but the time ended a run that the go command calls a
+// failure: before Go 1.27 the end of -fuzztime can be taken for one
+// (https://go.dev/issue/75804). An input that fails is always written down.
+func ranOut(text string) bool {
+	return strings.Contains(text, "\n    context deadline exceeded\n") && !strings.Contains(text, "Failing input written to")
+}
