@@ -18,7 +18,7 @@ type scale struct {
 }
 
 var (
-	// full takes about six minutes on two cores.
+	// full takes about four minutes on two cores.
 	full = scale{
 		rounds: 800, dials: 64, parallelDials: 2 * parallel, accepts: 64, refusals: 500, pairs: 25000, openings: 6,
 		moved: 4 << 20, streamed: 8 << 20, fewCalls: 50, manyCalls: 250,
