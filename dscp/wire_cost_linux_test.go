@@ -4,17 +4,13 @@ import (
 	"context"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/dscp"
-	"github.com/godscp/godscp/internal/testns"
 )
 
 // flows is how many flows TestSystemCallsChild makes.
@@ -107,25 +103,12 @@ var costly = regexp.MustCompile(`([gs]etsockopt)\(\d+, \w+, (IP_TOS|IPV6_TCLASS|
 // it back, and nothing for what does not need the kernel.
 func TestSystemCalls(t *testing.T) {
 	t.Parallel()
-	testns.Require(t, "strace")
-	self, err := os.Executable()
-	require.NoError(t, err)
 	for _, f := range frugal {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			log := filepath.Join(t.TempDir(), "strace")
-			cmd := exec.Command("strace", "-f", "-qq", "-e", "signal=none", "-e", "trace=getsockopt,setsockopt",
-				"-o", log, self, "-test.run=^TestSystemCallsChild$")
-			cmd.Env = append(os.Environ(), "DSCP_SYSTEM_CALLS="+f.name)
-			out, err := cmd.CombinedOutput()
-			if strings.Contains(string(out), "ptrace(") {
-				testns.Lacks(t, "strace may not trace here: %s", out)
-			}
-			require.NoError(t, err, "%s", out)
-			trace, err := os.ReadFile(log)
-			require.NoError(t, err)
+			trace := strace(t, "getsockopt,setsockopt", "TestSystemCallsChild", "DSCP_SYSTEM_CALLS="+f.name)
 			got := map[string]int{}
-			for _, m := range costly.FindAllStringSubmatch(string(trace), -1) {
+			for _, m := range costly.FindAllStringSubmatch(trace, -1) {
 				got[m[1]+" "+m[2]]++
 			}
 			assert.Equal(t, f.want, got)

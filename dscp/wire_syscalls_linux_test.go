@@ -120,28 +120,35 @@ func TestFastPathChild(t *testing.T) {
 // or not it was interrupted.
 var traced = regexp.MustCompile(`(sendfile|splice|writev)(?:64)?(?:\(| resumed>).* = (\d+)$`)
 
-// TestFastPaths counts the octets that went through sendfile, splice and writev.
-func TestFastPaths(t *testing.T) {
-	t.Parallel()
+// strace returns the calls that a test makes which runs with env in a process of
+// its own.
+func strace(t *testing.T, calls, test, env string) string {
+	t.Helper()
 	testns.Require(t, "strace")
 	self, err := os.Executable()
 	require.NoError(t, err)
+	log := filepath.Join(t.TempDir(), "strace")
+	cmd := exec.Command("strace", "-f", "-qq", "-e", "signal=none", "-e", "trace="+calls, "-o", log, self, "-test.run=^"+test+"$")
+	cmd.Env = append(os.Environ(), env)
+	out, err := cmd.CombinedOutput()
+	if strings.Contains(string(out), "ptrace(") {
+		testns.Lacks(t, "strace may not trace here: %s", out)
+	}
+	require.NoError(t, err, "%s", out)
+	trace, err := os.ReadFile(log)
+	require.NoError(t, err)
+	return string(trace)
+}
+
+// TestFastPaths counts the octets that went through sendfile, splice and writev.
+func TestFastPaths(t *testing.T) {
+	t.Parallel()
 	for _, p := range fastPaths {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			log := filepath.Join(t.TempDir(), "strace")
-			cmd := exec.Command("strace", "-f", "-qq", "-e", "signal=none", "-e", "trace=sendfile,splice,writev",
-				"-o", log, self, "-test.run=^TestFastPathChild$")
-			cmd.Env = append(os.Environ(), "DSCP_FAST_PATH="+p.name)
-			out, err := cmd.CombinedOutput()
-			if strings.Contains(string(out), "ptrace(") {
-				testns.Lacks(t, "strace may not trace here: %s", out)
-			}
-			require.NoError(t, err, "%s", out)
-			trace, err := os.ReadFile(log)
-			require.NoError(t, err)
+			trace := strace(t, "sendfile,splice,writev", "TestFastPathChild", "DSCP_FAST_PATH="+p.name)
 			got := map[string]int{}
-			for line := range strings.Lines(string(trace)) {
+			for line := range strings.Lines(trace) {
 				if m := traced.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
 					n, err := strconv.Atoi(m[2])
 					require.NoError(t, err)
