@@ -130,6 +130,9 @@ func TestDialerOnBlindHost(t *testing.T) {
 
 	d.Fallback = []CodePoint{LowDelay, DF}
 	assert.Nil(t, d.ladder("tcp"), "all rungs would be the same")
+
+	require.NoError(t, c.Close())
+	require.ErrorIs(t, c.(*Conn).Verify(), net.ErrClosed)
 }
 
 // noAccess is a conn of a system whose net lets nobody at the socket, as plan9's.

@@ -76,7 +76,7 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "only a value that the closure changed is put back", how: "whatever is not the pinned mark",
-		file: guard, old: "case changed && wanted != g.pinned(opt):", new: "case wanted != g.pinned(opt):", test: "TestPutBackToWhatWasJustBefore",
+		file: guard, old: "case changed && wanted != g.pinned(opt):", new: "case (changed || true) && wanted != g.pinned(opt):", test: "TestPutBackToWhatWasJustBefore",
 	},
 	mutation{
 		rule: "to set the pinned mark is no offence", how: "it is refused",

@@ -127,11 +127,15 @@ var heldRules = part("What a conn is pinned at",
 		file: pin, old: "p.dual = p.option == trafficClass && p.remote == nil && host.tosOnIPv6", new: "p.dual = false && p.remote == nil", test: "TestUDPDualStackHoldsBothMarks",
 	},
 	mutation{
-		rule: "a conn without access, as on plan9, is pinned at DF", how: "it fails",
-		file: pin, old: `if host.blind != "" {`, new: `if host.blind == "?" {`, test: "TestPinWithoutAccess",
+		rule: "where nothing can be asked, a closed conn is told nevertheless", how: "it is not",
+		file: pin, old: `if host.blind != "" {`, new: `if host.blind == "?" {`, test: "TestDialerOnBlindHost",
 	},
 	mutation{
 		rule: "errors name the addresses, once", how: "net's error is wrapped as it is",
 		file: pin, old: "if inner, ok := err.(*net.OpError); ok {", new: "if inner, ok := err.(*net.OpError); ok && false {", test: "TestVerify",
+	},
+	mutation{
+		rule: "a conn without access, as on plan9, is pinned at DF", how: "it fails",
+		file: pin, old: "return DF, p.alive()", new: "_, err := opt.get(p.raw)\n\t\treturn DF, err", test: "TestPinWithoutAccess",
 	},
 )
