@@ -16,9 +16,11 @@ func (p *pin) guarded() (syscall.RawConn, error) {
 	return guardedConn{p}, nil
 }
 
-// Control runs f on the socket, unless it is x/net's and has changed the mark on a
-// scratch one. What has failed there may succeed here, so f is watched too.
+// Control runs f on the socket, unless it is x/net's and its rehearsal on a scratch
+// one has changed the mark, or could not be held. What has failed there may succeed
+// here, so it is watched too.
 func (g guardedConn) Control(f func(fd uintptr)) error {
+	watch := g.watch
 	switch whose(f) {
 	case xnetGet:
 		return g.raw.Control(f)
@@ -30,10 +32,17 @@ func (g guardedConn) Control(f func(fd uintptr)) error {
 		if changes != nil {
 			return g.opError("raw-control", changes)
 		}
+		// An unknown closure that is at work may be the one that calls, and must
+		// not wait for itself. It is watched, and f with it.
+		if !g.closure.TryLock() {
+			return g.raw.Control(f)
+		}
+		defer g.closure.Unlock()
+		watch = g.compare
 	}
 	var refused error
 	err := g.raw.Control(func(fd uintptr) {
-		refused = g.watch(fd, func() { f(fd) })
+		refused = watch(fd, func() { f(fd) })
 	})
 	return g.outcome("raw-control", err, refused)
 }
@@ -75,14 +84,20 @@ func (g guardedConn) outcome(op string, err, refused error) error {
 	return g.opError(op, errors.Join(refused, err))
 }
 
-// watch runs f, compares the marks of the socket before and after, and puts
-// back what f has changed, to what it was just before: not to the pinned mark,
-// which somebody may have left by one of the ways out. To set the pinned mark is
-// no offence, on either option. f runs alone, or the change of another would be
-// taken for its own. It does not run at all while the marks cannot be read.
+// watch is compare for an f that runs alone, or the change of another would be
+// taken for its own.
 func (g guardedConn) watch(fd uintptr, f func()) (refused error) {
 	g.closure.Lock()
 	defer g.closure.Unlock()
+	return g.compare(fd, f)
+}
+
+// compare runs f, compares the marks of the socket before and after, and puts
+// back what f has changed, to what it was just before: not to the pinned mark,
+// which somebody may have left by one of the ways out. To set the pinned mark is
+// no offence, on either option. f does not run at all while the marks cannot be
+// read.
+func (g guardedConn) compare(fd uintptr, f func()) (refused error) {
 	before := marksOf(heldFD(fd))
 	if err := g.unread(before); err != nil {
 		return err
@@ -114,10 +129,11 @@ func (g guardedConn) restore(fd uintptr, before marks) error {
 	return refused
 }
 
-// unread returns the reason why m does not tell all that the socket holds.
+// unread returns the reason why m does not tell all that the socket holds. One
+// that has been reset sends nothing any more.
 func (p *pin) unread(m marks) error {
 	for _, opt := range []option{ipTOS, trafficClass} {
-		if err := m[opt].err; err != nil && !p.lacks(opt, err) {
+		if err := m[opt].err; err != nil && !p.lacks(opt, err) && !(host.mutesReset && gone(err)) {
 			return fmt.Errorf("the mark cannot be read: %v: %w", opt, err)
 		}
 	}

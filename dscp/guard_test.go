@@ -310,6 +310,34 @@ func TestRefusedOptionNeverReachesTheFlow(t *testing.T) {
 	assert.Equal(t, 44, ttl, "what is harmless does")
 }
 
+// TestXNetInsideAClosure has a caller's own closure set options through x/net, as
+// code does that gathers them in one call.
+func TestXNetInsideAClosure(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	done := make(chan [3]error, 1)
+	go func() {
+		var errs [3]error
+		errs[0] = raw.Control(func(uintptr) {
+			errs[1] = ipv4.NewConn(c).SetTTL(44)
+			errs[2] = ipv4.NewConn(c).SetTOS(int(CS1.TOS()))
+		})
+		done <- errs
+	}()
+	select {
+	case errs := <-done:
+		require.NoError(t, errs[0])
+		require.NoError(t, errs[1])
+		require.ErrorIs(t, errs[2], ErrMidFlow)
+	case <-time.After(10 * time.Second):
+		t.Fatal("the closure waits for itself")
+	}
+	require.NoError(t, c.Verify())
+}
+
 // TestVendoredXNetIsKnown has the names that the closures have in a program that
 // vendors x/net.
 func TestVendoredXNetIsKnown(t *testing.T) {

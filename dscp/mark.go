@@ -49,9 +49,10 @@ func (m marking) hook() dialer.Hook {
 // dialHook is hook for a dial with Multipath TCP switched off whose conn goes
 // through pinDialed. Of TCP sockets it neither asks the protocol nor reads back
 // the mark, which pinning does anyway: that leaves one system call before
-// connect and one after.
+// connect and one after. (A system that makes Multipath TCP of every TCP socket
+// by itself is taken for one that does not.)
 func (m marking) dialHook() dialer.Hook {
-	if m.idle() || !m.cp.valid() {
+	if m.idle() || !m.cp.valid() || !host.holds {
 		return m.hook()
 	}
 	return dialHooks()[m]

@@ -117,6 +117,12 @@ func (p *pin) lacks(opt option, err error) bool {
 	if marks := opt == p.option || p.dual; !marks || host.blind != "" {
 		return true
 	}
+	if opt == ipTOS && !host.tosOnIPv6 {
+		// An IPv6 socket with an IPv4-mapped peer: nothing can mark what it sends.
+		if _, err := trafficClass.get(p.raw); err == nil {
+			return true
+		}
+	}
 	return unsupported(err) && hasNone(p.raw, opt)
 }
 

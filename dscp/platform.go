@@ -21,6 +21,14 @@ type platform struct {
 	// kills a pledged process for trying.
 	tosOnIPv6 bool
 
+	// mutesReset says that a socket which its peer has reset refuses every
+	// option.
+	mutesReset bool
+
+	// holds says that a socket is known to hold the mark that it took, so that
+	// a dial that is pinned later need not read it back before connect, too.
+	holds bool
+
 	// reports has the numbers with which received marks are told.
 	reports reports
 }
@@ -32,8 +40,9 @@ func platformOf(goos string) platform {
 	p := platform{os: goos, reports: reportsOf(goos)}
 	switch goos {
 	case "linux", "android":
-		p.tosOnIPv6 = true
+		p.tosOnIPv6, p.holds = true, true
 	case "darwin", "ios", "freebsd", "netbsd", "openbsd", "dragonfly":
+		p.mutesReset = true
 	case "solaris", "illumos", "aix":
 		// Not confirmed for these kernels. Trying is honest: where they
 		// refuse, their error is returned.

@@ -3,6 +3,7 @@ package dscp
 import (
 	"errors"
 	"net"
+	"os"
 	"runtime"
 	"syscall"
 	"testing"
@@ -98,9 +99,11 @@ func TestBlindPlatforms(t *testing.T) {
 
 // onBlindHost has the package believe that it runs where nothing can be marked.
 // It must not run in parallel with tests that mark.
-func onBlindHost(t *testing.T) {
+func onBlindHost(t *testing.T) { onHost(t, "windows") }
+
+func onHost(t *testing.T, goos string) {
 	real := host
-	host = platformOf("windows")
+	host = platformOf(goos)
 	t.Cleanup(func() { host = real })
 }
 
@@ -152,6 +155,71 @@ func TestPinWithoutAccess(t *testing.T) {
 	raw, err := p.guarded()
 	require.NoError(t, err)
 	require.ErrorIs(t, raw.Control(func(uintptr) {}), errNoAccess)
+}
+
+// mute refuses the first calls with EINVAL.
+type mute struct {
+	syscall.RawConn
+	calls *int
+}
+
+func (m mute) Control(f func(uintptr)) error {
+	if *m.calls--; *m.calls >= 0 {
+		return os.NewSyscallError("getsockopt", syscall.EINVAL)
+	}
+	return m.RawConn.Control(f)
+}
+
+type muteConn struct {
+	*net.TCPConn
+	raw syscall.RawConn
+}
+
+func (c muteConn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
+
+// TestPinMappedOnDarwin pins an accepted conn as macOS has it: an IPv6 socket with
+// an IPv4 peer, which knows IPV6_TCLASS but not IP_TOS.
+func TestPinMappedOnDarwin(t *testing.T) {
+	requireHost(t)
+	if host.os != "linux" {
+		t.Skip("an IPv6 socket of this system lacks IP_TOS in earnest")
+	}
+	l := listenOn(t, &ListenConfig{}, ":0")
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	client, err := net.Dial("tcp4", net.JoinHostPort("127.0.0.1", port))
+	require.NoError(t, err)
+	defer client.Close()
+	accepted, err := l.Accept()
+	require.NoError(t, err)
+	defer accepted.Close()
+	server := accepted.(*Conn)
+	bare, err := server.TCPConn.SyscallConn()
+	require.NoError(t, err)
+	onHost(t, "darwin")
+	for refusals, want := range map[int]bool{1: true, 2: false} { // 2: it has been reset, and knows nothing
+		var p pin
+		err := p.set(muteConn{server.TCPConn, mute{bare, &refusals}})
+		if want {
+			require.NoError(t, err)
+			assert.Equal(t, DF, p.cp)
+			continue
+		}
+		assert.True(t, gone(err), "%v", err)
+	}
+}
+
+// TestGuardOfAResetConn has every option refused, as macOS and the BSDs do when the
+// peer has reset a conn: what is there to be read still is.
+func TestGuardOfAResetConn(t *testing.T) {
+	requireHost(t)
+	_, server := pair(t, &Dialer{}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
+	g := guardedConn{&server.pin}
+	var reset marks
+	reset[ipTOS].err = os.NewSyscallError("getsockopt", syscall.EINVAL)
+	require.ErrorIs(t, g.unread(reset), syscall.EINVAL)
+	onHost(t, "darwin")
+	require.NoError(t, g.unread(reset))
 }
 
 func TestHostIsThisSystem(t *testing.T) {

@@ -6,13 +6,17 @@ import "syscall"
 
 // get reads the octet that o holds.
 func (o option) get(raw syscall.RawConn) (uint8, error) {
-	v := newVia()
+	v := vias.Get().(*via)
 	v.socket.RawConn = raw
+	var octet int
+	var err error
 	if o == ipTOS {
-		octet, err := v.v4.TOS()
-		return uint8(octet), err
+		octet, err = v.v4.TOS()
+	} else {
+		octet, err = v.v6.TrafficClass()
 	}
-	octet, err := v.v6.TrafficClass()
+	v.socket.RawConn = nil
+	vias.Put(v)
 	return uint8(octet), err
 }
 

@@ -44,7 +44,7 @@ var getters = sync.Pool{New: func() any {
 
 func getInt(c syscall.RawConn, level, opt int) (int, error) {
 	g := getters.Get().(*getter)
-	g.level, g.opt = level, opt
+	g.level, g.opt, g.v, g.err = level, opt, 0, nil
 	err := c.Control(g.read)
 	if err == nil {
 		err = os.NewSyscallError("getsockopt", g.err)

@@ -48,7 +48,7 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "an unknown closure under Control is compared before and after", how: "it just runs",
-		file: guard, old: "refused = g.watch(fd, func() { f(fd) })", new: "f(fd)", test: "TestUnknownClosures",
+		file: guard, old: "refused = watch(fd, func() { f(fd) })", new: "f(fd)", test: "TestUnknownClosures",
 	},
 	mutation{
 		rule: "an unknown closure under Read is compared before and after", how: "it just runs",
@@ -100,8 +100,8 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "Control does not wait for room to write", how: "it runs as Write does",
-		file: guard, old: "err := g.raw.Control(func(fd uintptr) {\n\t\trefused = g.watch(fd, func() { f(fd) })\n\t})",
-		new:  "err := g.raw.Write(func(fd uintptr) bool {\n\t\trefused = g.watch(fd, func() { f(fd) })\n\t\treturn true\n\t})",
+		file: guard, old: "err := g.raw.Control(func(fd uintptr) {\n\t\trefused = watch(fd, func() { f(fd) })\n\t})",
+		new:  "err := g.raw.Write(func(fd uintptr) bool {\n\t\trefused = watch(fd, func() { f(fd) })\n\t\treturn true\n\t})",
 		test: "TestControlDoesNotWaitForWrite",
 	},
 	mutation{
@@ -143,5 +143,17 @@ var guardRules = part("The guard of SyscallConn",
 	mutation{
 		rule: "another family's option may fail as it likes", how: "it may not",
 		file: pin, old: "!marks || host.blind != \"\" {", new: "host.blind != \"\" && marks {", test: "TestFaultAtEveryCall",
+	},
+	mutation{
+		rule: "an option of x/net's inside an unknown closure does not wait for it", how: "it does",
+		file: guard, old: "if !g.closure.TryLock() {", new: "if g.closure.Lock(); false {", test: "TestXNetInsideAClosure",
+	},
+	mutation{
+		rule: "a socket that was reset is not guarded where it refuses every option", how: "it is",
+		file: guard, old: " && !(host.mutesReset && gone(err))", new: "", test: "TestGuardOfAResetConn",
+	},
+	mutation{
+		rule: "macOS cannot mark an accepted IPv4-mapped conn, which is no reason to drop it", how: "it is",
+		file: pin, old: "if opt == ipTOS && !host.tosOnIPv6 {", new: "if opt == ipTOS && !host.tosOnIPv6 && false {", test: "TestPinMappedOnDarwin",
 	},
 )
