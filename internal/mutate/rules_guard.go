@@ -48,7 +48,7 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "an unknown closure under Control is compared before and after", how: "it just runs",
-		file: guard, old: "refused = watch(fd, func() { f(fd) })", new: "f(fd)", test: "TestUnknownClosures",
+		file: guard, old: "refused = watch(fd, func() { f(fd) })", new: "_ = watch\n\t\tf(fd)", test: "TestUnknownClosures",
 	},
 	mutation{
 		rule: "an unknown closure under Read is compared before and after", how: "it just runs",
