@@ -83,7 +83,9 @@ type Dialer struct {
 
 	// AllowUnmarked lets a dial go on where the socket cannot be marked, for
 	// whatever reason: by default that fails with an UnsupportedError or a
-	// MarkError. Conn.DSCP tells what the conn really carries.
+	// MarkError. Conn.DSCP tells what the conn really carries. On Linux a mark
+	// that was taken is read back when the connection is up, and one that is not
+	// held then, since something else has changed it, fails the dial likewise.
 	AllowUnmarked bool
 
 	// Memory, if not nil, makes a dial start with the mark of Fallback that came
