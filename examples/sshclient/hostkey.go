@@ -54,10 +54,10 @@ func (h *hostKeys) algorithms(addr string) []string {
 			}
 		}
 	}
-	all := append(first, ssh.SupportedAlgorithms().HostKeys...)
+	secure := ssh.SupportedAlgorithms().HostKeys // so no DSA, even if that is what is known
 	var unique []string
-	for _, a := range all {
-		if !slices.Contains(unique, a) {
+	for _, a := range append(first, secure...) {
+		if slices.Contains(secure, a) && !slices.Contains(unique, a) {
 			unique = append(unique, a)
 		}
 	}

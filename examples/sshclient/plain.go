@@ -8,7 +8,7 @@ import (
 )
 
 // plain returns what a server says for a terminal, as ssh shows it: everything
-// but printable characters, tabs and the ends of lines is written out as in a
+// but printable characters, no-break spaces, tabs and the ends of lines is written out as in a
 // string of Go. An escape sequence is shown, not obeyed.
 func plain(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
@@ -17,7 +17,7 @@ func plain(s string) string {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
 			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r == '\n', r == '\t', unicode.IsPrint(r):
+		case r == '\n', r == '\t', r == '\u00a0', unicode.IsPrint(r):
 			b.WriteRune(r)
 		case r < utf8.RuneSelf:
 			fmt.Fprintf(&b, `\x%02x`, r)

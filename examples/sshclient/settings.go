@@ -123,10 +123,11 @@ func (s *settings) complete(host string) error {
 	if s.hostName == "" {
 		s.hostName = host
 	}
-	for _, name := range []string{host, s.hostName} {
-		if err := checkHost(name); err != nil {
-			return err
-		}
+	if err := checkName(host); err != nil {
+		return err
+	}
+	if err := checkHost(s.hostName); err != nil {
+		return err
 	}
 	if s.port == "" {
 		s.port = "22"
@@ -153,14 +154,19 @@ func (s *settings) complete(host string) error {
 	return nil
 }
 
-// checkHost refuses names that no host has, as ssh does: they could stand for
-// more than a name in known_hosts or on the terminal.
+// checkHost refuses names that no host has. One with a colon is an IPv6 address.
 func checkHost(name string) error {
-	bad := func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }
-	if strings.HasPrefix(name, "-") || !utf8.ValidString(name) || strings.ContainsFunc(name, bad) || strings.ContainsAny(name, `,#"*?!|@`) {
+	if _, err := netip.ParseAddr(name); err != nil && strings.Contains(name, ":") {
 		return fmt.Errorf("bad host name %q", name)
 	}
-	if _, err := netip.ParseAddr(name); err != nil && strings.Contains(name, ":") {
+	return checkName(name)
+}
+
+// checkName refuses names, of a host or of a place in the configuration, that could
+// stand for more than a name in known_hosts or on the terminal.
+func checkName(name string) error {
+	bad := func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }
+	if strings.HasPrefix(name, "-") || !utf8.ValidString(name) || strings.ContainsFunc(name, bad) || strings.ContainsAny(name, `,#"*?!|@`) {
 		return fmt.Errorf("bad host name %q", name)
 	}
 	return nil

@@ -139,3 +139,10 @@ func TestUsage(t *testing.T) {
 		assert.Contains(t, stderr.String(), "usage: sshclient")
 	}
 }
+
+// TestAliasWithAColon has a place in the configuration whose name no host has.
+func TestAliasWithAColon(t *testing.T) {
+	s := settings{hostName: "git.example.com"}
+	require.NoError(t, s.complete("work:git"))
+	require.ErrorContains(t, new(settings).complete("work:git"), `bad host name "work:git"`)
+}

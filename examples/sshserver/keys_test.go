@@ -6,11 +6,13 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/pem"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -91,15 +93,19 @@ func TestStrictModes(t *testing.T) {
 			require.NoError(t, os.Chmod(open, 0o722))
 		}, "open: others"},
 		"another's file": {func(t *testing.T, _, _, file string) {
-			if err := os.Chown(file, 12345, -1); err != nil {
-				t.Skip("only root can give a file away")
+			if err := os.Chown(file, os.Geteuid()+1, -1); err != nil {
+				t.Skipf("not everybody can give a file away: %v", err)
 			}
 		}, "belongs to another user"},
 		"another's directory": {func(t *testing.T, _, dir, _ string) {
-			if err := os.Chown(dir, 12345, -1); err != nil {
-				t.Skip("only root can give a directory away")
+			if err := os.Chown(dir, os.Geteuid()+1, -1); err != nil {
+				t.Skipf("not everybody can give a directory away: %v", err)
 			}
 		}, "belongs to another user"},
+		"a FIFO": {func(t *testing.T, _, _, file string) {
+			require.NoError(t, os.Remove(file))
+			require.NoError(t, syscall.Mkfifo(file, 0o600))
+		}, "is no file"},
 		"no file": {func(t *testing.T, _, _, file string) {
 			require.NoError(t, os.Remove(file))
 			require.NoError(t, os.Mkdir(file, 0o700))
@@ -133,7 +139,7 @@ func TestCertificates(t *testing.T) {
 	assert.ErrorIs(t, authorize(file, cert), errNotAuthorized)
 }
 
-// TestOldAlgorithms offers the server what OpenSSH's has given up.
+// TestOldAlgorithms offers the server what x/crypto calls insecure.
 func TestOldAlgorithms(t *testing.T) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
@@ -162,17 +168,7 @@ func TestOldAlgorithms(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(t, err)
-			ctx, cancel := context.WithCancel(t.Context())
-			var serving sync.WaitGroup
-			serving.Go(func() { assert.NoError(t, s.serve(ctx, l)) })
-			defer serving.Wait()
-			defer cancel()
-			theirs, err := net.Dial("tcp", l.Addr().String())
-			require.NoError(t, err)
-			defer theirs.Close()
-			_, _, _, err = ssh.NewClientConn(theirs, "server", &ssh.ClientConfig{
+			err := login(t, s, &ssh.ClientConfig{
 				User: "whoever", Auth: []ssh.AuthMethod{ssh.PublicKeys(tt.signer)}, Config: tt.config,
 				HostKeyCallback: ssh.FixedHostKey(hostKey.Signer.PublicKey()),
 			})
@@ -183,6 +179,68 @@ func TestOldAlgorithms(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRSAHostKey has a server with such a key, which x/crypto would use with SHA-1
+// as well.
+func TestRSAHostKey(t *testing.T) {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	block, err := ssh.MarshalPrivateKey(private, "")
+	require.NoError(t, err)
+	dir := privateHome(t)
+	file := filepath.Join(dir, "host_key")
+	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(block), 0o600))
+	key := sshtest.NewKey(t, "")
+	authorized := filepath.Join(dir, "authorized_keys")
+	require.NoError(t, os.WriteFile(authorized, []byte(key.Line), 0o600))
+	s, err := newServer(options{hostKey: file, authorizedKeys: authorized}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	for algorithm, says := range map[string]string{ssh.KeyAlgoRSASHA512: "", ssh.KeyAlgoRSASHA256: "", ssh.KeyAlgoRSA: "no common algorithm"} {
+		t.Run(algorithm, func(t *testing.T) {
+			err := login(t, s, &ssh.ClientConfig{
+				User: "whoever", Auth: []ssh.AuthMethod{ssh.PublicKeys(key.Signer)},
+				HostKeyAlgorithms: []string{algorithm}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+			})
+			if says == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorContains(t, err, says)
+			}
+		})
+	}
+}
+
+// login returns what comes of logging in to s.
+func login(t *testing.T, s *server, config *ssh.ClientConfig) error {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var serving sync.WaitGroup
+	serving.Go(func() { assert.NoError(t, s.serve(ctx, l)) })
+	defer serving.Wait()
+	defer cancel()
+	theirs, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer theirs.Close()
+	_, _, _, err = ssh.NewClientConn(theirs, "server", config)
+	return err
+}
+
+// TestRelativeThroughALink has a shell's working directory lead through a link to
+// where others can write.
+func TestRelativeThroughALink(t *testing.T) {
+	home := privateHome(t)
+	open := filepath.Join(home, "open")
+	require.NoError(t, os.MkdirAll(filepath.Join(open, "in"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(open, "in", "keys"), []byte(sshtest.NewKey(t, "").Line), 0o600))
+	require.NoError(t, os.Chmod(open, 0o777))
+	link := filepath.Join(home, "link")
+	require.NoError(t, os.Symlink(filepath.Join(open, "in"), link))
+	t.Chdir(link) // which sets $PWD to the link
+	_, err := readAuthorizedKeys("keys")
+	require.ErrorContains(t, err, "open: others than its owner")
 }
 
 func TestAuthorize(t *testing.T) {

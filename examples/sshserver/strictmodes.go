@@ -17,11 +17,15 @@ import (
 // directory. A directory such as /tmp will do, where only its owner can move a
 // file.
 func readAuthorizedKeys(file string) ([]byte, error) {
-	file, err := filepath.EvalSymlinks(file)
+	// In this order: Abs believes $PWD, which may lead through links.
+	file, err := filepath.Abs(file)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(file)
+	if file, err = filepath.EvalSymlinks(file); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO would wait for who writes
 	if err != nil {
 		return nil, err
 	}
@@ -42,13 +46,12 @@ func readAuthorizedKeys(file string) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
+// checkDirectories looks at dir, an absolute path without links, and at those above
+// it.
 func checkDirectories(dir string) error {
 	home, _ := os.UserHomeDir()
 	home, _ = filepath.EvalSymlinks(home) // without one there is none to stop at
-	for dir, err := filepath.Abs(dir); ; dir = filepath.Dir(dir) {
-		if err != nil {
-			return err
-		}
+	for ; ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
 		if err != nil {
 			return err

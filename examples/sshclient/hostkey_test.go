@@ -1,0 +1,36 @@
+package main
+
+import (
+	"io"
+	"math/big"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/godscp/godscp/examples/internal/sshtest"
+)
+
+// TestAlgorithmsAreSecure knows a host by a DSA key, which is signed with SHA-1,
+// and by a better one.
+func TestAlgorithmsAreSecure(t *testing.T) {
+	one := big.NewInt(1)
+	dsa, err := ssh.ParsePublicKey(ssh.Marshal(struct {
+		Name       string
+		P, Q, G, Y *big.Int
+	}{"ssh-dss", new(big.Int).Lsh(one, 1023), new(big.Int).Lsh(one, 159), one, one}))
+	require.NoError(t, err)
+	better := sshtest.NewKey(t, "").Signer.PublicKey()
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	lines := knownhosts.Line([]string{"host"}, dsa) + "\n" + knownhosts.Line([]string{"host"}, better) + "\n"
+	require.NoError(t, os.WriteFile(file, []byte(lines), 0o600))
+	keys, err := newHostKeys(t.Context(), []string{file}, io.Discard)
+	require.NoError(t, err)
+	algorithms := keys.algorithms("host:22")
+	assert.Equal(t, better.Type(), algorithms[0], "what is known comes first")
+	assert.Subset(t, ssh.SupportedAlgorithms().HostKeys, algorithms)
+}
