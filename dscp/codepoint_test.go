@@ -122,6 +122,8 @@ func TestParseRefuses(t *testing.T) {
 		{"best effort", dscp.ErrSyntax, ""},
 		{"-1", dscp.ErrSyntax, ""},
 		{"+18", dscp.ErrSyntax, ""},
+		{"111111111111111111111\r", dscp.ErrSyntax, `\r`},
+		{"0xfffffffffffffffffffg", dscp.ErrSyntax, ""},
 		{"1_8", dscp.ErrSyntax, ""},
 		{"018", dscp.ErrSyntax, "018"},
 		{"0b10", dscp.ErrSyntax, ""},

@@ -64,7 +64,7 @@ func Parse(s string) (CodePoint, error) {
 	} else if len(s) > 1 && s[0] == '0' {
 		return 0, syntaxError(s)
 	}
-	n, err := strconv.ParseUint(digits, base, 64)
+	n, err := number(digits, base)
 	switch {
 	case errors.Is(err, strconv.ErrSyntax):
 		return 0, syntaxError(s)
@@ -72,6 +72,15 @@ func Parse(s string) (CodePoint, error) {
 		return 0, rangeError(s, n)
 	}
 	return CodePoint(n), nil
+}
+
+// number is strconv.ParseUint, which says of some texts that they are too large
+// before it has seen that they are no numbers.
+func number(digits string, base int) (uint64, error) {
+	if strings.Trim(upper(digits), "0123456789ABCDEF"[:base]) != "" {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseUint(digits, base, 64)
 }
 
 // upper is strings.ToUpper for ASCII alone: to that, "cſ1" would be CS1.

@@ -91,7 +91,7 @@ func parseIPQoSWord(word string) (CodePoint, error) {
 	if len(word) > 2 && word[0] == '0' && (word[1] == 'x' || word[1] == 'X') {
 		digits, base = word[2:], 16
 	}
-	n, err := strconv.ParseUint(digits, base, 64)
+	n, err := number(digits, base)
 	switch {
 	case errors.Is(err, strconv.ErrSyntax):
 		return 0, fmt.Errorf("%w: %q (want a word such as af21 or none, or an octet from 0 to 255)", ErrSyntax, word)

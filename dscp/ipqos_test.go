@@ -56,6 +56,7 @@ func TestParseIPQoSErrors(t *testing.T) {
 		{" \t ", dscp.ErrSyntax, `has 0 words`},
 		{"af21 cs1 ef", dscp.ErrSyntax, `has 3 words`},
 		{"af21,cs1", dscp.ErrSyntax, `"af21,cs1"`},
+		{"111111111111111111111x", dscp.ErrSyntax, ""},
 		{"af21\u00a0cs1", dscp.ErrSyntax, "not a code point"}, // white space to people only
 		{"af44", dscp.ErrSyntax, `"af44" (want a word such as af21 or none, or an octet from 0 to 255)`},
 		{"cs8", dscp.ErrSyntax, `"cs8"`},

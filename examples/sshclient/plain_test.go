@@ -29,7 +29,7 @@ func FuzzPlain(f *testing.F) {
 		got := plain(s)
 		require.True(t, utf8.ValidString(got))
 		for _, r := range got {
-			require.True(t, r == '\n' || r == '\t' || unicode.IsPrint(r), "%U of %q", r, s)
+			require.True(t, r == '\n' || r == '\t' || r == '\u00a0' || unicode.IsPrint(r), "%U of %q", r, s)
 		}
 		require.Equal(t, strings.Count(strings.ReplaceAll(s, "\r\n", "\n"), "\n"), strings.Count(got, "\n"))
 		require.Equal(t, got, plain(got), "once is enough")
