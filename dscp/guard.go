@@ -33,7 +33,7 @@ func (g guardedConn) Control(f func(fd uintptr)) error {
 			return g.opError("raw-control", changes)
 		}
 		// An unknown closure that is at work may be the one that calls, and must
-		// not wait for itself. It is watched, and f with it.
+		// not wait for itself. So f runs as it is, on the word of its rehearsal.
 		if !g.closure.TryLock() {
 			return g.raw.Control(f)
 		}
