@@ -257,7 +257,8 @@ func lingerReset(t *testing.T, f family) {
 	require.NoError(t, server.SetLinger(0))
 	require.NoError(t, server.Close())
 	packets := wired.packets(capture)
-	assert.True(t, packets[len(packets)-1].Has(wire.RST))
+	last := packets[len(packets)-1]
+	assert.True(t, last.Has(wire.RST) && !last.Ownerless(), "%v", last)
 	wired.marks(t, packets, ours, theirs)
 }
 
@@ -269,7 +270,8 @@ func unreadReset(t *testing.T, f family) {
 	require.NoError(t, err)
 	require.NoError(t, server.Close())
 	packets := wired.packets(capture)
-	assert.True(t, packets[len(packets)-1].Has(wire.RST))
+	last := packets[len(packets)-1]
+	assert.True(t, last.Has(wire.RST) && !last.Ownerless(), "%v", last)
 	wired.marks(t, packets, ours, theirs)
 }
 
@@ -293,7 +295,9 @@ func lateData(t *testing.T, f family) {
 	require.NoError(t, server.Close())
 	_, err := client.Write([]byte("nobody is there"))
 	require.NoError(t, err)
-	wired.echoed(t, wired.packets(capture))
+	packets := wired.packets(capture)
+	assert.True(t, packets[len(packets)-1].Ownerless())
+	wired.echoed(t, packets)
 }
 
 // orphanData writes to a peer that is gone; its own reset got lost.

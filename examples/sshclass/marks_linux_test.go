@@ -60,7 +60,7 @@ func TestMarksOnTheWire(t *testing.T) {
 			packets := capture.Until(wire.Closed(2))
 			marks := map[uint16]map[dscp.CodePoint]int{}
 			for _, p := range packets {
-				if p.Dst != server {
+				if p.Dst != server || p.Ownerless() {
 					continue
 				}
 				if marks[p.Src.Port()] == nil {

@@ -144,12 +144,11 @@ func natOutcome(r result) outcome {
 }
 
 // marksTo returns the marks of the segments to port, each one that differs from
-// the one before. Resets do not count: the kernel sends them, without a socket
-// and its mark.
+// the one before.
 func marksTo(port uint16, packets []wire.Packet) []dscp.CodePoint {
 	var marks []dscp.CodePoint
 	for _, p := range packets {
-		if p.Dst.Port() == port && !p.Has(wire.RST) {
+		if p.Dst.Port() == port && !p.Ownerless() {
 			marks = append(marks, dscp.CodePoint(p.DSCP()))
 		}
 	}

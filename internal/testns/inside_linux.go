@@ -113,6 +113,9 @@ func reexec(t *testing.T, from func(run func()) error) {
 		}
 	}()
 	<-ended
+	if !testing.Verbose() {
+		out = brief(out)
+	}
 	if out != "" {
 		t.Logf("in a namespace of its own:\n%s", out)
 	}
@@ -129,6 +132,27 @@ func reexec(t *testing.T, from func(run func()) error) {
 	case report != reportRan:
 		t.Fatalf("the child exited without running the test")
 	}
+}
+
+// brief returns the output of a verbose test without its progress: what is left
+// of a failed test with a hundred subtests begins with what failed.
+func brief(out string) string {
+	var kept strings.Builder
+	var heading string // who says the lines that follow, if any do
+	for line := range strings.Lines(out) {
+		switch {
+		case strings.HasPrefix(line, "=== RUN "), strings.HasPrefix(line, "=== CONT "), strings.HasPrefix(line, "=== NAME "):
+			heading = line
+		case strings.HasPrefix(line, "=== PAUSE "):
+		case strings.HasPrefix(strings.TrimLeft(line, " "), "--- PASS: "):
+			heading = ""
+		default:
+			kept.WriteString(heading)
+			kept.WriteString(line)
+			heading = ""
+		}
+	}
+	return kept.String()
 }
 
 // run executes the test binary for one test in a new namespace: as root

@@ -67,6 +67,13 @@ func (p Packet) String() string {
 	return fmt.Sprintf("%v > %v tos 0x%02x %v seq %d ack %d len %d", p.Src, p.Dst, p.TOS, p.Flags, p.Seq, p.Ack, p.Len)
 }
 
+// Ownerless reports whether p is a reset with which a kernel answers a segment of
+// a connection whose socket is gone (RFC 9293, section 3.10.7.1). Linux takes the
+// mark of that segment for it, which is the other side's; no program has a say in
+// it. The reset of a socket also acknowledges, as does the one that refuses a
+// SYN.
+func (p Packet) Ownerless() bool { return p.Has(RST) && !p.Has(ACK) }
+
 // Snap is the number of octets that hold the headers of every packet that
 // [Parse] understands: IPv4 and TCP with all of their options.
 const Snap = 60 + 60

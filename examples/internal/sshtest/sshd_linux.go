@@ -67,6 +67,7 @@ func StartSSHD(tb testing.TB, key *Key, config ...string) *SSHD {
 		"PasswordAuthentication no",
 		"KbdInteractiveAuthentication no",
 		"Subsystem sftp internal-sftp",
+		"SetEnv HOME=" + dir, // a shell's startup files may say something
 		"LogLevel VERBOSE",
 	}, config...)
 	file := filepath.Join(dir, "sshd_config")
