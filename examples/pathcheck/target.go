@@ -37,7 +37,7 @@ func parseTarget(text string, peer bool) (target, error) {
 	if err != nil { // no port, or one too many colons: a bare IPv6 address
 		host, port = strings.Trim(rest, "[]"), defaultPorts[t.scheme]
 	}
-	if host == "" || port == "" || strings.ContainsAny(host, "/ ") {
+	if host == "" || port == "" || strings.ContainsAny(rest, "/ ") {
 		return t, fmt.Errorf("target %q: want host, host:port or scheme://host:port", text)
 	}
 	t.host, t.port = host, port

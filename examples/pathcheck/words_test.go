@@ -36,7 +36,7 @@ func TestParseTarget(t *testing.T) {
 		require.NoError(t, err, text)
 		assert.Equal(t, want, got)
 	}
-	for _, text := range []string{"", ":22", "ftp://example.com", "wait://example.com", "https://example.com/path", "user@host name"} {
+	for _, text := range []string{"", ":22", "ftp://example.com", "wait://example.com", "https://example.com/path", "https://example.com:443/path", "user@host name"} {
 		_, err := parseTarget(text, false)
 		assert.Error(t, err, text)
 	}

@@ -96,7 +96,11 @@ func TestOutcome(t *testing.T) {
 			t.Parallel()
 			self, err := os.Executable()
 			require.NoError(t, err)
-			cmd := exec.Command(self, "-test.run=^TestEnds$", "-test.v", "-test.timeout=3s")
+			timeout := time.Minute
+			if tt.ends == "hang" {
+				timeout = 6 * time.Second
+			}
+			cmd := exec.Command(self, "-test.run=^TestEnds$", "-test.v", "-test.timeout="+timeout.String())
 			cmd.Env = append(os.Environ(), "GODSCP_TESTNS_ENDS="+tt.ends, "CI="+tt.ci)
 			out, err := cmd.CombinedOutput()
 			assert.Equal(t, tt.fails, err != nil, "%v\n%s", err, out)
