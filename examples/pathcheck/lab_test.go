@@ -23,7 +23,7 @@ import (
 // Timeouts for -timeout. On IPv4 the lab looks a hundred times before it believes
 // a change, which takes long on a machine that is busy.
 const (
-	impatient = "1s" // where silence is waited for dozens of times
+	impatient = "2s" // where silence is waited for dozens of times
 	patient   = "3s" // the same on IPv4
 	forever   = "1m" // where nothing is silent
 )
