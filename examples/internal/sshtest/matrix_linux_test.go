@@ -364,8 +364,9 @@ func (r *run) finish(cmd *exec.Cmd, ended <-chan struct{}) {
 func (r *run) execute(cmd *exec.Cmd, stdin string) (stdout, stderr string, ok bool) {
 	var out, said strings.Builder
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &said
+	cmd.WaitDelay = 20 * time.Second // sftp's transport may outlive it
 	if r.verdict() == dscptest.Blackhole {
-		cmd.WaitDelay = time.Second // sftp's transport outlives it
+		cmd.WaitDelay = time.Second // it does, and has nothing to say
 	}
 	require.NoError(r, cmd.Start())
 	ended := make(chan struct{})
