@@ -65,16 +65,16 @@ func (w *watch) flows(n int, client dscp.CodePoint) {
 }
 
 // marked fails the test unless each packet that a socket has sent has the mark of
-// its sender.
+// its sender, and each reset without a socket that of what it answers.
 func (w *watch) marked(packets []wire.Packet, client dscp.CodePoint) {
 	w.t.Helper()
 	for _, p := range packets {
-		want := client
+		want, other := client, serverMark
 		if p.Src.Port() == w.port {
-			want = serverMark
+			want, other = other, want
 		}
 		if p.Ownerless() {
-			continue
+			want = other
 		}
 		if !assert.Equal(w.t, want, dscp.FromTOS(p.TOS), "%s", p) {
 			return
