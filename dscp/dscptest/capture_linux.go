@@ -1,40 +1,34 @@
 package dscptest
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
-	"unsafe"
-
-	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/godscp/godscp/dscp"
 )
 
-// A capture reads every TCP segment that arrives for a box off the wire
-// (packet(7), which takes CAP_NET_RAW). Linux hands a packet to such a socket
-// before it hands it to TCP, so that all segments whose payload the box has read
-// are in the ring. Whoever looks empties the ring first; so that it does not run
-// over while nobody does, a goroutine empties it as well.
+// A capture reads every TCP segment that arrives for a box off the wire. Linux
+// puts a segment into a ring before it hands it to TCP, so that all segments
+// whose payload the box has read are there. Whoever looks empties the rings
+// first; so that they do not run over while nobody does, a goroutine for each
+// empties them as well.
+//
+// What clients send has a ring of its own: all of that is the box's, while the
+// upstream may have many other clients, and what it sends to those must not take
+// the room of a SYN.
 type capture struct {
-	v6   bool
-	port uint16 // the box's
-	file *os.File
-	stop chan struct{} // closed to end the goroutine
-	done chan struct{} // closed by it
+	port     uint16 // the box's
+	clients  *packetRing
+	upstream *packetRing
+	stop     chan struct{} // closed to end the goroutines
+	running  sync.WaitGroup
 
-	mu      sync.Mutex
-	fd      int    // of file; -1 once it is closed
-	ring    []byte // in frames, each with a status that the kernel and the box set in turn
-	next    int    // the frame that the kernel fills next
+	mu      sync.Mutex // for reading the rings, too
+	closed  bool
 	taps    map[route]*tap
 	begun   []route // the latest, whether claimed or not
 	claimed int     // how many taps are
@@ -61,50 +55,45 @@ type tap struct {
 }
 
 const (
-	ringFrames = 8192
-	frameSize  = 256
-	snapLength = 96 // both headers, options and all
-
 	// maxBegun is how many SYNs may come before one is forgotten that never
 	// became a connection.
 	maxBegun = 8192
 
-	// restTime is how long the goroutine that empties the ring rests after it
-	// did, rather than be woken for each segment: not enough for a ring full.
+	// restTime is how long a goroutine that empties a ring rests after it did,
+	// rather than be woken for each segment. Timers of a busy process may take a
+	// hundred times as long.
 	restTime = time.Millisecond
 )
 
 // openCapture captures what arrives for a box with this port before upstream.
 func openCapture(v6 bool, port uint16, upstream netip.AddrPort) (*capture, error) {
-	// Protocol 0: nothing is captured before the filter is there.
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	clients, err := openPacketRing(v6, toBox(v6, port))
 	if err != nil {
-		return nil, &optionError{"AF_PACKET", err}
+		return nil, err
+	}
+	theirs, err := openPacketRing(v6, fromUpstream(v6, upstream))
+	if err != nil {
+		return nil, errors.Join(err, clients.unmap(), clients.file.Close())
 	}
 	c := &capture{
-		v6: v6, port: port, fd: fd, file: os.NewFile(uintptr(fd), "packet socket"),
-		taps: make(map[route]*tap), stop: make(chan struct{}), done: make(chan struct{}),
+		port: port, clients: clients, upstream: theirs,
+		taps: make(map[route]*tap), stop: make(chan struct{}),
 	}
-	if err = c.open(port, upstream); err == nil {
-		var raw syscall.RawConn
-		if raw, err = c.file.SyscallConn(); err == nil {
-			go c.follow(raw)
-			return c, nil
-		}
+	for _, r := range c.rings() {
+		c.running.Go(func() { c.follow(r) })
 	}
-	close(c.done)
-	c.close()
-	return nil, err
+	return c, nil
 }
 
-// follow empties the ring whenever something has come, until c is closed.
-func (c *capture) follow(raw syscall.RawConn) {
-	defer close(c.done)
+func (c *capture) rings() [2]*packetRing { return [...]*packetRing{c.clients, c.upstream} }
+
+// follow empties a ring whenever something has come, until c is closed.
+func (c *capture) follow(r *packetRing) {
 	rest := time.NewTimer(0)
 	defer rest.Stop()
-	raw.Read(func(uintptr) bool {
+	r.raw.Read(func(uintptr) bool {
 		c.mu.Lock()
-		c.drain()
+		c.empty(r)
 		c.mu.Unlock()
 		rest.Reset(restTime)
 		select {
@@ -116,143 +105,69 @@ func (c *capture) follow(raw syscall.RawConn) {
 	})
 }
 
-func (c *capture) open(port uint16, upstream netip.AddrPort) error {
-	raw, err := bpf.Assemble(arriving(c.v6, port, upstream))
-	if err != nil {
-		return err
-	}
-	filter := make([]unix.SockFilter, len(raw))
-	for i, ins := range raw {
-		filter[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
-	}
-	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if err := unix.SetsockoptSockFprog(c.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog); err != nil {
-		return &optionError{"SO_ATTACH_FILTER", err}
-	}
-	// Version 2 shows each frame at once; version 3 only when a block is full.
-	if err := setInt(uintptr(c.fd), unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2, "PACKET_VERSION"); err != nil {
-		return err
-	}
-	const blockSize = 64 << 10
-	req := unix.TpacketReq{
-		Block_size: blockSize, Block_nr: ringFrames * frameSize / blockSize,
-		Frame_size: frameSize, Frame_nr: ringFrames,
-	}
-	if err := unix.SetsockoptTpacketReq(c.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
-		return &optionError{"PACKET_RX_RING", err}
-	}
-	c.ring, err = unix.Mmap(c.fd, 0, ringFrames*frameSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return fmt.Errorf("mmap of the packet ring: %w", err)
-	}
-	protocol := uint16(unix.ETH_P_IP)
-	if c.v6 {
-		protocol = unix.ETH_P_IPV6
-	}
-	protocol = binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, protocol)) // htons
-	if err := unix.Bind(c.fd, &unix.SockaddrLinklayer{Protocol: protocol}); err != nil {
-		return fmt.Errorf("bind of the packet socket: %w", err)
-	}
-	return nil
-}
-
-// arriving returns the filter for TCP segments to the box, which listens on
-// port of loopback, or from the upstream.
-func arriving(v6 bool, port uint16, upstream netip.AddrPort) []bpf.Instruction {
-	own, theirs := netip.AddrFrom4([4]byte{127, 0, 0, 1}), upstream.Addr().Unmap().WithZone("")
-	protocol, header := uint32(9), []bpf.Instruction{
-		bpf.LoadAbsolute{Off: 6, Size: 2}, // fragments have no ports
-		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1fff, SkipFalse: 1},
-		bpf.RetConstant{Val: 0},
-		bpf.LoadMemShift{Off: 0},
-	}
-	from, to := bpf.Instruction(bpf.LoadIndirect{Off: 0, Size: 2}), bpf.Instruction(bpf.LoadIndirect{Off: 2, Size: 2})
-	source, destination := uint32(12), uint32(16)
-	if v6 {
-		own, protocol, header = netip.IPv6Loopback(), 6, nil
-		from, to = bpf.LoadAbsolute{Off: 40, Size: 2}, bpf.LoadAbsolute{Off: 42, Size: 2}
-		source, destination = 8, 24
-	}
-	if theirs.IsUnspecified() {
-		theirs = own // who dials it reaches that
-	}
-	prog := []bpf.Instruction{
-		bpf.LoadAbsolute{Off: protocol, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_TCP, SkipTrue: 1},
-		bpf.RetConstant{Val: 0},
-	}
-	prog = append(prog, header...)
-	prog = append(prog, takes(from, upstream.Port(), source, theirs)...)
-	prog = append(prog, takes(to, port, destination, own)...)
-	return append(prog, bpf.RetConstant{Val: 0})
-}
-
-// takes returns instructions that take a packet with this port, which load
-// fetches, and this address at offset at. Other packets go on behind them.
-func takes(load bpf.Instruction, port uint16, at uint32, addr netip.Addr) []bpf.Instruction {
-	b := addr.AsSlice()
-	words := len(b) / 4
-	prog := []bpf.Instruction{
-		load,
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(port), SkipTrue: uint8(2*words + 1)},
-	}
-	for i := range words {
-		prog = append(prog,
-			bpf.LoadAbsolute{Off: at + uint32(4*i), Size: 4},
-			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: binary.BigEndian.Uint32(b[4*i:]), SkipTrue: uint8(2*(words-i) - 1)})
-	}
-	return append(prog, bpf.RetConstant{Val: snapLength})
-}
-
 func (c *capture) close() error {
 	c.mu.Lock()
-	if c.fd < 0 {
+	if c.closed {
 		c.mu.Unlock()
 		return nil
 	}
-	var lost error
-	if c.ring != nil { // else it never began
-		c.drain()
-		lost = errors.Join(c.settle(), c.lost())
-		unix.Munmap(c.ring)
-		c.ring = nil
+	c.drain()
+	errs := []error{c.settle(), c.lost()}
+	c.closed = true
+	for _, r := range c.rings() {
+		errs = append(errs, r.unmap())
 	}
-	c.fd = -1
 	c.mu.Unlock()
 	close(c.stop)
-	err := c.file.Close()
-	<-c.done
-	return errors.Join(lost, err)
+	for _, r := range c.rings() {
+		errs = append(errs, r.file.Close())
+	}
+	c.running.Wait()
+	return errors.Join(errs...)
 }
 
-// settle takes stock of the segments that found no place in the ring, since it
-// did last: they count where there was a flow to which they may have belonged.
-// c.mu is held.
+// drain takes in all that has arrived. c.mu is held.
+func (c *capture) drain() {
+	for _, r := range c.rings() {
+		c.empty(r)
+	}
+}
+
+// empty takes in what has arrived in one ring. c.mu is held.
+func (c *capture) empty(r *packetRing) {
+	r.read(c.take, func() { c.takeStock(r) })
+}
+
+// settle takes stock of both rings. c.mu is held.
 func (c *capture) settle() error {
-	if c.fd < 0 {
+	if c.closed {
 		return nil
 	}
-	stats, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+	return errors.Join(c.takeStock(c.clients), c.takeStock(c.upstream))
+}
+
+// takeStock takes stock of the segments that found no place in the ring, since
+// it did last: they count where there was a flow to which they may have
+// belonged. The box connects to the upstream after it claimed the client's tap.
+// c.mu is held.
+func (c *capture) takeStock(r *packetRing) error {
+	arrived, dropped, err := r.stats()
 	if err != nil {
-		return &optionError{"PACKET_STATISTICS", err}
+		return err
 	}
-	c.packets += int(stats.Packets)
-	if stats.Drops > 0 {
+	c.packets += arrived
+	if dropped > 0 {
 		c.gaps = true
-		if c.busy() {
-			c.missing += int(stats.Drops)
+		if c.claimed > 0 || r == c.clients && c.awaited() {
+			c.missing += dropped
 		}
 	}
 	return nil
 }
 
-// busy reports whether there are flows of the box's, or clients that have yet
-// to be accepted. The upstream has other clients too: what it sends to those is
-// nobody's loss. c.mu is held.
-func (c *capture) busy() bool {
-	if c.claimed > 0 {
-		return true
-	}
+// awaited reports whether there are clients that have yet to be accepted. c.mu is
+// held.
+func (c *capture) awaited() bool {
 	for r := range c.taps {
 		if r.to.Port() == c.port {
 			return true
@@ -268,26 +183,6 @@ func (c *capture) lost() error {
 		return nil
 	}
 	return fmt.Errorf("dscptest: %d of %d segments were not captured, and a change may have been missed", c.missing, c.packets)
-}
-
-// drain takes in all that has arrived. c.mu is held.
-func (c *capture) drain() {
-	for c.ring != nil {
-		frame := c.ring[c.next*frameSize:][:frameSize]
-		h := (*unix.Tpacket2Hdr)(unsafe.Pointer(&frame[0]))
-		status := atomic.LoadUint32(&h.Status)
-		if status&unix.TP_STATUS_USER == 0 {
-			return
-		}
-		if status&unix.TP_STATUS_LOSING != 0 {
-			c.settle() // before this one came
-		}
-		if at, n := int(h.Net), int(h.Snaplen); at+n <= len(frame) {
-			c.take(frame[at : at+n])
-		}
-		atomic.StoreUint32(&h.Status, unix.TP_STATUS_KERNEL)
-		c.next = (c.next + 1) % ringFrames
-	}
 }
 
 // take takes in one packet. c.mu is held.
