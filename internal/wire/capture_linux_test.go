@@ -58,21 +58,38 @@ func TestCaptureTCP(t *testing.T) {
 				client, server := packets[0].Src, packets[0].Dst
 				assert.Equal(t, SYN, packets[0].Flags)
 				assert.Equal(t, SYN|ACK, packets[1].Flags)
-				sent, syns, fins := map[netip.AddrPort]int{}, 0, 0
+				// By number: a busy machine makes the kernel send some again.
+				type number struct {
+					src netip.AddrPort
+					seq uint32
+				}
+				octets, syns, fins := map[number]bool{}, map[number]bool{}, map[number]bool{}
+				again := 0
 				for _, p := range packets {
 					assert.Equal(t, TCP, p.Proto)
 					assert.ElementsMatch(t, []netip.AddrPort{client, server}, []netip.AddrPort{p.Src, p.Dst})
-					sent[p.Src] += p.Len
+					for i := range uint32(p.Len) {
+						octet := number{p.Src, p.Seq + i}
+						if octets[octet] {
+							again++
+						}
+						octets[octet] = true
+					}
+					at := number{p.Src, p.Seq}
 					if p.Has(SYN) {
-						syns++
+						syns[at] = true
 					}
 					if p.Has(FIN) {
-						fins++
+						at.seq += uint32(p.Len)
+						fins[at] = true
 					}
 				}
-				assert.Equal(t, map[netip.AddrPort]int{client: payload, server: payload}, sent, "each packet once")
-				assert.Equal(t, 2, syns)
-				assert.Equal(t, 2, fins)
+				assert.Len(t, octets, 2*payload)
+				assert.Len(t, syns, 2)
+				assert.Len(t, fins, 2)
+				if payload > 0 {
+					assert.Less(t, again, 2*payload, "each packet once")
+				}
 			})
 		}
 	}
