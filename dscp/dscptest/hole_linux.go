@@ -33,7 +33,9 @@ func (s *linuxSenses) openHole(good *net.TCPListener, network string, marks mark
 		return nil, err
 	}
 	// The program first: it must be there when the hole begins to listen.
-	if err := control(raw, func(fd uintptr) error { return attachSteering(fd, s.v6, marks) }); err != nil {
+	if err := control(raw, func(fd uintptr) error {
+		return attach(fd, unix.SO_ATTACH_REUSEPORT_CBPF, steering(s.v6, marks), "SO_ATTACH_REUSEPORT_CBPF")
+	}); err != nil {
 		return nil, unsupported(network, "SO_ATTACH_REUSEPORT_CBPF", err)
 	}
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
@@ -88,23 +90,6 @@ const (
 	goodListener = 0
 	holeListener = 1
 )
-
-// attachSteering gives the group of the listener fd its program.
-func attachSteering(fd uintptr, v6 bool, marks markSet) error {
-	raw, err := bpf.Assemble(steering(v6, marks))
-	if err != nil {
-		return err
-	}
-	filter := make([]unix.SockFilter, len(raw))
-	for i, ins := range raw {
-		filter[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
-	}
-	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if err := unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, &prog); err != nil {
-		return &optionError{"SO_ATTACH_REUSEPORT_CBPF", err}
-	}
-	return nil
-}
 
 // steering returns the program that sends SYNs marked with one of marks to the
 // hole. Its packet begins after the TCP header; what lies before is reached

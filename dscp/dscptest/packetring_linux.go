@@ -35,7 +35,7 @@ func openPacketRing(v6 bool, filter []bpf.Instruction) (*packetRing, error) {
 	// Protocol 0: nothing is captured before the filter is there.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return nil, &optionError{"AF_PACKET", err}
+		return nil, os.NewSyscallError("socket(AF_PACKET)", err)
 	}
 	r := &packetRing{fd: fd, file: os.NewFile(uintptr(fd), "packet socket")}
 	if err = r.open(v6, filter); err == nil {
@@ -48,18 +48,9 @@ func openPacketRing(v6 bool, filter []bpf.Instruction) (*packetRing, error) {
 	return nil, err
 }
 
-func (r *packetRing) open(v6 bool, instructions []bpf.Instruction) error {
-	raw, err := bpf.Assemble(instructions)
-	if err != nil {
+func (r *packetRing) open(v6 bool, filter []bpf.Instruction) error {
+	if err := attach(uintptr(r.fd), unix.SO_ATTACH_FILTER, filter, "SO_ATTACH_FILTER"); err != nil {
 		return err
-	}
-	filter := make([]unix.SockFilter, len(raw))
-	for i, ins := range raw {
-		filter[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
-	}
-	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if err := unix.SetsockoptSockFprog(r.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog); err != nil {
-		return &optionError{"SO_ATTACH_FILTER", err}
 	}
 	// Version 2 shows each frame at once; version 3 only when a block is full.
 	if err := setInt(uintptr(r.fd), unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2, "PACKET_VERSION"); err != nil {
@@ -73,6 +64,7 @@ func (r *packetRing) open(v6 bool, instructions []bpf.Instruction) error {
 	if err := unix.SetsockoptTpacketReq(r.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
 		return &optionError{"PACKET_RX_RING", err}
 	}
+	var err error
 	r.frames, err = unix.Mmap(r.fd, 0, ringFrames*frameSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("mmap of the packet ring: %w", err)
@@ -115,7 +107,7 @@ func (r *packetRing) read(take func([]byte), lost func()) {
 func (r *packetRing) stats() (arrived, dropped int, err error) {
 	s, err := unix.GetsockoptTpacketStats(r.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	if err != nil {
-		return 0, 0, &optionError{"PACKET_STATISTICS", err}
+		return 0, 0, os.NewSyscallError("getsockopt(PACKET_STATISTICS)", err)
 	}
 	return int(s.Packets), int(s.Drops), nil
 }

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,6 +41,23 @@ func controlConn(c *net.TCPConn, f func(fd uintptr) error) error {
 // setInt sets an option whose value is an int. name is for the error.
 func setInt(fd uintptr, level, option, value int, name string) error {
 	if err := unix.SetsockoptInt(int(fd), level, option, value); err != nil {
+		return &optionError{name, err}
+	}
+	return nil
+}
+
+// attach gives a socket a program through an option, which name names.
+func attach(fd uintptr, option int, program []bpf.Instruction, name string) error {
+	raw, err := bpf.Assemble(program)
+	if err != nil {
+		return err
+	}
+	filter := make([]unix.SockFilter, len(raw))
+	for i, ins := range raw {
+		filter[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, option, &prog); err != nil {
 		return &optionError{name, err}
 	}
 	return nil
