@@ -103,7 +103,8 @@ func list(ctx context.Context, o options) ([]target, error) {
 	var targets []target
 	for line := range strings.Lines(packages) {
 		pkg, dir, _ := strings.Cut(strings.TrimSpace(line), " ")
-		names, err := output(ctx, "test", "-list", o.match, pkg)
+		// -fuzz has it compiled for fuzzing, before the time of a target runs.
+		names, err := output(ctx, "test", "-fuzz", "^Fuzz", "-list", o.match, pkg)
 		if err != nil {
 			return nil, err
 		}
