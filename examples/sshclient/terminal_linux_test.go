@@ -54,8 +54,9 @@ func askAndCompare(t *testing.T) {
 		}
 	}
 	assert.Zero(t, changed, "at once")
-	time.Sleep(100 * time.Millisecond) // for what has stayed behind
-	assert.Equal(t, before, state())
+	for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); {
+		require.Equal(t, before, state(), "what has stayed behind")
+	}
 }
 
 // TestAskKeepsTheSecret types a secret with blanks around it, and one that ends
