@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,21 +9,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // largest bounds an input that is kept.
 const largest = 1 << 10
 
 // keepAll copies inputs from Go's cache for each target.
-func keepAll(ctx context.Context, most int, targets []target, w io.Writer) error {
-	cache, err := output(ctx, "env", "GOCACHE")
-	if err != nil {
-		return err
-	}
+func keepAll(most int, targets []target, w io.Writer) error {
 	for _, t := range targets {
-		n, err := keep(filepath.Join(strings.TrimSpace(cache), "fuzz", filepath.FromSlash(t.pkg), t.name),
-			filepath.Join(t.dir, "testdata", "fuzz", t.name), most)
+		n, err := keep(filepath.Join(t.cache, t.name), filepath.Join(t.dir, "testdata", "fuzz", t.name), most)
 		if err != nil {
 			return err
 		}

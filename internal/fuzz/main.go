@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -58,7 +59,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "fuzz: -for and -p must be positive")
 		return 2
 	}
-	targets, err := list(ctx, o)
+	binaries, err := os.MkdirTemp("", "fuzz")
+	if err != nil {
+		fmt.Fprintln(stderr, "fuzz:", err)
+		return 2
+	}
+	defer os.RemoveAll(binaries)
+	targets, err := list(ctx, o, binaries)
 	if err == nil && len(targets) == 0 {
 		err = fmt.Errorf("no fuzz target in %s matches %s", strings.Join(o.packages, " "), o.match)
 	}
@@ -74,7 +81,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "\n%d targets, %v each, %d at a time: %v\n", len(targets), o.long, o.parallel, time.Since(begin).Round(time.Second))
 	}
 	if o.keep > 0 {
-		if err := keepAll(ctx, o.keep, targets, stdout); err != nil {
+		if err := keepAll(o.keep, targets, stdout); err != nil {
 			fmt.Fprintln(stderr, "fuzz:", err)
 			return 2
 		}
@@ -89,40 +96,76 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // A target is one fuzz function.
 type target struct {
-	pkg  string // import path
-	dir  string
-	name string
+	pkg    string // import path
+	dir    string
+	name   string
+	binary string
+	cache  string // for inputs of the package, where the go command has them
 }
 
-// list asks the go command for the targets.
-func list(ctx context.Context, o options) ([]target, error) {
-	packages, err := output(ctx, append([]string{"list", "-f", "{{.ImportPath}} {{.Dir}}"}, o.packages...)...)
+// list compiles the packages that have targets, into the directory binaries,
+// and asks them. With the go command, each target would be linked again.
+func list(ctx context.Context, o options, binaries string) ([]target, error) {
+	cache, err := output(ctx, "", "go", "env", "GOCACHE")
+	if err != nil {
+		return nil, err
+	}
+	packages, err := output(ctx, "", append([]string{"go", "list", "-f", "{{.ImportPath}} {{.Dir}}"}, o.packages...)...)
 	if err != nil {
 		return nil, err
 	}
 	var targets []target
 	for line := range strings.Lines(packages) {
-		pkg, dir, _ := strings.Cut(strings.TrimSpace(line), " ")
-		// -fuzz has it compiled for fuzzing, before the time of a target runs.
-		names, err := output(ctx, "test", "-fuzz", "^Fuzz", "-list", o.match, pkg)
+		t := target{binary: filepath.Join(binaries, fmt.Sprint(len(targets), ".test"))}
+		t.pkg, t.dir, _ = strings.Cut(strings.TrimSpace(line), " ")
+		t.cache = filepath.Join(strings.TrimSpace(cache), "fuzz", filepath.FromSlash(t.pkg))
+		if has, err := hasTargets(t.dir); err != nil {
+			return nil, err
+		} else if !has {
+			continue
+		}
+		if _, err := output(ctx, "", "go", "test", "-c", "-fuzz", "^Fuzz", "-o", t.binary, t.pkg); err != nil {
+			return nil, err
+		}
+		names, err := output(ctx, t.dir, t.binary, "-test.list", o.match)
 		if err != nil {
 			return nil, err
 		}
 		for name := range strings.Lines(names) {
-			if name = strings.TrimSpace(name); strings.HasPrefix(name, "Fuzz") {
-				targets = append(targets, target{pkg, dir, name})
+			if t.name = strings.TrimSpace(name); strings.HasPrefix(t.name, "Fuzz") {
+				targets = append(targets, t)
 			}
 		}
 	}
 	return targets, nil
 }
 
-func output(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", args...)
+// hasTargets reports whether a file of tests has a fuzz function.
+func hasTargets(dir string) (bool, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		return false, err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return false, err
+		}
+		if bytes.Contains(text, []byte("\nfunc Fuzz")) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// output runs a command in dir and returns what it prints.
+func output(ctx context.Context, dir string, command ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Dir = dir
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("go %s: %w\n%s%s", strings.Join(args, " "), err, stdout.String(), stderr.String())
+		return "", fmt.Errorf("%s: %w\n%s%s", strings.Join(command, " "), err, stdout.String(), stderr.String())
 	}
 	return stdout.String(), nil
 }
@@ -150,12 +193,13 @@ func runAll(ctx context.Context, o options, targets []target, stderr io.Writer) 
 	return outcomes
 }
 
-// fuzz runs one target with the go command.
+// fuzz runs one target.
 func fuzz(ctx context.Context, long time.Duration, t target) outcome {
 	// Inputs are made smaller only for a moment: it would take a minute for
 	// each, and what is kept is chosen by size anyway.
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", long.String(),
-		"-fuzzminimizetime", "100x", "-parallel", "1", t.pkg)
+	cmd := exec.CommandContext(ctx, t.binary, "-test.run", "^$", "-test.fuzz", "^"+t.name+"$", "-test.fuzztime", long.String(),
+		"-test.fuzzminimizetime", "100x", "-test.parallel", "1", "-test.fuzzcachedir", t.cache, "-test.paniconexit0")
+	cmd.Dir = t.dir
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	text, err := cmd.CombinedOutput()

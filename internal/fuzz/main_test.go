@@ -74,3 +74,16 @@ func TestUsage(t *testing.T) {
 		assert.Empty(t, stdout.String())
 	}
 }
+
+func TestHasTargets(t *testing.T) {
+	for text, want := range map[string]bool{
+		"package it\n\nfunc FuzzIt(f *testing.F) {}\n": true,
+		"package it\n\nfunc TestIt(t *testing.T) {}\n": false,
+	} {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "it_test.go"), []byte(text), 0o600))
+		got, err := hasTargets(dir)
+		require.NoError(t, err)
+		assert.Equal(t, want, got, text)
+	}
+}

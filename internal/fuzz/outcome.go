@@ -15,10 +15,10 @@ type outcome struct {
 	log        string
 }
 
-// progress is what the go command prints every three seconds, and at the end.
+// progress is what a target prints every three seconds, and at the end.
 var progress = regexp.MustCompile(`^fuzz: elapsed: \S+, execs: (\d+) \(\d+/sec\), new interesting: (\d+)`)
 
-// parse reads the last count in the go command's output.
+// parse reads the last count in a run's output.
 func parse(text string) (r outcome) {
 	for line := range strings.Lines(text) {
 		if m := progress.FindStringSubmatch(line); m != nil {
@@ -29,7 +29,7 @@ func parse(text string) (r outcome) {
 	return r
 }
 
-// ranOut tells that nothing but the time ended a run that the go command calls a
+// ranOut tells that nothing but the time ended a run that package testing calls a
 // failure: before Go 1.27 the end of -fuzztime can be taken for one
 // (https://go.dev/issue/75804). An input that fails is always written down.
 func ranOut(text string) bool {
