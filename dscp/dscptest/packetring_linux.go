@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -16,6 +17,7 @@ const (
 	ringFrames = 8192
 	frameSize  = 256
 	snapLength = 96 // both headers, options and all
+	maxFilling = 32 // processors that fill frames at the same time
 )
 
 // A packetRing holds the packets that have arrived in this network namespace and
@@ -85,11 +87,14 @@ func (r *packetRing) open(v6 bool, filter []bpf.Instruction) error {
 // after some had found no place.
 func (r *packetRing) read(take func([]byte), lost func()) {
 	for r.frames != nil {
-		frame := r.frames[r.next*frameSize:][:frameSize]
-		h := (*unix.Tpacket2Hdr)(unsafe.Pointer(&frame[0]))
+		frame, h := r.frame(0)
 		status := atomic.LoadUint32(&h.Status)
 		if status&unix.TP_STATUS_USER == 0 {
-			return
+			if !r.overtaken() {
+				return
+			}
+			runtime.Gosched()
+			continue
 		}
 		if status&unix.TP_STATUS_LOSING != 0 {
 			lost()
@@ -100,6 +105,24 @@ func (r *packetRing) read(take func([]byte), lost func()) {
 		atomic.StoreUint32(&h.Status, unix.TP_STATUS_KERNEL)
 		r.next = (r.next + 1) % ringFrames
 	}
+}
+
+// overtaken reports whether the next frame is being filled while one behind it
+// has been: each processor fills its own, and one that loses its time meanwhile
+// must not hide what another has handed to TCP since.
+func (r *packetRing) overtaken() bool {
+	for i := 1; i <= maxFilling; i++ {
+		if _, h := r.frame(i); atomic.LoadUint32(&h.Status)&unix.TP_STATUS_USER != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// frame returns the frame that is i behind the next.
+func (r *packetRing) frame(i int) ([]byte, *unix.Tpacket2Hdr) {
+	b := r.frames[(r.next+i)%ringFrames*frameSize:][:frameSize]
+	return b, (*unix.Tpacket2Hdr)(unsafe.Pointer(&b[0]))
 }
 
 // stats returns how many packets have arrived since it was called last, and how
