@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/internal/nobody"
 )
 
 // pair returns both ends of a connection through l.
@@ -201,12 +203,9 @@ func TestBadInputElsewhere(t *testing.T) {
 func TestErrorsOfNet(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	closed := l.Addr().String()
-	l.Close()
+	closed := nobody.Listens(t, "127.0.0.1:0")
 
-	_, err = (&Dialer{}).Dial("tcp", closed)
+	_, err := (&Dialer{}).Dial("tcp", closed)
 	_, bare := net.Dial("tcp", closed)
 	assert.Equal(t, bare.Error(), err.Error(), "a zero Dialer's errors are net's own")
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/godscp/godscp/dialer"
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/nobody"
 )
 
 // listenSaving returns a listener that saves SYNs.
@@ -115,18 +116,9 @@ func TestFallbackRefusedBeforeASocket(t *testing.T) {
 	assert.Zero(t, sockets.Load())
 }
 
-// refusing returns an address where nobody listens.
-func refusing(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
-}
-
 // Where nobody listens the ladder ends, with the error it has without Fallback.
 func TestFallbackConnectionRefused(t *testing.T) {
-	address := refusing(t)
+	address := nobody.Listens(t, "127.0.0.1:0")
 	for name, dial := range dials {
 		t.Run(name, func(t *testing.T) {
 			nd, sockets := countSockets()

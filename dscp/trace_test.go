@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/internal/nobody"
 )
 
 // A log keeps the events of a Trace function that one goroutine calls.
@@ -89,7 +91,6 @@ func TestTrace(t *testing.T) {
 			e = served.last(t)
 			assert.Equal(t, "wrap", e.Op)
 			assert.Equal(t, w.Addr(), e.Local)
-			refusing := w.Addr().String()
 			require.NoError(t, w.Close())
 			_, err = w.Accept()
 			require.ErrorIs(t, err, net.ErrClosed)
@@ -97,7 +98,7 @@ func TestTrace(t *testing.T) {
 			assert.Equal(t, "accept", e.Op)
 			require.ErrorIs(t, e.Err, net.ErrClosed)
 
-			_, err = d.Dial("tcp", refusing)
+			_, err = d.Dial("tcp", nobody.Listens(t, address))
 			require.Error(t, err)
 			e = dialed.last(t)
 			assert.Equal(t, err, e.Err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/internal/nobody"
 )
 
 // TestBytesArriveAsSent sends a long stream through a box with a nil model and
@@ -111,10 +112,8 @@ func TestHalfCloses(t *testing.T) {
 
 func TestUpstreamDown(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
-		l, err := net.Listen("tcp", address)
-		require.NoError(t, err)
-		require.NoError(t, l.Close())
-		box := dscptest.NewMiddlebox(t, l.Addr().String(), dscptest.VMware)
+		upstream := nobody.Listens(t, address)
+		box := dscptest.NewMiddlebox(t, upstream, dscptest.VMware)
 		c, err := net.Dial("tcp", box.Addr())
 		if err == nil { // the reset may be faster than Dial
 			_, err = io.Copy(io.Discard, c)
@@ -125,7 +124,7 @@ func TestUpstreamDown(t *testing.T) {
 		}
 		f := eventually(t, box, over)
 		require.ErrorIs(t, f.Err, errRefused)
-		assert.ErrorContains(t, f.Err, l.Addr().String())
+		assert.ErrorContains(t, f.Err, upstream)
 		assert.False(t, f.Answered)
 	})
 }

@@ -154,14 +154,13 @@ func TestUDPKeepsECN(t *testing.T) {
 // TestUDPUpstreamDown keeps a flow whose server is not there yet.
 func TestUDPUpstreamDown(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
-		srv, err := net.ListenPacket("udp", address)
-		require.NoError(t, err)
-		upstream := srv.LocalAddr().String()
-		require.NoError(t, srv.Close())
+		keeper := dialUDP(t, echoUDP(t, address, -1)) // of a port: to others nobody is there
+		upstream := keeper.LocalAddr().String()
 		box := dscptest.NewMiddlebox(t, upstream)
 		c := dialUDP(t, box.UDPAddr())
 		assert.True(t, lost(t, c, "anybody?"))
-		srv, err = net.ListenPacket("udp", upstream)
+		require.NoError(t, keeper.Close())
+		srv, err := net.ListenPacket("udp", upstream)
 		if err != nil {
 			t.Skip("somebody else took the port: ", err)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/internal/nobody"
 )
 
 // Timeouts for -timeout. On IPv4 the lab looks a hundred times before it believes
@@ -241,13 +242,10 @@ func TestSchemes(t *testing.T) {
 func TestDead(t *testing.T) {
 	t.Parallel()
 	closed := listen(t, "127.0.0.1:0", func(net.Conn) {})
-	refusing, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, refusing.Close())
 	hole := dscptest.NewMiddlebox(t, sshServer(t, "127.0.0.1:0"), func(s dscptest.Segment) dscptest.Verdict { return dscptest.Drop })
 	for name, tt := range map[string]struct{ target, says string }{
 		"a dead host":                            {"ssh://" + hole.Addr(), "could not tell: the host does not answer"},
-		"a closed port":                          {refusing.Addr().String(), "could not tell: nobody listens: the connection is refused"},
+		"a closed port":                          {nobody.Listens(t, "127.0.0.1:0"), "could not tell: nobody listens: the connection is refused"},
 		"a server that accepts and says nothing": {"ssh://" + muteServer(t), "could not tell: the server accepts connections and says nothing"},
 		"a server that closes":                   {"http://" + closed, "could not tell: the server closes every connection"},
 		// No name server is asked for a name like that.

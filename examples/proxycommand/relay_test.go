@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/internal/nobody"
 )
 
 // proxy runs the program against a server that treats its one connection as
@@ -94,13 +96,12 @@ func TestRelayEndsWithItsContext(t *testing.T) {
 }
 
 func TestNoServer(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address := nobody.Listens(t, "127.0.0.1:0")
+	host, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
-	host, port, _ := net.SplitHostPort(l.Addr().String())
-	require.NoError(t, l.Close())
 	var stderr bytes.Buffer
 	assert.Equal(t, 1, run(t.Context(), []string{host, port}, strings.NewReader(""), io.Discard, &stderr))
-	assert.Contains(t, stderr.String(), "proxycommand: dial tcp "+l.Addr().String()+": with DSCP AF21: connect: connection refused")
+	assert.Contains(t, stderr.String(), "proxycommand: dial tcp "+address+": with DSCP AF21: connect: connection refused")
 }
 
 func TestFdpassWantsASocket(t *testing.T) {

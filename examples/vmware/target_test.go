@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/internal/nobody"
 )
 
 func startWeb(t *testing.T, address string) *webServer {
@@ -64,13 +65,11 @@ func TestTargetBehindBox(t *testing.T) {
 }
 
 func TestTargetUnreachable(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	status, stdout, stderr := runText(t, "-target", l.Addr().String())
+	target := nobody.Listens(t, "127.0.0.1:0")
+	status, stdout, stderr := runText(t, "-target", target)
 	assert.Equal(t, 1, status)
 	assert.Empty(t, stdout)
-	assert.Contains(t, stderr, l.Addr().String()+" does not answer, even without a mark: ")
+	assert.Contains(t, stderr, target+" does not answer, even without a mark: ")
 }
 
 func TestTargetNotHTTP(t *testing.T) {

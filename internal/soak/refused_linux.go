@@ -16,7 +16,7 @@ func refused(w *worker) error {
 	if w.chance(2) {
 		d.Fallback = []dscp.CodePoint{w.mark(), w.mark()}
 	}
-	c, err := w.dialSomehow(context.Background(), d, one(w, w.nobody).address)
+	c, err := w.dialSomehow(context.Background(), d, one(w, w.nobody).String())
 	if err == nil {
 		c.Close()
 	}
@@ -52,13 +52,25 @@ func cancel(w *worker) (err error) {
 	return w.tally.may("cancelled", err, cancelled)
 }
 
-// closeListener closes a listener under connections that come in.
+// closeListener closes a listener under connections that come in. One that lives
+// on keeps its port, so that the later ones reach nobody else.
 func closeListener(w *worker) error {
 	bind := one(w, []string{"127.0.0.1:0", "[::1]:0"})
 	l, err := listenConfig(w.mark()).Listen(context.Background(), "tcp", bind)
 	if err != nil {
 		return err
 	}
+	d, _ := w.dialer()
+	first, err := d.Dial("tcp", l.Addr().String())
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer first.Close()
+	keeper, err := l.Accept()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer keeper.Close()
 	var running sync.WaitGroup
 	var mu sync.Mutex
 	var wrong error
@@ -78,7 +90,6 @@ func closeListener(w *worker) error {
 		}
 	})
 	stop := make(chan struct{})
-	d, _ := w.dialer()
 	for range 3 {
 		running.Go(func() {
 			for {
