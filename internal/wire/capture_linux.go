@@ -43,6 +43,7 @@ type Capture struct {
 	next int // the first packet that no Until has shown
 
 	mu      sync.Mutex
+	drained int      // how many frames the kernel has got back
 	packets []Packet // only ever appended to
 }
 
@@ -211,6 +212,7 @@ func (c *Capture) drain(frame int) int {
 			c.packets = append(c.packets, p)
 		}
 		atomic.StoreUint32(&h.Status, unix.TP_STATUS_KERNEL)
+		c.drained++
 		frame = (frame + 1) % (len(c.ring) / frameSize)
 	}
 	select {
@@ -277,6 +279,8 @@ func (c *Capture) close() {
 		c.tb.Errorf("capture: PACKET_STATISTICS: %v", err)
 	case stats.Drops != 0:
 		c.tb.Errorf("capture: %d of %d packets were dropped: nothing is proved", stats.Drops, stats.Packets)
+	default:
+		c.await(int(stats.Packets))
 	}
 	if err := c.file.Close(); err != nil {
 		c.tb.Errorf("capture: %v", err)
@@ -286,6 +290,28 @@ func (c *Capture) close() {
 		c.tb.Errorf("capture: munmap: %v", err)
 	}
 	c.ring = nil
+}
+
+// await waits until n packets have been taken from the ring. Each processor fills
+// frames by itself, and one that loses its time halfway hides what others have
+// put behind it.
+func (c *Capture) await(n int) {
+	c.tb.Helper()
+	late := time.After(patience)
+	for {
+		c.mu.Lock()
+		drained := c.drained
+		c.mu.Unlock()
+		if drained >= n {
+			return
+		}
+		select {
+		case <-c.wake:
+		case <-late:
+			c.tb.Errorf("capture: %d of %d packets can be read: nothing is proved", drained, n)
+			return
+		}
+	}
 }
 
 func (c *Capture) stats() (stats *unix.TpacketStats, err error) {

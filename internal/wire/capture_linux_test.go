@@ -5,10 +5,14 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
+	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/godscp/godscp/internal/testns"
 )
@@ -212,4 +216,32 @@ func TestCaptureDrop(t *testing.T) {
 	capture.Stop()
 	require.Len(t, tb.said, 1)
 	assert.Contains(t, tb.said[0], "of 512 packets were dropped")
+}
+
+// TestCaptureOvertaken stops a capture while the kernel, as it seems, is filling
+// a frame before others that are full.
+func TestCaptureOvertaken(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer c.Close()
+	send := func() {
+		_, err := c.WriteTo(nil, c.LocalAddr())
+		assert.NoError(t, err)
+	}
+	capture := start(t, 1, "lo", nil)
+	status := &(*unix.Tpacket2Hdr)(unsafe.Pointer(&capture.ring[0])).Status
+	capture.mu.Lock() // the reader stands still
+	send()
+	full := atomic.SwapUint32(status, unix.TP_STATUS_KERNEL)
+	send()
+	capture.mu.Unlock()
+	filled := time.AfterFunc(100*time.Millisecond, func() {
+		atomic.StoreUint32(status, full)
+		send() // wakes the reader
+	})
+	defer filled.Stop()
+	assert.GreaterOrEqual(t, len(capture.Stop()), 2)
 }
