@@ -42,6 +42,13 @@ func serveSSH(l net.Listener, keys *keyring, accepted func(net.Conn) error) (*ss
 		return nil, err
 	}
 	s := &sshServer{listener: l, config: config, accepted: accepted, conns: make(map[net.Conn]struct{})}
+	config.AuthLogCallback = func(_ ssh.ConnMetadata, _ string, err error) {
+		if err == nil { // the client is told after this, and may be gone before NewServerConn returns
+			s.mu.Lock()
+			s.logins++
+			s.mu.Unlock()
+		}
+	}
 	s.handlers.Go(s.acceptAll)
 	return s, nil
 }
@@ -114,9 +121,6 @@ func (s *sshServer) handle(c net.Conn) {
 		return
 	}
 	defer conn.Close()
-	s.mu.Lock()
-	s.logins++
-	s.mu.Unlock()
 
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
