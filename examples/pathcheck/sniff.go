@@ -16,7 +16,7 @@ func sniff(ctx context.Context, address string, timeout time.Duration) (scheme s
 		return quiet // the trials will tell
 	}
 	defer c.Close()
-	if err := c.SetReadDeadline(time.Now().Add(min(timeout, time.Second))); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return quiet
 	}
 	hello := make([]byte, 4)

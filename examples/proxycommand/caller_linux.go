@@ -25,7 +25,7 @@ func callerIPQoS(ctx context.Context) string {
 		return ""
 	}
 	args := strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")
-	ctx, cancel := context.WithTimeout(ctx, time.Second) // a name server may be slow; a warning is not worth more
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // a name server may be slow; a warning is not worth more
 	defer cancel()
 	out, err := exec.CommandContext(ctx, exe, append([]string{"-G"}, args[1:]...)...).Output()
 	if err != nil {
