@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 	"github.com/stretchr/testify/assert"
@@ -18,7 +19,7 @@ import (
 // serveDNS runs a server that knows one address, on l or on pc.
 func serveDNS(t *testing.T, l net.Listener, pc net.PacketConn) {
 	t.Helper()
-	srv := &dns.Server{Listener: l, PacketConn: pc, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+	srv := &dns.Server{Listener: l, PacketConn: pc, ReadTimeout: time.Minute, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg).SetReply(q)
 		m.Answer = append(m.Answer, &dns.A{
 			Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET},
@@ -50,7 +51,7 @@ func TestDNS(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			w := watching(t, server)
 			// The client insists on a *net.Dialer; its conns are bare.
-			answer, _, err := (&dns.Client{Net: network, Dialer: d.Marked()}).Exchange(query(), server.String())
+			answer, _, err := (&dns.Client{Net: network, Timeout: time.Minute, Dialer: d.Marked()}).Exchange(query(), server.String())
 			require.NoError(t, err)
 			assert.Len(t, answer.Answer, 1)
 
@@ -58,7 +59,7 @@ func TestDNS(t *testing.T) {
 			c, err := d.DialContext(t.Context(), network, server.String())
 			require.NoError(t, err)
 			for range 3 {
-				answer, _, err = (&dns.Client{Net: network}).ExchangeWithConn(query(), &dns.Conn{Conn: c})
+				answer, _, err = (&dns.Client{Net: network, Timeout: time.Minute}).ExchangeWithConn(query(), &dns.Conn{Conn: c})
 				require.NoError(t, err)
 				assert.Len(t, answer.Answer, 1)
 			}

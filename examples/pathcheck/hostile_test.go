@@ -49,7 +49,7 @@ func TestHostileServers(t *testing.T) {
 	} {
 		t.Run(scheme, func(t *testing.T) {
 			addr := listen(t, "127.0.0.1:0", handle)
-			code, stdout := pathcheck(t, "5s", "-n", "1", scheme+"://"+addr)
+			code, stdout := pathcheck(t, forever, "-n", "1", scheme+"://"+addr)
 			assert.Equal(t, exitUncertain, code)
 			requirePlain(t, stdout)
 			assert.Contains(t, stdout, `\x1b]0;title`, "it is shown all the same")

@@ -195,7 +195,7 @@ func start(ctx context.Context, test string, timeout time.Duration, attr *syscal
 	cmd.Stdout, cmd.Stderr = &buf, &buf
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = attr
-	cmd.WaitDelay = time.Second // a grandchild may hold the output open
+	cmd.WaitDelay = 10 * time.Second // a grandchild may hold the output open
 	err = cmd.Start()
 	w.Close()
 	if err != nil {

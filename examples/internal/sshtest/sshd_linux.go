@@ -67,7 +67,7 @@ func StartSSHD(tb testing.TB, key *Key, config ...string) *SSHD {
 		"PasswordAuthentication no",
 		"KbdInteractiveAuthentication no",
 		"Subsystem sftp internal-sftp",
-		"SetEnv HOME=" + dir, // a shell's startup files may say something
+		"SetEnv HOME=" + dir + " HISTFILE=", // a shell may say something when it starts, and write when all is over
 		"LogLevel VERBOSE",
 	}, config...)
 	file := filepath.Join(dir, "sshd_config")
