@@ -172,14 +172,14 @@ func TestRaceAllFail(t *testing.T) {
 func TestRaceStop(t *testing.T) {
 	records, _, took, err := race(t, 0, time.Second,
 		runner{takes: never},
-		runner{takes: time.Second, err: dialer.Stop(errRefused)},
+		runner{takes: 1500 * time.Millisecond, err: dialer.Stop(errRefused)}, // not at the instant the third starts
 		runner{takes: never, deaf: true},
 		runner{takes: 0},
 	)
 	require.ErrorIs(t, err, errRefused)
 	require.EqualError(t, err, "given up; refused; given up; not started")
 	assert.NotErrorIs(t, err, context.Canceled, "the caller has cancelled nothing")
-	assert.Equal(t, 2*time.Second, took)
+	assert.Equal(t, 2500*time.Millisecond, took)
 	assert.True(t, records[0].cancelled)
 	assert.True(t, records[2].closed.Load(), "a success after Stop must be closed")
 	assert.EqualValues(t, notStarted, records[3].started)

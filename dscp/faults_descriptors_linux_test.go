@@ -165,10 +165,14 @@ func TestFaultNoDescriptors(t *testing.T) {
 		each(fam.name+"/one descriptor for three marks", func(t *testing.T) {
 			l, address := listenIn(t, fam)
 			defer l.Close()
-			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: time.Millisecond}
+			// The time is up once the last mark has failed, however late that is.
+			ctx := timeUp{t.Context(), make(chan struct{})}
+			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: time.Millisecond, Trace: func(e dscp.Event) {
+				if e.Rung == 2 {
+					close(ctx.now)
+				}
+			}}
 			release := exhaust(t, 1)
-			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-			defer cancel()
 			_, err := d.DialContext(ctx, "tcp", address)
 			race, ok := errors.AsType[*dialer.RaceError](err)
 			require.True(t, ok, "%v", err)
@@ -181,6 +185,23 @@ func TestFaultNoDescriptors(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, c.Close())
 		})
+	}
+}
+
+// timeUp is a context whose deadline passes when now is closed.
+type timeUp struct {
+	context.Context
+	now chan struct{}
+}
+
+func (c timeUp) Done() <-chan struct{} { return c.now }
+
+func (c timeUp) Err() error {
+	select {
+	case <-c.now:
+		return context.DeadlineExceeded
+	default:
+		return nil
 	}
 }
 

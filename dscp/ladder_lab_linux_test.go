@@ -30,7 +30,10 @@ func TestFallbackThroughDropMarked(t *testing.T) {
 			l := listenSaving(t, address)
 			box := dscptest.NewMiddlebox(t, l.Addr().String(), dscptest.DropMarked(tt.lost...))
 			d := dscp.Dialer{
-				DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}, FallbackDelay: 100 * time.Millisecond,
+				DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF},
+				// Machines stall: the mark that is to come up has this long
+				// before the next is tried beside it.
+				FallbackDelay: []time.Duration{time.Hour, time.Second, 100 * time.Millisecond}[tt.rung],
 			}
 			begin := time.Now()
 			c, err := dial(&d, t.Context(), box.Addr())

@@ -35,7 +35,8 @@ func TestNothingLeaks(t *testing.T) {
 	for range 50 {
 		run()
 	}
-	require.Equal(t, fds, openFDs(t), "descriptors")
+	// A dial of a test before may have closed its last sockets only now.
+	require.LessOrEqual(t, openFDs(t), fds, "descriptors")
 	// Eventually itself uses a few; a leak would be fifty or more.
 	require.Eventually(t, func() bool { return runtime.NumGoroutine() < goroutines+10 }, 5*time.Second, time.Millisecond, "goroutines")
 }

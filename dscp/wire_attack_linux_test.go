@@ -4,11 +4,13 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -101,21 +103,22 @@ func TestWireAttack(t *testing.T) {
 		for _, a := range attacks(f) {
 			t.Run(f.name+"/"+a.name, func(t *testing.T) {
 				capture := wire.Start(t, "lo")
-				attempts, out, packets := 0, 0, 0
+				attempts, out, packets, burst := 0, 0, 0, 0
 				for again := attackFor(t, runs[a.name]); again(); {
 					flow := f.attack(t, capture, a)
 					flow.route = "TCP, " + a.name
 					table.add(flow)
 					attempts, out, packets = attempts+flow.attempts, out+flow.foreign, packets+flow.packets
+					burst += flow.burst
 				}
 				t.Logf("%d attempts refused; %d of %d packets left with a foreign mark", attempts, out, packets)
 				if !a.leaks {
 					assert.Zero(t, out, "packets with a foreign mark")
 					return
 				}
-				// A few for each attempt, or a burst where the system took the
-				// processor away from the guard; never most of them.
-				assert.Less(t, out, attempts+packets/2, "packets with a foreign mark: the guard puts back late or not at all")
+				// A few for each attempt, and one burst in a flow where the system took
+				// the processor away from the guard; never most of the others.
+				assert.Less(t, out-burst, attempts+(packets-burst)/2, "packets with a foreign mark: the guard puts back late or not at all")
 			})
 		}
 	}
@@ -127,6 +130,9 @@ func (f family) attack(t *testing.T, capture *wire.Capture, a attack) attackRow 
 	t.Helper()
 	client, server := f.connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{DSCP: dscp.EF}))
 	ends := []*dscp.Conn{client.(*dscp.Conn), server.(*dscp.Conn)}
+	for _, end := range ends { // a siege takes long where the attackers wait for the readers
+		require.NoError(t, end.SetDeadline(time.Now().Add(5*time.Minute)))
+	}
 	if a.ipv6 && f.dial == "127.0.0.1" {
 		ends = ends[1:] // the dialled end is an IPv4 socket
 	}
@@ -137,15 +143,29 @@ func (f family) attack(t *testing.T, capture *wire.Capture, a attack) attackRow 
 	}
 	row := attackRow{attempts: besiege(t, client, server, ends, octets, a)}
 	want := map[netip.AddrPort]uint8{wired.client: dscp.AF21.TOS(), wired.server: dscp.EF.TOS()}
-	last := map[netip.AddrPort]uint8{}
+	last, burst := map[netip.AddrPort]uint8{}, map[netip.AddrPort]int{}
 	for _, p := range wired.packets(capture) {
 		row.packets++
+		if last[p.Src] != p.TOS {
+			burst[p.Src] = 0
+		}
 		if last[p.Src] = p.TOS; p.TOS != want[p.Src] {
 			row.foreign++
+			burst[p.Src]++
+			row.burst = max(row.burst, burst[p.Src])
 		}
 	}
 	assert.Equal(t, want, last, "the pinned marks are not back")
 	return row
+}
+
+// polite reads from a conn and lets those go first who wait for their turn to
+// read: who takes the conn again at once can keep them waiting for seconds.
+type polite struct{ net.Conn }
+
+func (p polite) Read(b []byte) (int, error) {
+	runtime.Gosched()
+	return p.Conn.Read(b)
 }
 
 // besiege attacks the ends while client and server send to one another as fast
@@ -172,6 +192,7 @@ func besiege(t *testing.T, client, server net.Conn, ends []*dscp.Conn, octets []
 		traffic.Go(func() {
 			chunk := make([]byte, 1<<10)
 			for !peace.Load() {
+				runtime.Gosched() // as polite does
 				n, err := from.Write(chunk)
 				moved.Add(int64(n))
 				if sent += int64(n); !assert.NoError(t, err) {
@@ -182,7 +203,7 @@ func besiege(t *testing.T, client, server net.Conn, ends []*dscp.Conn, octets []
 		})
 		traffic.Go(func() {
 			var err error
-			got, err = io.Copy(io.Discard, to)
+			got, err = io.Copy(io.Discard, polite{to})
 			assert.NoError(t, err)
 		})
 		t.Cleanup(func() { assert.Equal(t, sent, got, "octets sent and received") })

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/nobody"
 	"github.com/godscp/godscp/internal/testns"
 	"github.com/godscp/godscp/internal/wire"
 )
@@ -314,9 +315,8 @@ func orphanData(t *testing.T, f family) {
 }
 
 func refused(t *testing.T, f family) {
-	l, port, address := dialed(t, f)
-	require.NoError(t, l.Close())
-	capture := wire.Start(t, "lo", port)
+	address := nobody.Listens(t, net.JoinHostPort(f.dial, "0"))
+	capture := wire.Start(t, "lo", netip.MustParseAddrPort(address).Port())
 	_, err := (&dscp.Dialer{DSCP: ours}).Dial("tcp", address)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	packets := capture.Until(wire.Closed(1))

@@ -2,6 +2,7 @@ package dscp_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -96,10 +97,10 @@ func TestFastPathChild(t *testing.T) {
 	source, in := families[0].connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{}))
 	out, drain := families[0].connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{}))
 	w.in, w.out = in.(*dscp.Conn), out.(*dscp.Conn)
+	sent := make(chan error, 1)
 	go func() {
 		_, err := source.Write(w.data)
-		assert.NoError(t, err)
-		assert.NoError(t, source.Close())
+		sent <- errors.Join(err, source.Close())
 	}()
 	arrived := make(chan []byte)
 	go func() {
@@ -114,6 +115,9 @@ func TestFastPathChild(t *testing.T) {
 	}
 	require.NoError(t, w.out.Close())
 	require.True(t, bytes.Equal(w.data, <-arrived), "what arrived is what was sent")
+	_, err := io.Copy(io.Discard, w.in) // what a copy of something else has left there
+	require.NoError(t, err)
+	require.NoError(t, <-sent)
 }
 
 // traced matches a call of strace's output that transferred something, whether

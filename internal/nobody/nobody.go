@@ -37,7 +37,15 @@ func Open(address string) (*Address, error) {
 		}
 		return nil, errors.Join(err, client.Close())
 	}
-	return &Address{client, server}, nil
+	// A child that another goroutine is starting has a copy of the listener until
+	// it executes its program, and with that the listener lives on.
+	for {
+		probe, err := net.Dial("tcp", server.LocalAddr().String())
+		if err != nil {
+			return &Address{client, server}, nil
+		}
+		probe.Close()
+	}
 }
 
 func (a *Address) String() string { return a.server.LocalAddr().String() }

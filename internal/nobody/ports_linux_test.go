@@ -2,6 +2,8 @@ package nobody_test
 
 import (
 	"net"
+	"os/exec"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -38,4 +40,41 @@ func TestPortIsKept(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBesideForks opens addresses while children begin, each with a copy of
+// every descriptor until it executes its program.
+func TestBesideForks(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	var forks sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		forks.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				cmd := exec.Command("/proc/self/exe", "-test.run=^$")
+				cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET} // takes its time
+				if !assert.NoError(t, cmd.Run()) {
+					return
+				}
+			}
+		})
+	}
+	for range 2000 {
+		a, err := nobody.Open("127.0.0.1:0")
+		if !assert.NoError(t, err) {
+			break
+		}
+		_, err = net.Dial("tcp", a.String())
+		assert.ErrorIs(t, err, syscall.ECONNREFUSED)
+		assert.NoError(t, a.Close())
+	}
+	close(stop)
+	forks.Wait()
 }
