@@ -254,7 +254,12 @@ func (f *udpFlow) judge(d Direction, cp dscp.CodePoint, offset int64) (dscp.Code
 }
 
 func (f *udpFlow) sendToServer(g datagram) {
-	f.server.WriteMsgUDP(g.payload, f.box.senses.withOctet(g.octet), nil)
+	octet := f.box.senses.withOctet(g.octet)
+	if _, _, err := f.server.WriteMsgUDP(g.payload, octet, nil); err != nil {
+		// It may be ICMP's word on a datagram before, which run has not come to
+		// read: then this one has not been sent.
+		f.server.WriteMsgUDP(g.payload, octet, nil)
+	}
 }
 
 func (f *udpFlow) sendToClient(g datagram) {

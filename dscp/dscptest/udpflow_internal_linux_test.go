@@ -1,0 +1,43 @@
+package dscptest
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestICMPTakesNoDatagram has an upstream that was down come up before the flow
+// has read ICMP's word on what it had sent.
+func TestICMPTakesNoDatagram(t *testing.T) {
+	t.Parallel()
+	for name, address := range map[string]string{"IPv4": "127.0.0.1:0", "IPv6": "[::1]:0"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			anybody, err := net.ListenPacket("udp", address)
+			require.NoError(t, err)
+			defer anybody.Close()
+			// Connected to somebody else, it keeps the port and takes nothing.
+			keeper, err := net.Dial("udp", anybody.LocalAddr().String())
+			require.NoError(t, err)
+			server, err := net.Dial("udp", keeper.LocalAddr().String())
+			require.NoError(t, err)
+			defer server.Close()
+			f := &udpFlow{box: &Middlebox{senses: &linuxSenses{v6: name == "IPv6"}}, server: server.(*net.UDPConn)}
+			f.sendToServer(datagram{payload: []byte("anybody?")})
+
+			require.NoError(t, keeper.Close())
+			upstream, err := net.ListenPacket("udp", keeper.LocalAddr().String())
+			require.NoError(t, err)
+			defer upstream.Close()
+			f.sendToServer(datagram{payload: []byte("now?")})
+			require.NoError(t, upstream.SetReadDeadline(time.Now().Add(10*time.Second)))
+			b := make([]byte, 10)
+			n, _, err := upstream.ReadFrom(b)
+			require.NoError(t, err)
+			assert.Equal(t, "now?", string(b[:n]))
+		})
+	}
+}
