@@ -70,6 +70,23 @@ func TestTapsAreForgotten(t *testing.T) {
 	assert.Contains(t, c.taps, routeOf(65535), "a connection has it")
 }
 
+// TestTapBegunAgain has a port used again, long after: what is forgotten then is
+// not what has just begun.
+func TestTapBegunAgain(t *testing.T) {
+	t.Parallel()
+	c := &capture{taps: make(map[route]*tap)}
+	c.take(aSegment(65535, flagSYN, 1, 0, dscp.EF))
+	delete(c.taps, routeOf(65535)) // its connection is over
+	for port := range uint16(maxBegun - 2) {
+		c.take(aSegment(port, flagSYN, 1, 0, dscp.DF))
+		delete(c.taps, routeOf(port))
+	}
+	c.take(aSegment(65535, flagSYN, 2, 0, dscp.AF21))
+	c.take(aSegment(maxBegun, flagSYN, 1, 0, dscp.DF))
+	assert.Contains(t, c.taps, routeOf(65535))
+	assert.False(t, c.gaps, "nothing was lost")
+}
+
 // TestTapsAreReleased has flows leave nothing behind.
 func TestTapsAreReleased(t *testing.T) {
 	if !testns.Inside(t) {

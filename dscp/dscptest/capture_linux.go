@@ -30,15 +30,21 @@ type capture struct {
 	mu      sync.Mutex // for reading the rings, too
 	closed  bool
 	taps    map[route]*tap
-	begun   []route // the latest, whether claimed or not
-	claimed int     // how many taps are
-	gaps    bool    // there may be connections whose SYN is not known
-	packets int     // that arrived, lost ones included
-	missing int     // segments of the box's flows that were lost, or may have been among the lost ones
+	begun   []opening // the latest, whether claimed or not
+	claimed int       // how many taps are
+	gaps    bool      // there may be connections whose SYN is not known
+	packets int       // that arrived, lost ones included
+	missing int       // segments of the box's flows that were lost, or may have been among the lost ones
 }
 
 // A route is the one way of a connection.
 type route struct{ from, to netip.AddrPort }
+
+// An opening is a SYN on its route.
+type opening struct {
+	route
+	isn uint32
+}
 
 // A tap is what a capture has seen of one route, from its SYN on.
 type tap struct {
@@ -229,13 +235,15 @@ func (t *tap) sight(cp dscp.CodePoint, offset int64) sight {
 // held.
 func (c *capture) add(s segment) {
 	if len(c.begun) >= maxBegun {
-		if old := c.taps[c.begun[0]]; old != nil && !old.claimed {
-			delete(c.taps, c.begun[0])
+		old := c.begun[0]
+		// The route may have been released since, and begun again.
+		if t := c.taps[old.route]; t != nil && t.isn == old.isn && !t.claimed {
+			delete(c.taps, old.route)
 			c.gaps = true
 		}
 		c.begun = c.begun[1:]
 	}
-	c.begun = append(c.begun, s.route)
+	c.begun = append(c.begun, opening{s.route, s.seq})
 	c.taps[s.route] = &tap{isn: s.seq, first: s.mark, mark: s.mark}
 }
 
