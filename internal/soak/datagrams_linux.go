@@ -23,6 +23,7 @@ func datagrams(w *worker) (err error) {
 	s := one(w, w.servers[:len(w.servers)-2]) // those that do not relay
 	to, direct := s.address(), true
 	d, mark := w.dialer()
+	var remembers *box
 	if w.chance(2) {
 		var b *box
 		if b, err = one(w, w.places).enter(w); err != nil {
@@ -33,13 +34,20 @@ func datagrams(w *worker) (err error) {
 		// datagrams.
 		if b.server.echo != nil && len(b.chain) == 1 && !slices.Contains(b.drops, mark) {
 			to, direct, s = b.chain[0].UDPAddr(), false, b.server
+			if b.dark {
+				remembers = b
+			}
 		}
 	}
 	c, peer, err := w.dialUDP(d, to)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	if remembers != nil {
+		remembers.keep(c)
+	} else {
+		defer c.Close()
+	}
 	if c.DSCP() != mark {
 		return fmt.Errorf("the socket is marked %v instead of %v", c.DSCP(), mark)
 	}

@@ -66,6 +66,9 @@ func (e end) run(c *dscp.Conn) (o outcome) {
 		if e.answers {
 			<-received
 		}
+		if e.lingers { // it has to say something, however late, or there is nothing to judge
+			c.SetWriteDeadline(time.Now().Add(opDeadline)) //nolint:errcheck // the write tells
+		}
 		if o.send = e.sending(c, e.out); o.send != nil || e.lingers {
 			return
 		}
