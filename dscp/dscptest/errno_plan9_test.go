@@ -6,4 +6,5 @@ import "errors"
 var (
 	errReset   = errors.New("connection reset")
 	errRefused = errors.New("connection refused")
+	errInUse   = errors.New("address in use")
 )

@@ -4,8 +4,9 @@ package dscptest_test
 
 import "syscall"
 
-// What a peer's RST and a closed port look like.
+// What a peer's RST, a closed port and a port of somebody else's look like.
 const (
 	errReset   = syscall.ECONNRESET
 	errRefused = syscall.ECONNREFUSED
+	errInUse   = syscall.EADDRINUSE
 )

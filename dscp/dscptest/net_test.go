@@ -152,5 +152,8 @@ func eventually(t testing.TB, b *dscptest.Middlebox, ok func(dscptest.Flow) bool
 	return f
 }
 
+// judged reports whether a model has had something against a flow.
+func judged(f dscptest.Flow) bool { return f.Verdict != dscptest.Pass }
+
 // over reports whether a flow is.
 func over(f dscptest.Flow) bool { return f.Over }

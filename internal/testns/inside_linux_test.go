@@ -98,7 +98,7 @@ func TestOutcome(t *testing.T) {
 			require.NoError(t, err)
 			timeout := time.Minute
 			if tt.ends == "hang" {
-				timeout = 20 * time.Second // the child is to end in four fifths of it
+				timeout = 30 * time.Second // the child is to end in four fifths of it
 			}
 			cmd := exec.Command(self, "-test.run=^TestEnds$", "-test.v", "-test.timeout="+timeout.String())
 			cmd.Env = append(os.Environ(), "GODSCP_TESTNS_ENDS="+tt.ends, "CI="+tt.ci)

@@ -147,16 +147,17 @@ func TestCaptureAllPorts(t *testing.T) {
 	capture := Start(t, "lo")
 	a := exchange(t, "tcp", "127.0.0.1:0", 1)
 	b := exchange(t, "tcp", "[::1]:0", 1)
-	want := append(a, b...)
+	// Not in order: two processors may put two packets into two rings in two
+	// orders. And a busy machine sends again after a flow was closed.
+	seen := map[Packet]int{}
 	for _, p := range capture.Until(Closed(2)) {
-		if len(want) > 0 && p == want[0] {
-			want = want[1:]
-			continue
-		}
-		// What a busy machine has sent again after a flow was closed.
+		seen[p]++
 		assert.Contains(t, []netip.AddrPort{a[0].Src, a[0].Dst, b[0].Src, b[0].Dst}, p.Src)
 	}
-	assert.Empty(t, want, "each packet, in order")
+	for _, p := range append(a, b...) {
+		seen[p]--
+		assert.GreaterOrEqual(t, seen[p], 0, "%v", p)
+	}
 }
 
 // TestCaptureVeth looks at a cable, where a packet either leaves or arrives.
