@@ -29,6 +29,20 @@ func fromUpstream(v6 bool, upstream netip.AddrPort) []bpf.Instruction {
 	return ofTCP(v6, bpf.LoadIndirect{Off: 0, Size: 2}, upstream.Port(), 12, addr)
 }
 
+// ofFamily returns a filter that takes what filter does of the packets of one
+// family.
+func ofFamily(v6 bool, filter []bpf.Instruction) []bpf.Instruction {
+	protocol := uint32(unix.ETH_P_IP)
+	if v6 {
+		protocol = unix.ETH_P_IPV6
+	}
+	return append([]bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtProto},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocol, SkipTrue: 1},
+		bpf.RetConstant{Val: 0},
+	}, filter...)
+}
+
 // ownAddr returns the address that boxes of the family listen on.
 func ownAddr(v6 bool) netip.Addr {
 	if v6 {

@@ -51,7 +51,9 @@ func openPacketRing(v6 bool, filter []bpf.Instruction) (*packetRing, error) {
 }
 
 func (r *packetRing) open(v6 bool, filter []bpf.Instruction) error {
-	if err := attach(uintptr(r.fd), unix.SO_ATTACH_FILTER, filter, "SO_ATTACH_FILTER"); err != nil {
+	// Before Linux 4.20 loopback shows what leaves as well: the same once more.
+	_ = unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
+	if err := attach(uintptr(r.fd), unix.SO_ATTACH_FILTER, ofFamily(v6, filter), "SO_ATTACH_FILTER"); err != nil {
 		return err
 	}
 	// Version 2 shows each frame at once; version 3 only when a block is full.
@@ -71,11 +73,9 @@ func (r *packetRing) open(v6 bool, filter []bpf.Instruction) error {
 	if err != nil {
 		return fmt.Errorf("mmap of the packet ring: %w", err)
 	}
-	protocol := uint16(unix.ETH_P_IP)
-	if v6 {
-		protocol = unix.ETH_P_IPV6
-	}
-	protocol = binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, protocol)) // htons
+	// To a socket of one protocol Linux 6.18 shows a packet after IP has had it;
+	// to one of all protocols, before.
+	protocol := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // htons
 	if err := unix.Bind(r.fd, &unix.SockaddrLinklayer{Protocol: protocol}); err != nil {
 		return fmt.Errorf("bind of the packet socket: %w", err)
 	}
