@@ -40,7 +40,6 @@ func attackFor(t *testing.T, runs int) (again func() bool) {
 type attackRow struct {
 	route                             string
 	flows, attempts, foreign, packets int
-	burst                             int     // the most packets in a row with the same foreign octet, in a flow
 	worst                             float64 // the greatest share of foreign packets in a flow
 }
 

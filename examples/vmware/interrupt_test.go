@@ -71,7 +71,7 @@ func assertNothingLeft(t *testing.T, tmp string) {
 				strings.Contains(stack, "net/http.")
 			assert.False(c, ours, stack)
 		}
-	}, 20*time.Second, time.Millisecond)
+	}, 5*time.Second, time.Millisecond)
 }
 
 // A real interrupt, while ssh hangs: the process, the ssh it has started and

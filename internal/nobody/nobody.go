@@ -7,9 +7,14 @@ package nobody
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
+	"time"
 )
+
+// patience is how long a child may take to begin.
+const patience = 20 * time.Second
 
 // An Address refuses connections until it is closed.
 type Address struct {
@@ -39,13 +44,15 @@ func Open(address string) (*Address, error) {
 	}
 	// A child that another goroutine is starting has a copy of the listener until
 	// it executes its program, and with that the listener lives on.
-	for {
-		probe, err := net.Dial("tcp", server.LocalAddr().String())
+	a := &Address{client, server}
+	for begin := time.Now(); time.Since(begin) < patience; {
+		probe, err := net.Dial("tcp", a.String())
 		if err != nil {
-			return &Address{client, server}, nil
+			return a, nil
 		}
 		probe.Close()
 	}
+	return nil, errors.Join(fmt.Errorf("%v: somebody goes on listening", a), a.Close())
 }
 
 func (a *Address) String() string { return a.server.LocalAddr().String() }
