@@ -29,8 +29,8 @@ func TestWriteBatch(t *testing.T) {
 		same   []byte
 		other  []byte
 	}{
-		{"127.0.0.1:0", tos(1, 0x02), tos(4, 0x49), tos(1, 0x20)},
-		{"[::1]:0", class(0x02), class(0x49), class(0x20)},
+		{"127.0.0.1:0", tosMessage(1, 0x02), tosMessage(4, 0x49), tosMessage(1, 0x20)},
+		{"[::1]:0", classMessage(0x02), classMessage(0x49), classMessage(0x20)},
 	} {
 		for _, local := range []string{tt.remote, ":0", "connected"} {
 			t.Run(local+" to "+tt.remote, func(t *testing.T) {
@@ -88,9 +88,9 @@ func TestWriteBatchOfXNet(t *testing.T) {
 		defer pc.Close()
 		var n int
 		if addr == "127.0.0.1:0" {
-			n, err = ipv4.NewPacketConn(pc).WriteBatch(batch(r.LocalAddr(), tos(1, 0x02), tos(1, 0x20)), 0)
+			n, err = ipv4.NewPacketConn(pc).WriteBatch(batch(r.LocalAddr(), tosMessage(1, 0x02), tosMessage(1, 0x20)), 0)
 		} else {
-			n, err = ipv6.NewPacketConn(pc).WriteBatch(batch(r.LocalAddr(), class(0x02), class(0x20)), 0)
+			n, err = ipv6.NewPacketConn(pc).WriteBatch(batch(r.LocalAddr(), classMessage(0x02), classMessage(0x20)), 0)
 		}
 		require.NoError(t, err)
 		require.Equal(t, 2, n)
@@ -109,14 +109,14 @@ func TestWriteBatchEdges(t *testing.T) {
 	require.NoError(t, err)
 	assert.Zero(t, n)
 
-	_, err = c.WriteBatch(batch(r.LocalAddr(), tos(1, 0)[:16]), 0)
+	_, err = c.WriteBatch(batch(r.LocalAddr(), tosMessage(1, 0)[:16]), 0)
 	require.Error(t, err, "a control message cut short")
 	r.silent(t)
 
 	// More than the kernel takes at once: the caller goes on where it stopped.
 	many := batch(r.LocalAddr(), make([][]byte, 1500)...)
 	for i := range many {
-		many[i].OOB = tos(1, 0x01)
+		many[i].OOB = tosMessage(1, 0x01)
 	}
 	n, err = c.WriteBatch(many, 0)
 	require.NoError(t, err)

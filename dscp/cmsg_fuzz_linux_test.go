@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // A cmsg is one control message within a buffer, as this file reads it: by hand,
@@ -63,17 +65,17 @@ func seedControl(f *testing.F, more ...any) {
 	for _, oob := range [][]byte{
 		nil,
 		{0, 0, 0},
-		tos(1, 0x02),
-		tos(4, 0x48),
-		tos(4, 0xb9),
-		class(0x4a),
-		class(0xffffffff),
-		class(0x100),
-		tos(1, 0)[:16],
-		append(tos(4, 0), class(0x20)...),
-		append(class(0x02), tos(1, 0x02)...),
-		append(message(unix.IPPROTO_IP, unix.IP_TTL, 4, 64), tos(1, 0x4a)...),
-		append(message(unix.SOL_UDP, unix.UDP_SEGMENT, 4, 1), class(0x01)...),
+		tosMessage(1, 0x02),
+		tosMessage(4, 0x48),
+		tosMessage(4, 0xb9),
+		classMessage(0x4a),
+		classMessage(0xffffffff),
+		classMessage(0x100),
+		tosMessage(1, 0)[:16],
+		append(tosMessage(4, 0), classMessage(0x20)...),
+		append(classMessage(0x02), tosMessage(1, 0x02)...),
+		append(message(unix.IPPROTO_IP, unix.IP_TTL, 4, 64), tosMessage(1, 0x4a)...),
+		append(message(unix.SOL_UDP, unix.UDP_SEGMENT, 4, 1), classMessage(0x01)...),
 		message(unix.IPPROTO_IPV6, 11, 4, 0xff0f), // IPV6_FLOWINFO has room for a Traffic Class
 		message(unix.SOL_SOCKET, unix.SO_PRIORITY, 4, 6),
 	} {
@@ -87,7 +89,7 @@ func FuzzPinControl(f *testing.F) {
 	seedControl(f, uint8(AF21), uint8(EF), true, 20)
 	seedControl(f, uint8(AF21), uint8(0), false, 0)
 	f.Fuzz(func(t *testing.T, oob []byte, cp, cp4 uint8, dual bool, cut int) {
-		p := &pin{option: trafficClass, cp: CodePoint(cp & 63), dual: dual, cp4: CodePoint(cp4 & 63)}
+		p := &pin{option: tos.IPv6TClass, cp: CodePoint(cp & 63), dual: dual, cp4: CodePoint(cp4 & 63)}
 		before := slices.Clone(oob)
 		got, err := p.pinControl(oob)
 		require.Equal(t, before, oob, "the caller's buffer")

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"syscall"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // A Conn is a TCP connection whose mark is pinned: it stays what it was when
@@ -43,7 +45,7 @@ func Pin(c *net.TCPConn) (*Conn, error) {
 	if err := conn.pin.set(c); err != nil {
 		return nil, err
 	}
-	octet, ok := savedSYN(conn.pin.raw)
+	octet, ok := tos.SavedSYN(conn.pin.raw)
 	conn.peer, conn.peerKnown = FromTOS(octet), ok
 	return conn, nil
 }

@@ -55,7 +55,7 @@ func TestVerify(t *testing.T) {
 		client, server := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{DSCP: EF}, addr))
 		raw, err := client.TCPConn.SyscallConn() // a way out
 		require.NoError(t, err)
-		require.NoError(t, client.pin.option.set(raw, CS1.TOS()))
+		require.NoError(t, client.pin.option.Set(raw, CS1.TOS()))
 		err = client.Verify()
 		require.ErrorIs(t, err, ErrMidFlow)
 		require.ErrorContains(t, err, "CS1")

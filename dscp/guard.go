@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // guardedConn is a syscall.RawConn that refuses to change the mark.
@@ -98,7 +100,7 @@ func (g guardedConn) watch(fd uintptr, f func()) (refused error) {
 // no offence, on either option. f does not run at all while the marks cannot be
 // read.
 func (g guardedConn) compare(fd uintptr, f func()) (refused error) {
-	before := marksOf(heldFD(fd))
+	before := marksOf(tos.FD(fd))
 	if err := g.unread(before); err != nil {
 		return err
 	}
@@ -108,11 +110,11 @@ func (g guardedConn) compare(fd uintptr, f func()) (refused error) {
 }
 
 func (g guardedConn) restore(fd uintptr, before marks) error {
-	after := marksOf(heldFD(fd))
+	after := marksOf(tos.FD(fd))
 	refused := g.unread(after)
 	blind := refused != nil // so all that may have changed is put back
 	var failed error
-	for _, opt := range []option{ipTOS, trafficClass} {
+	for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
 		wanted, changed := after.changed(before, opt)
 		switch {
 		case blind && before.has(opt):
@@ -121,7 +123,7 @@ func (g guardedConn) restore(fd uintptr, before marks) error {
 		default:
 			continue
 		}
-		failed = errors.Join(failed, opt.set(heldFD(fd), before[opt].octet))
+		failed = errors.Join(failed, opt.Set(tos.FD(fd), before[opt].octet))
 	}
 	if failed != nil {
 		return fmt.Errorf("%w, and putting it back failed: %w", refused, failed)
@@ -132,8 +134,8 @@ func (g guardedConn) restore(fd uintptr, before marks) error {
 // unread returns the reason why m does not tell all that the socket holds. One
 // that has been reset sends nothing any more.
 func (p *pin) unread(m marks) error {
-	for _, opt := range []option{ipTOS, trafficClass} {
-		if err := m[opt].err; err != nil && !p.lacks(opt, err) && !(host.mutesReset && gone(err)) {
+	for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
+		if err := m[opt].err; err != nil && !p.lacks(opt, err) && !(tos.Host.RefusesAfterReset && gone(err)) {
 			return fmt.Errorf("the mark cannot be read: %v: %w", opt, err)
 		}
 	}
@@ -147,19 +149,19 @@ type marks [2]struct {
 }
 
 // has reports whether the socket has the option.
-func (m marks) has(opt option) bool { return m[opt].err == nil }
+func (m marks) has(opt tos.Option) bool { return m[opt].err == nil }
 
 func marksOf(raw syscall.RawConn) marks {
 	var m marks
-	for _, opt := range []option{ipTOS, trafficClass} {
-		m[opt].octet, m[opt].err = opt.get(raw)
+	for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
+		m[opt].octet, m[opt].err = opt.Get(raw)
 	}
 	return m
 }
 
 // changed returns the code point that opt holds in m, and whether it is another
 // than in before. ECN bits are not ours to guard.
-func (m marks) changed(before marks, opt option) (CodePoint, bool) {
+func (m marks) changed(before marks, opt tos.Option) (CodePoint, bool) {
 	cp := FromTOS(m[opt].octet)
 	return cp, m.has(opt) && before.has(opt) && cp != FromTOS(before[opt].octet)
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // guardPairs runs f for a client conn of each family, pinned at AF21.
@@ -33,7 +35,7 @@ func TestXNetIsRefused(t *testing.T) {
 		v4, v6 := ipv4.NewConn(c), ipv6.NewConn(c)
 		for cp := range CodePoint(64) {
 			sets := map[string]error{}
-			if c.pin.option == ipTOS {
+			if c.pin.option == tos.IPv4TOS {
 				sets["IP_TOS"] = v4.SetTOS(int(cp.TOS()))
 				require.Error(t, v6.SetTrafficClass(int(cp.TOS())), "an IPv4 socket has no such option")
 			} else {
@@ -60,7 +62,7 @@ func TestXNetIsRefused(t *testing.T) {
 func TestUnknownClosures(t *testing.T) {
 	t.Parallel()
 	set := func(c *Conn, cp CodePoint) func(fd uintptr) error {
-		return func(fd uintptr) error { return c.pin.option.set(heldFD(fd), cp.TOS()) }
+		return func(fd uintptr) error { return c.pin.option.Set(tos.FD(fd), cp.TOS()) }
 	}
 	methods := map[string]func(raw syscall.RawConn, f func(uintptr) error) (err, inner error){
 		"Control": func(raw syscall.RawConn, f func(uintptr) error) (err, inner error) {
@@ -112,7 +114,7 @@ func TestClosureThatPanics(t *testing.T) {
 		require.NoError(t, err)
 		assert.Panics(t, func() {
 			raw.Control(func(fd uintptr) {
-				c.pin.option.set(heldFD(fd), CS1.TOS())
+				c.pin.option.Set(tos.FD(fd), CS1.TOS())
 				panic("boom")
 			})
 		})
@@ -127,19 +129,19 @@ func TestPutBackToWhatWasJustBefore(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
-	require.NoError(t, ipTOS.set(c.pin.raw, CS2.TOS()))
+	require.NoError(t, tos.IPv4TOS.Set(c.pin.raw, CS2.TOS()))
 	raw, err := c.SyscallConn()
 	require.NoError(t, err)
 	require.NoError(t, raw.Control(func(uintptr) {}), "a harmless closure is not blamed")
-	require.ErrorIs(t, raw.Control(func(fd uintptr) { ipTOS.set(heldFD(fd), CS1.TOS()) }), ErrMidFlow)
+	require.ErrorIs(t, raw.Control(func(fd uintptr) { tos.IPv4TOS.Set(tos.FD(fd), CS1.TOS()) }), ErrMidFlow)
 	require.ErrorIs(t, ipv4.NewConn(c).SetTOS(int(CS1.TOS())), ErrMidFlow)
-	octet, err := ipTOS.get(c.pin.raw)
+	octet, err := tos.IPv4TOS.Get(c.pin.raw)
 	require.NoError(t, err)
 	assert.Equal(t, CS2.TOS(), octet)
 	require.NoError(t, ipv4.NewConn(c).SetTOS(int(AF21.TOS())), "back to the pinned mark")
 	require.NoError(t, c.Verify())
-	require.NoError(t, ipTOS.set(c.pin.raw, CS2.TOS()))
-	require.NoError(t, raw.Control(func(fd uintptr) { ipTOS.set(heldFD(fd), AF21.TOS()) }), "back to the pinned mark")
+	require.NoError(t, tos.IPv4TOS.Set(c.pin.raw, CS2.TOS()))
+	require.NoError(t, raw.Control(func(fd uintptr) { tos.IPv4TOS.Set(tos.FD(fd), AF21.TOS()) }), "back to the pinned mark")
 	require.NoError(t, c.Verify())
 }
 
@@ -153,7 +155,7 @@ func TestClosuresRunAlone(t *testing.T) {
 	require.NoError(t, err)
 	ran, answered := make(chan struct{}), make(chan error, 1)
 	err = raw.Control(func(fd uintptr) {
-		ipTOS.set(heldFD(fd), CS1.TOS())
+		tos.IPv4TOS.Set(tos.FD(fd), CS1.TOS())
 		go func() { answered <- raw.Control(func(uintptr) { close(ran) }) }()
 		select {
 		case <-ran:
@@ -182,7 +184,7 @@ func TestClosuresAreToldApart(t *testing.T) {
 				if i%2 == 0 {
 					assert.NoError(t, raw.Control(func(uintptr) {}))
 				} else {
-					err := raw.Control(func(fd uintptr) { ipTOS.set(heldFD(fd), CS1.TOS()) })
+					err := raw.Control(func(fd uintptr) { tos.IPv4TOS.Set(tos.FD(fd), CS1.TOS()) })
 					assert.ErrorIs(t, err, ErrMidFlow)
 				}
 			}
@@ -264,9 +266,8 @@ func TestXNetClosuresAreKnown(t *testing.T) {
 	requireHost(t)
 	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
 	var seen []origin
-	x := newVia()
-	x.socket.RawConn = recorder{c.pin.raw, &seen}
-	v4, v6 := x.v4, x.v6
+	x := rawTCPConn{c.TCPConn, recorder{c.pin.raw, &seen}}
+	v4, v6 := ipv4.NewConn(x), ipv6.NewConn(x)
 	require.NoError(t, v4.SetTOS(0x48))
 	_, err := v4.TOS()
 	require.NoError(t, err)

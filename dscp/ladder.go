@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/godscp/godscp/dialer"
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // defaultFallbackDelay leaves a SYN that was lost by chance the time to be sent
@@ -41,7 +42,7 @@ func (d *Dialer) ladder(network string) []CodePoint {
 	if len(d.Fallback) == 0 || !strings.HasPrefix(network, "tcp") {
 		return nil
 	}
-	if host.blind != "" {
+	if tos.Host.Unmarkable != "" {
 		return nil // marked or not, all rungs are the same there
 	}
 	rungs := []CodePoint{d.marking().cp}

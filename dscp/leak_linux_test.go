@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // TestNothingLeaks must not run in parallel: it counts what the process has.
@@ -26,7 +28,7 @@ func TestNothingLeaks(t *testing.T) {
 		require.NoError(t, err)
 		raw, err := c.(*Conn).SyscallConn()
 		require.NoError(t, err)
-		require.ErrorIs(t, ipTOS.set(raw, 0x20), ErrMidFlow) // leaves no scratch socket
+		require.ErrorIs(t, tos.IPv4TOS.Set(raw, 0x20), ErrMidFlow) // leaves no scratch socket
 		require.NoError(t, c.Close())
 		require.NoError(t, s.Close())
 	}

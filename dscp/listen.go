@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/godscp/godscp/dialer"
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // A ListenConfig makes listeners whose connections carry one DSCP from the
@@ -135,7 +136,7 @@ func (lc *ListenConfig) wrap(l *net.TCPListener, network, address string) error 
 			return err
 		}
 	}
-	saveSYN(raw)
+	_ = tos.SaveSYN(raw)
 	return nil
 }
 
@@ -165,11 +166,12 @@ func (lc *ListenConfig) check(op, network, address string) error {
 	return nil
 }
 
-// saveSYNHook prepares TCP listeners for PeerDSCP.
+// saveSYNHook prepares TCP listeners for PeerDSCP, which can say that it does not
+// know, so a failure is not an error.
 func saveSYNHook(_ context.Context, network, _ string, c syscall.RawConn) error {
 	switch network {
 	case "tcp4", "tcp6":
-		saveSYN(c)
+		_ = tos.SaveSYN(c)
 	}
 	return nil
 }

@@ -5,13 +5,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // requireHost skips a test that needs a system which marks.
 func requireHost(t *testing.T) {
 	t.Helper()
-	if host.blind != "" {
-		t.Skipf("%s cannot mark: %s", host.os, host.blind)
+	if tos.Host.Unmarkable != "" {
+		t.Skipf("%s cannot mark: %s", tos.Host.OS, tos.Host.Unmarkable)
 	}
 }
 

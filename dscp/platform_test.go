@@ -4,86 +4,23 @@ import (
 	"errors"
 	"net"
 	"os"
-	"runtime"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
-// TestPlatformOptions holds the decision for every system, also where this one
-// cannot run it.
-func TestPlatformOptions(t *testing.T) {
-	t.Parallel()
-	v4, v6, both := []option{ipTOS}, []option{trafficClass}, []option{trafficClass, ipTOS}
-	tests := []struct {
-		name    string
-		network string
-		address string
-		v6only  bool
-		want    []option // nil: UnsupportedError where IP_TOS does not go with AF_INET6
-	}{
-		{"IPv4 dial", "tcp4", "192.0.2.1:22", false, v4},
-		{"IPv4 wildcard", "tcp4", "0.0.0.0:22", false, v4},
-		{"IPv6 dial", "tcp6", "[2001:db8::1]:22", false, v6},
-		{"IPv6 dial with zone", "tcp6", "[fe80::1%eth0]:22", false, v6},
-		{"IPv6 listener on one address", "tcp6", "[::1]:22", false, v6},
-		{"IPv6-only wildcard", "tcp6", "[::]:22", true, v6},
-		{"IPv6-only wildcard, shown as IPv4", "tcp6", "0.0.0.0:22", true, v6},
-		{"dual-stack wildcard", "tcp6", "[::]:22", false, nil},
-		{"dual-stack wildcard, shown as IPv4", "tcp6", "0.0.0.0:22", false, nil},
-		{"dual-stack wildcard, no address", "udp6", "", false, nil},
-		{"IPv6 socket to an IPv4 peer", "udp6", "192.0.2.1:53", false, nil},
-		{"IPv6 socket to an IPv4-mapped peer", "udp6", "[::ffff:192.0.2.1]:53", false, nil},
-		{"raw IPv4", "ip4", "192.0.2.1", false, v4},
-		{"raw IPv6", "ip6", "2001:db8::1", false, v6},
-	}
-	for goos, mapped := range map[string]bool{
-		"linux": true, "android": true, "solaris": true, "illumos": true, "aix": true,
-		"darwin": false, "ios": false, "freebsd": false, "netbsd": false, "openbsd": false, "dragonfly": false,
-	} {
-		for _, tt := range tests {
-			t.Run(goos+"/"+tt.name, func(t *testing.T) {
-				t.Parallel()
-				p := platformOf(goos)
-				require.NoError(t, p.check(tt.network, AF21))
-				got, err := p.options(tt.network, peersOf(tt.address), func() (bool, error) { return tt.v6only, nil })
-				switch {
-				case tt.want != nil:
-					require.NoError(t, err)
-					assert.Equal(t, tt.want, got)
-				case mapped:
-					require.NoError(t, err)
-					assert.Equal(t, both, got)
-				default:
-					require.ErrorIs(t, err, errors.ErrUnsupported)
-					var u *UnsupportedError
-					require.ErrorAs(t, err, &u)
-					assert.Equal(t, goos, u.OS)
-					assert.ErrorContains(t, err, "tcp4 and tcp6")
-				}
-			})
-		}
-	}
-}
-
-func TestPlatformV6OnlyFails(t *testing.T) {
-	t.Parallel()
-	boom := errors.New("boom")
-	_, err := platformOf("linux").options("tcp6", peersAny, func() (bool, error) { return false, boom })
-	require.ErrorIs(t, err, boom)
-}
-
 func TestBlindPlatforms(t *testing.T) {
-	t.Parallel()
 	for _, goos := range []string{"windows", "plan9", "js", "wasip1", "unheard-of"} {
-		p := platformOf(goos)
+		onHost(t, goos)
 		for network, option := range map[string]string{
 			"tcp": "IP_TOS", "tcp4": "IP_TOS", "tcp6": "IPV6_TCLASS", "udp": "IP_TOS", "udp6": "IPV6_TCLASS", "ip4:icmp": "IP_TOS",
 			"ip4:6": "IP_TOS", "ip6:ipv6-icmp": "IPV6_TCLASS",
 		} {
-			err := p.check(network, AF21)
+			err := checkHost(network, AF21)
 			require.ErrorIs(t, err, errors.ErrUnsupported)
 			var u *UnsupportedError
 			require.ErrorAs(t, err, &u)
@@ -92,8 +29,8 @@ func TestBlindPlatforms(t *testing.T) {
 				assert.ErrorContains(t, err, part)
 			}
 		}
-		require.NoError(t, p.check("tcp", DF), "nothing to mark")
-		require.NoError(t, p.check("unix", AF21), "nothing to mark on")
+		require.NoError(t, checkHost("tcp", DF), "nothing to mark")
+		require.NoError(t, checkHost("unix", AF21), "nothing to mark on")
 	}
 }
 
@@ -102,9 +39,9 @@ func TestBlindPlatforms(t *testing.T) {
 func onBlindHost(t *testing.T) { onHost(t, "windows") }
 
 func onHost(t *testing.T, goos string) {
-	real := host
-	host = platformOf(goos)
-	t.Cleanup(func() { host = real })
+	real := tos.Host
+	tos.Host = tos.PlatformOf(goos)
+	t.Cleanup(func() { tos.Host = real })
 }
 
 func TestDialerOnBlindHost(t *testing.T) {
@@ -170,18 +107,19 @@ func (m mute) Control(f func(uintptr)) error {
 	return m.RawConn.Control(f)
 }
 
-type muteConn struct {
+// A rawTCPConn is a conn with another raw conn.
+type rawTCPConn struct {
 	*net.TCPConn
 	raw syscall.RawConn
 }
 
-func (c muteConn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
+func (c rawTCPConn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 
 // TestPinMappedOnDarwin pins an accepted conn as macOS has it: an IPv6 socket with
 // an IPv4 peer, which knows IPV6_TCLASS but not IP_TOS.
 func TestPinMappedOnDarwin(t *testing.T) {
 	requireHost(t)
-	if host.os != "linux" {
+	if tos.Host.OS != "linux" {
 		t.Skip("an IPv6 socket of this system lacks IP_TOS in earnest")
 	}
 	l := listenOn(t, &ListenConfig{}, ":0")
@@ -199,7 +137,7 @@ func TestPinMappedOnDarwin(t *testing.T) {
 	onHost(t, "darwin")
 	for refusals, want := range map[int]bool{1: true, 2: false} { // 2: it has been reset, and knows nothing
 		var p pin
-		err := p.set(muteConn{server.TCPConn, mute{bare, &refusals}})
+		err := p.set(rawTCPConn{server.TCPConn, mute{bare, &refusals}})
 		if want {
 			require.NoError(t, err)
 			assert.Equal(t, DF, p.cp)
@@ -216,13 +154,30 @@ func TestGuardOfAResetConn(t *testing.T) {
 	_, server := pair(t, &Dialer{}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
 	g := guardedConn{&server.pin}
 	var reset marks
-	reset[ipTOS].err = os.NewSyscallError("getsockopt", syscall.EINVAL)
+	reset[tos.IPv4TOS].err = os.NewSyscallError("getsockopt", syscall.EINVAL)
 	require.ErrorIs(t, g.unread(reset), syscall.EINVAL)
 	onHost(t, "darwin")
 	require.NoError(t, g.unread(reset))
 }
 
-func TestHostIsThisSystem(t *testing.T) {
-	t.Parallel()
-	assert.Equal(t, platformOf(runtime.GOOS), platformOf(host.os))
+// TestDualStackIsUnsupportedOnDarwin has the error name what the system lacks.
+func TestDualStackIsUnsupportedOnDarwin(t *testing.T) {
+	requireHost(t)
+	onHost(t, "darwin")
+	socket := tos.FD(^uintptr(0)) // not used: the address tells the families
+	err := mark("udp6", "192.0.2.1:53", AF21, socket, true)
+	var u *UnsupportedError
+	require.ErrorAs(t, err, &u)
+	assert.Equal(t, UnsupportedError{"darwin", "udp6", "IP_TOS", AF21, u.Err}, *u)
+	assert.ErrorContains(t, err, "tcp4 and tcp6")
+
+	pc, err := (&ListenConfig{}).ListenPacket(t.Context(), "udp", ":0")
+	require.NoError(t, err)
+	defer pc.Close()
+	if a := pc.LocalAddr().(*net.UDPAddr); a.IP.To4() != nil {
+		t.Skip("no dual-stack socket here")
+	}
+	err = pc.(*UDPConn).ReceiveMarks()
+	require.ErrorAs(t, err, &u)
+	assert.Equal(t, UnsupportedError{"darwin", "udp6", "IP_RECVTOS", DF, u.Err}, *u)
 }

@@ -6,13 +6,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // TestSocketPriority reads SO_PRIORITY back from sockets of every kind.
 func TestSocketPriority(t *testing.T) {
 	t.Parallel()
 	priority := func(p *pin) int {
-		v, err := getInt(p.raw, unix.SOL_SOCKET, unix.SO_PRIORITY)
+		v, err := tos.GetInt(p.raw, unix.SOL_SOCKET, unix.SO_PRIORITY)
 		require.NoError(t, err)
 		return v
 	}

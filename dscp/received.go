@@ -1,5 +1,11 @@
 package dscp
 
+import (
+	"errors"
+
+	"github.com/godscp/godscp/internal/tos"
+)
+
 // ReceiveMarks asks the system to report the mark of each datagram that c
 // receives from now on in a control message. [net.UDPConn.ReadMsgUDP] and the
 // ReadBatch methods of x/net's packages return those, and [ReceivedMark] reads
@@ -20,15 +26,18 @@ func (p *pin) receiveMarks() error {
 	if isIPv4(far) {
 		network = "udp4"
 	}
-	opts, err := host.reporting(network, peersOf(far.String()), func() (bool, error) { return v6only(p.raw) })
+	opts, err := tos.Host.ReceiveOptions(network, tos.PeersOf(far.String()), func() (bool, error) { return tos.V6Only(p.raw) })
+	if missing, ok := errors.AsType[*tos.MissingError](err); ok {
+		return unsupportedOption(missing, network, DF)
+	}
 	if err != nil {
 		return err
 	}
 	for _, opt := range opts {
-		r := host.reports[opt]
-		if err := setInt(p.raw, opt.level(), r.ask, 1); err != nil {
-			if unsupported(err) {
-				return &UnsupportedError{OS: host.os, Network: network, Option: r.name, Err: err}
+		r := tos.Host.Receive[opt]
+		if err := tos.SetInt(p.raw, opt.Level(), r.Number, 1); err != nil {
+			if isUnsupported(err) {
+				return &UnsupportedError{OS: tos.Host.OS, Network: network, Option: r.Name, Err: err}
 			}
 			return err
 		}
@@ -45,6 +54,6 @@ func (p *pin) receiveMarks() error {
 // oob may hold other control messages too, and may be from a socket that this
 // package has not made.
 func ReceivedMark(oob []byte) (cp CodePoint, ecn uint8, ok bool) {
-	octet, ok := receivedOctet(oob)
+	octet, ok := tos.ReceivedOctet(oob)
 	return FromTOS(octet), octet & ecnMask, ok
 }

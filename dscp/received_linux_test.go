@@ -10,6 +10,8 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // TestReceiveMarks sends each mark, with each value of the ECN bits, to sockets
@@ -30,9 +32,9 @@ func TestReceiveMarks(t *testing.T) {
 				require.NoError(t, err)
 				_, port, err := net.SplitHostPort(c.LocalAddr().String())
 				require.NoError(t, err)
-				opt := trafficClass
+				opt := tos.IPv6TClass
 				if remote == "127.0.0.1:0" {
-					opt = ipTOS
+					opt = tos.IPv4TOS
 				}
 				for cp := range CodePoint(64) {
 					from, err := (&Dialer{DSCP: cp}).Dial("udp", net.JoinHostPort(host, port))
@@ -40,7 +42,7 @@ func TestReceiveMarks(t *testing.T) {
 					raw, err := from.(*UDPConn).SyscallConn()
 					require.NoError(t, err)
 					for ecn := range uint8(4) {
-						require.NoError(t, opt.set(raw, cp.TOS()|ecn))
+						require.NoError(t, opt.Set(raw, cp.TOS()|ecn))
 						_, err = from.Write([]byte("x"))
 						require.NoError(t, err)
 						b, oob := make([]byte, 8), make([]byte, 64)
@@ -115,7 +117,7 @@ func TestReceivedMarkTellsNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 	require.ErrorIs(t, c.ReceiveMarks(), net.ErrClosed)
-	for _, b := range [][]byte{oob[:n], nil, make([]byte, 3), make([]byte, 64), tos(1, 0x48)[:16], message(0, unix.IP_TTL, 4, 64)} {
+	for _, b := range [][]byte{oob[:n], nil, make([]byte, 3), make([]byte, 64), tosMessage(1, 0x48)[:16], message(0, unix.IP_TTL, 4, 64)} {
 		cp, ecn, ok := ReceivedMark(b)
 		assert.False(t, ok)
 		assert.Equal(t, DF, cp)

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // origin tells the closures apart that x/net passes to a raw conn.
@@ -57,20 +59,20 @@ func (p *pin) rehearse(f func(fd uintptr)) (changes, err error) {
 	if err := p.unread(held); err != nil {
 		return nil, err
 	}
-	err = onScratchSocket(held.has(trafficClass), func(fd uintptr) error {
-		for _, opt := range []option{ipTOS, trafficClass} {
+	err = onScratchSocket(held.has(tos.IPv6TClass), func(fd uintptr) error {
+		for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
 			if held.has(opt) {
-				if err := opt.set(heldFD(fd), held[opt].octet); err != nil {
+				if err := opt.Set(tos.FD(fd), held[opt].octet); err != nil {
 					return err
 				}
 			}
 		}
 		f(fd)
-		after := marksOf(heldFD(fd))
+		after := marksOf(tos.FD(fd))
 		if err := p.unread(after); err != nil {
 			return err
 		}
-		for _, opt := range []option{ipTOS, trafficClass} {
+		for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
 			if wanted, changed := after.changed(held, opt); changed && wanted != p.pinned(opt) {
 				changes = p.midFlow(opt, wanted)
 			}

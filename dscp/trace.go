@@ -5,6 +5,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // An Event tells the Trace function of a [Dialer] or a [ListenConfig] what has
@@ -83,13 +85,13 @@ func (e *Event) describe(c any) {
 		e.Effective = c.DSCP()
 	case syscall.Conn:
 		raw, err := c.SyscallConn()
-		if err != nil || host.blind != "" || !markable(e.Network) {
+		if err != nil || tos.Host.Unmarkable != "" || !markable(e.Network) {
 			return
 		}
 		held := marksOf(raw)
-		e.Effective = FromTOS(held[ipTOS].octet)
-		if held.has(trafficClass) {
-			e.Effective = FromTOS(held[trafficClass].octet)
+		e.Effective = FromTOS(held[tos.IPv4TOS].octet)
+		if held.has(tos.IPv6TClass) {
+			e.Effective = FromTOS(held[tos.IPv6TClass].octet)
 		}
 	}
 }

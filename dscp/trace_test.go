@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/internal/nobody"
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // A log keeps the events of a Trace function that one goroutine calls.
@@ -112,7 +113,7 @@ func TestTrace(t *testing.T) {
 func TestTraceTellsTheEffectiveMark(t *testing.T) {
 	requireHost(t)
 	var events eventLog
-	remark := func(_, _ string, c syscall.RawConn) error { return ipTOS.set(c, EF.TOS()) }
+	remark := func(_, _ string, c syscall.RawConn) error { return tos.IPv4TOS.Set(c, EF.TOS()) }
 	d := Dialer{NetDialer: &net.Dialer{Control: remark}, Trace: events.add}
 	c, err := d.Dial("udp", "127.0.0.1:9")
 	require.NoError(t, err)

@@ -35,9 +35,9 @@ func TestUDPOnTheWire(t *testing.T) {
 
 					oob := func(ecn uint8) []byte {
 						if to.Addr().Is4() {
-							return tos(1, uint32(ecn))
+							return tosMessage(1, uint32(ecn))
 						}
-						return class(uint32(ecn))
+						return classMessage(uint32(ecn))
 					}
 					want := sendByAllMethods(t, c, local == "connected", to, oob)
 					n := 0

@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/ipv4"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // TestUDPDualStackHoldsBothMarks has a hook that marks only one family of a
@@ -16,20 +18,20 @@ import (
 // and without ECN in a control message.
 func TestUDPDualStackHoldsBothMarks(t *testing.T) {
 	t.Parallel()
-	for _, marked := range []option{ipTOS, trafficClass} {
+	for _, marked := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
 		t.Run(marked.String(), func(t *testing.T) {
 			t.Parallel()
 			lc := &ListenConfig{NetListenConfig: &net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-				return marked.set(c, AF21.TOS())
+				return marked.Set(c, AF21.TOS())
 			}}}
 			pc, err := lc.ListenPacket(t.Context(), "udp", ":0")
 			require.NoError(t, err)
 			defer pc.Close()
 			c := pc.(*UDPConn)
 			for _, addr := range loopbacks(t) {
-				opt, oob := trafficClass, class(0x02)
+				opt, oob := tos.IPv6TClass, classMessage(0x02)
 				if addr == "127.0.0.1:0" {
-					opt, oob = ipTOS, tos(1, 0x02)
+					opt, oob = tos.IPv4TOS, tosMessage(1, 0x02)
 				}
 				want := DF
 				if opt == marked {
@@ -46,9 +48,9 @@ func TestUDPDualStackHoldsBothMarks(t *testing.T) {
 
 				raw, err := c.SyscallConn()
 				require.NoError(t, err)
-				require.ErrorIs(t, opt.set(raw, CS1.TOS()), ErrMidFlow)
+				require.ErrorIs(t, opt.Set(raw, CS1.TOS()), ErrMidFlow)
 				if want == DF {
-					require.ErrorIs(t, opt.set(raw, AF21.TOS()), ErrMidFlow, "pinned for the other family only")
+					require.ErrorIs(t, opt.Set(raw, AF21.TOS()), ErrMidFlow, "pinned for the other family only")
 				}
 			}
 		})
@@ -64,12 +66,12 @@ func TestUDPVerifySeesBothFamilies(t *testing.T) {
 	defer pc.Close()
 	c := pc.(*UDPConn)
 	require.NoError(t, c.Verify())
-	for _, opt := range []option{ipTOS, trafficClass} {
+	for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
 		bare, err := c.UDPConn.SyscallConn()
 		require.NoError(t, err)
-		require.NoError(t, opt.set(bare, CS1.TOS()))
+		require.NoError(t, opt.Set(bare, CS1.TOS()))
 		require.ErrorIs(t, c.Verify(), ErrMidFlow, "%v", opt)
-		require.NoError(t, opt.set(bare, AF21.TOS()))
+		require.NoError(t, opt.Set(bare, AF21.TOS()))
 		require.NoError(t, c.Verify(), "%v", opt)
 	}
 	require.ErrorIs(t, ipv4.NewPacketConn(c).SetTOS(int(CS1.TOS())), ErrMidFlow)

@@ -1,4 +1,4 @@
-package dscp
+package tos
 
 import (
 	"encoding/binary"
@@ -17,8 +17,8 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// TestReporting holds, for every system, which reports are asked for.
-func TestReporting(t *testing.T) {
+// TestReceiveOptions holds, for every system, which options are asked for.
+func TestReceiveOptions(t *testing.T) {
 	t.Parallel()
 	const neither = "neither"
 	type want struct {
@@ -47,7 +47,7 @@ func TestReporting(t *testing.T) {
 		} {
 			t.Run(goos+"/"+tt.name, func(t *testing.T) {
 				t.Parallel()
-				opts, err := platformOf(goos).reporting(tt.network, peersOf(tt.address), func() (bool, error) { return tt.v6only, nil })
+				opts, err := PlatformOf(goos).ReceiveOptions(tt.network, PeersOf(tt.address), func() (bool, error) { return tt.v6only, nil })
 				if tt.want != neither {
 					require.NoError(t, err)
 					var names []string
@@ -58,21 +58,19 @@ func TestReporting(t *testing.T) {
 					return
 				}
 				require.ErrorIs(t, err, errors.ErrUnsupported)
-				var u *UnsupportedError
-				require.ErrorAs(t, err, &u)
-				assert.Equal(t, goos, u.OS)
-				assert.Equal(t, tt.network, u.Network)
-				assert.Contains(t, u.Option, "RECV")
+				var missing *MissingError
+				require.ErrorAs(t, err, &missing)
+				assert.Contains(t, missing.Option, "RECV")
 			})
 		}
 	}
 	boom := errors.New("boom")
-	_, err := platformOf("linux").reporting("udp6", peersAny, func() (bool, error) { return false, boom })
+	_, err := PlatformOf("linux").ReceiveOptions("udp6", AnyPeers, func() (bool, error) { return false, boom })
 	require.ErrorIs(t, err, boom)
 }
 
-// TestReported has each system's control messages read.
-func TestReported(t *testing.T) {
+// TestReceivedOctetOfEachSystem has each system's control messages read.
+func TestReceivedOctetOfEachSystem(t *testing.T) {
 	t.Parallel()
 	octet, class := []byte{0x4a}, make([]byte, 4)
 	binary.NativeEndian.PutUint32(class, 0x4a)
@@ -100,7 +98,7 @@ func TestReported(t *testing.T) {
 		{"aix", 41, 43, class, true},
 		{"windows", 0, 0, octet, false},
 	} {
-		got, ok := platformOf(tt.goos).reported(tt.level, tt.typ, tt.data)
+		got, ok := PlatformOf(tt.goos).receivedOctet(tt.level, tt.typ, tt.data)
 		assert.Equal(t, tt.ok, ok, "%+v", tt)
 		if ok {
 			assert.Equal(t, uint8(0x4a), got, "%+v", tt)
@@ -108,9 +106,9 @@ func TestReported(t *testing.T) {
 	}
 }
 
-// TestReportNumbers holds the numbers against those of golang.org/x/sys, which
+// TestReceiveOptionNumbers holds the numbers against those of golang.org/x/sys, which
 // come from each system's headers.
-func TestReportNumbers(t *testing.T) {
+func TestReceiveOptionNumbers(t *testing.T) {
 	t.Parallel()
 	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", "golang.org/x/sys/unix").Output()
 	if err != nil {
@@ -131,12 +129,12 @@ func TestReportNumbers(t *testing.T) {
 			require.NoError(t, err)
 			return int(n)
 		}
-		assert.Equal(t, reports{
+		assert.Equal(t, [2]ReceiveOption{
 			{"IP_RECVTOS", number("IP_RECVTOS"), number("IP_TOS")},
 			{"IPV6_RECVTCLASS", number("IPV6_RECVTCLASS"), number("IPV6_TCLASS")},
-		}, reportsOf(goos), goos)
+		}, receiveOptionsOf(goos), goos)
 	}
-	assert.Equal(t, reportsOf("linux"), reportsOf("android"))
-	assert.Equal(t, reportsOf("darwin"), reportsOf("ios"))
-	assert.Equal(t, reportsOf("solaris"), reportsOf("illumos"))
+	assert.Equal(t, receiveOptionsOf("linux"), receiveOptionsOf("android"))
+	assert.Equal(t, receiveOptionsOf("darwin"), receiveOptionsOf("ios"))
+	assert.Equal(t, receiveOptionsOf("solaris"), receiveOptionsOf("illumos"))
 }

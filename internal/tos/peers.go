@@ -1,22 +1,22 @@
-package dscp
+package tos
 
 import "net/netip"
 
-// peers says with which families an IPv6 socket can exchange packets.
-type peers uint8
+// Peers says with which families an IPv6 socket can exchange packets.
+type Peers uint8
 
 const (
-	peersAny  peers = iota // a wildcard: it depends on IPV6_V6ONLY
-	peersIPv4              // IPv4-mapped ones only
-	peersIPv6              // native ones only
+	AnyPeers  Peers = iota // a wildcard: it depends on IPV6_V6ONLY
+	IPv4Peers              // IPv4-mapped ones only
+	IPv6Peers              // native ones only
 )
 
-// peersOf reads it off the address that net gives to a hook: the local address
+// PeersOf reads it off the address that net gives to a hook: the local address
 // of a socket that listens, the remote one of a socket that dials. A socket
 // bound or connected to a native IPv6 address has native peers only. net shows
 // the dual-stack wildcard as 0.0.0.0 or as [::], so both leave it open, and so
 // does what cannot be parsed.
-func peersOf(address string) peers {
+func PeersOf(address string) Peers {
 	ap, err := netip.ParseAddrPort(address)
 	a := ap.Addr()
 	if err != nil {
@@ -24,9 +24,9 @@ func peersOf(address string) peers {
 	}
 	switch {
 	case err != nil, a.IsUnspecified():
-		return peersAny
+		return AnyPeers
 	case a.Is4(), a.Is4In6():
-		return peersIPv4
+		return IPv4Peers
 	}
-	return peersIPv6
+	return IPv6Peers
 }

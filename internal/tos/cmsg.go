@@ -1,4 +1,4 @@
-package dscp
+package tos
 
 import "encoding/binary"
 

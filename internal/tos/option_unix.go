@@ -1,6 +1,6 @@
 //go:build unix
 
-package dscp
+package tos
 
 import (
 	"errors"
@@ -11,21 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// v6only reports whether an IPv6 socket takes native IPv6 peers only.
-func v6only(c syscall.RawConn) (bool, error) {
-	v, err := getInt(c, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
-	return v != 0, err
-}
-
-// get reads the octet that o holds. x/net could do that too, but a mark that was
-// read by other code than has set it proves more, and costs less.
-func (o option) get(raw syscall.RawConn) (uint8, error) {
+// Get reads the octet. x/net could do that too, but a mark that was read by other
+// code than has set it proves more, and costs less.
+func (o Option) Get(c syscall.RawConn) (uint8, error) {
 	opt := unix.IP_TOS
-	if o == trafficClass {
+	if o == IPv6TClass {
 		opt = unix.IPV6_TCLASS
 	}
-	v, err := getInt(raw, o.level(), opt)
+	v, err := GetInt(c, o.Level(), opt)
 	return uint8(v), err
+}
+
+// V6Only reports whether an IPv6 socket takes native IPv6 peers only.
+func V6Only(c syscall.RawConn) (bool, error) {
+	v, err := GetInt(c, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+	return v != 0, err
 }
 
 // A getter reads one socket option after another. It has its closure made once.
@@ -42,7 +42,8 @@ var getters = sync.Pool{New: func() any {
 	return g
 }}
 
-func getInt(c syscall.RawConn, level, opt int) (int, error) {
+// GetInt reads an option whose value is an int.
+func GetInt(c syscall.RawConn, level, opt int) (int, error) {
 	g := getters.Get().(*getter)
 	g.level, g.opt, g.v, g.err = level, opt, 0, nil
 	err := c.Control(g.read)
@@ -57,7 +58,8 @@ func getInt(c syscall.RawConn, level, opt int) (int, error) {
 	return v, nil
 }
 
-func setInt(c syscall.RawConn, level, opt, v int) (err error) {
+// SetInt writes an option whose value is an int.
+func SetInt(c syscall.RawConn, level, opt, v int) (err error) {
 	cerr := c.Control(func(fd uintptr) {
 		err = unix.SetsockoptInt(int(fd), level, opt, v)
 	})
