@@ -1,7 +1,10 @@
 package dscptest_test
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -68,4 +71,30 @@ func TestEventsKeepFirstAndLast(t *testing.T) {
 		assert.EqualValues(t, 92, f.Events[64].Offset)
 		assert.EqualValues(t, 99, f.Events[79].Offset)
 	})
+}
+
+// TestRecordsInWords holds what a record says of itself in one line.
+func TestRecordsInWords(t *testing.T) {
+	t.Parallel()
+	exact := dscptest.Change{From: dscp.DF, To: dscp.AF21, Offset: 21, OffsetMax: 21}
+	between := dscptest.Change{Direction: dscptest.ServerToClient, From: dscp.EF, To: dscp.CS1, Offset: 3, OffsetMax: 9}
+	f := dscptest.Flow{
+		ID: 7, Network: "tcp4", Changes: []dscptest.Change{exact, between},
+		Client: netip.MustParseAddrPort("127.0.0.1:40404"), Upstream: netip.MustParseAddrPort("127.0.0.1:22"),
+		Verdict: dscptest.Reset, Reason: "VMware: so it is", Err: errors.New("broken"),
+	}
+	assert.Equal(t, "flow 7, 127.0.0.1:40404 → 127.0.0.1:22: SYN DF; client→server: DF → AF21 at byte 21; "+
+		"server→client: EF → CS1 between bytes 3 and 9; reset (VMware: so it is); broken", f.String())
+	f = dscptest.Flow{ID: 1, Network: "udp4", Client: f.Client, Upstream: f.Upstream}
+	assert.Equal(t, "flow 1, 127.0.0.1:40404 → 127.0.0.1:22: DF; passed", f.String())
+
+	for s, want := range map[fmt.Stringer]string{
+		dscptest.Data: "data", dscptest.FIN: "FIN", dscptest.RST: "RST",
+		dscptest.Client: "client", dscptest.Server: "server", dscptest.Side(0): "both",
+		dscptest.ClientToServer: "client→server", dscptest.ServerToClient: "server→client",
+		dscptest.BoxIPv4: "a box before an IPv4 upstream", dscptest.BoxIPv6: "a box before an IPv6 upstream",
+		dscptest.DropSYN: "losing SYNs", dscptest.WireEvery: "wire, every segment",
+	} {
+		assert.Equal(t, want, s.String())
+	}
 }
