@@ -74,7 +74,8 @@
 //
 // # Systems
 //
-// Boxes need Linux: elsewhere [NewMiddlebox] skips the test, or fails it if the
-// environment variable CI is set, and [Start] returns a *[dscp.UnsupportedError].
-// Models and records work everywhere.
+// Boxes need Linux: elsewhere [NewMiddlebox] skips the test, and [Start] returns a
+// *[dscp.UnsupportedError]. On a Linux that cannot run a box the test is skipped,
+// too, but fails if the environment variable CI is set. If DSCPTEST_REQUIRE is set,
+// it fails on every system. Models and records work everywhere.
 package dscptest

@@ -45,6 +45,7 @@ func TestUnsupportedSkipsTest(t *testing.T) {
 	assert.Empty(t, r.skips)
 	require.Len(t, r.errors, 1)
 	assert.Contains(t, r.errors[0], "Inside = Client")
+	assert.Contains(t, r.errors[0], "(would be skipped, but CI is set)")
 
 	_, err := both.Start()
 	unsupported, ok := errors.AsType[*dscp.UnsupportedError](err)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,12 @@ type Middlebox struct {
 	running  sync.WaitGroup
 	synACK   atomic.Uint32 // the mark that the listener answers with
 	marking  sync.Mutex    // held while that mark is changed
+
+	waiters atomic.Int32 // calls of Wait
+	waiting sync.Mutex
+	changed *sync.Cond // on waiting: changes has become another
+	changes int        // of flows, while there are waiters
+	closed  atomic.Bool
 
 	mu       sync.Mutex
 	records  []recorder // every flow there was
@@ -78,6 +85,12 @@ type Config struct {
 	// Delay is added to the payload in each direction. The handshake is the
 	// kernel's and stays as fast as loopback.
 	Delay time.Duration
+
+	// SegmentSize is how many bytes of a TCP flow the models are asked about at
+	// once, at most; see [Segment].Length. Zero means as many as one read
+	// returned, up to 512 KiB, which is fastest. A model that acts at an offset
+	// acts no later than SegmentSize bytes behind it. A datagram is not divided.
+	SegmentSize int
 }
 
 // Start starts the box. The caller has to close it; in a test,
@@ -102,6 +115,12 @@ func (c Config) check() (netip.AddrPort, error) {
 	}
 	if c.Delay < 0 {
 		return netip.AddrPort{}, fmt.Errorf("dscptest: Config.Delay is negative: %v", c.Delay)
+	}
+	if c.SegmentSize < 0 {
+		return netip.AddrPort{}, fmt.Errorf("dscptest: Config.SegmentSize is negative: %d", c.SegmentSize)
+	}
+	if strings.Contains(c.Upstream, "://") {
+		return netip.AddrPort{}, fmt.Errorf("dscptest: upstream %q: want host:port, not a URL", c.Upstream)
 	}
 	if c.Upstream == "" {
 		return netip.AddrPort{}, errors.New("dscptest: no upstream: a box needs the host:port of a server to stand before")
@@ -135,6 +154,7 @@ func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 	if v6 {
 		b.network = "tcp6"
 	}
+	b.changed = sync.NewCond(&b.waiting)
 	b.stopping, b.stop = context.WithCancel(context.Background())
 	if err := b.open(); err != nil {
 		b.Close()
@@ -275,6 +295,7 @@ func (b *Middlebox) add(f *tcpFlow) bool {
 	b.records = append(b.records, f)
 	f.rec.ID = len(b.records)
 	b.live[f] = struct{}{}
+	b.notify()
 	return true
 }
 
@@ -305,6 +326,64 @@ func (b *Middlebox) Flows() []Flow {
 	return flows
 }
 
+// Wait waits until the box has a flow for which ok returns true, and returns the
+// record of the first such flow. It calls ok again with each flow whenever one has
+// changed, and with those that are there already at once. It fails when ctx is
+// done, with an error that wraps the cause, and when the box is closed and no flow
+// is such, with one that wraps [net.ErrClosed].
+func (b *Middlebox) Wait(ctx context.Context, ok func(Flow) bool) (Flow, error) {
+	b.waiters.Add(1)
+	defer b.waiters.Add(-1)
+	stop := context.AfterFunc(ctx, b.wake)
+	defer stop()
+	for {
+		b.waiting.Lock()
+		seen := b.changes
+		b.waiting.Unlock()
+		closed := b.closed.Load() // before the flows, so that they are the last
+		flows := b.Flows()
+		for _, f := range flows {
+			if ok(f) {
+				return f, nil
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return Flow{}, fmt.Errorf("dscptest: waiting for a flow: %w; %s", context.Cause(ctx), summary(flows))
+		case closed:
+			return Flow{}, fmt.Errorf("dscptest: waiting for a flow: %w; %s", net.ErrClosed, summary(flows))
+		}
+		b.waiting.Lock()
+		for b.changes == seen {
+			b.changed.Wait()
+		}
+		b.waiting.Unlock()
+	}
+}
+
+// summary tells the last of some flows.
+func summary(flows []Flow) string {
+	if len(flows) == 0 {
+		return "there was none"
+	}
+	return fmt.Sprintf("the last of %d is %v", len(flows), flows[len(flows)-1])
+}
+
+// notify tells Wait that a flow has changed.
+func (b *Middlebox) notify() {
+	if b.waiters.Load() != 0 {
+		b.wake()
+	}
+}
+
+// wake has Wait look at the flows.
+func (b *Middlebox) wake() {
+	b.waiting.Lock()
+	b.changes++
+	b.waiting.Unlock()
+	b.changed.Broadcast()
+}
+
 // Sensor returns how the box learns the marks that follow the SYN's.
 func (b *Middlebox) Sensor() Sensor { return sensorOf(b.kernel.Source()) }
 
@@ -327,6 +406,8 @@ func (b *Middlebox) Close() error {
 	}
 	b.mu.Unlock()
 	b.running.Wait()
+	b.closed.Store(true)
+	b.wake()
 	return errors.Join(append(errs, b.kernel.Close())...)
 }
 

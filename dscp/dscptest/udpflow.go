@@ -37,7 +37,7 @@ type udpFlow struct {
 
 	done chan struct{} // closed when the flow is over
 
-	toServer, toClient func(datagram)
+	lines [2]*delayLine[datagram] // by direction; nil while nothing is delayed
 
 	mu     sync.Mutex
 	rec    Flow
@@ -125,23 +125,14 @@ func (b *Middlebox) udpFlow(client netip.AddrPort) (*udpFlow, error) {
 	}
 	b.records = append(b.records, f)
 	f.server = c
-	f.toServer, f.toClient = f.delayed(f.sendToServer), f.delayed(f.sendToClient)
+	if b.config.Delay > 0 {
+		for d := range f.lines {
+			f.lines[d] = f.newLine(Direction(d))
+		}
+	}
 	b.udpFlows[client] = f
 	b.running.Go(f.run)
 	return f, nil
-}
-
-// delayed returns send, or what does it later if the box has a delay.
-func (f *udpFlow) delayed(send func(datagram)) func(datagram) {
-	if f.box.config.Delay == 0 {
-		return send
-	}
-	line := newDelayLine[datagram](f.box.config.Delay, f.done)
-	f.box.running.Go(func() { line.run(send) })
-	return func(g datagram) {
-		g.payload = append([]byte(nil), g.payload...)
-		line.offer(g)
-	}
 }
 
 // run carries the server's datagrams until the flow has been idle.
@@ -176,8 +167,9 @@ func (f *udpFlow) finish() {
 	delete(f.box.udpFlows, f.client)
 	f.box.mu.Unlock()
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.rec.Over, f.rec.End = true, time.Now()
+	f.mu.Unlock()
+	f.box.notify()
 }
 
 // record returns a copy of what the flow has shown so far.
@@ -196,42 +188,62 @@ func (f *udpFlow) carry(d Direction, payload, oob []byte) {
 	if !ok {
 		return // the kernel was asked to tell: it always does
 	}
-	out, ok := f.take(d, len(payload), dscp.FromTOS(octet))
+	out, delay, ok := f.take(d, len(payload), dscp.FromTOS(octet))
+	f.box.notify()
 	if !ok {
 		return
 	}
 	g := datagram{payload, out.TOS() | octet&3} // ECN is the endpoints'
+	if f.lines[d] == nil && delay > 0 {
+		f.lines[d] = f.newLine(d)
+	}
+	if f.lines[d] == nil {
+		f.send(d, g)
+		return
+	}
+	g.payload = append([]byte(nil), g.payload...)
+	f.lines[d].offer(g, delay)
+}
+
+// newLine returns a delay line for one direction.
+func (f *udpFlow) newLine(d Direction) *delayLine[datagram] {
+	line := newDelayLine[datagram](f.box.config.Delay, f.done)
+	f.box.running.Go(func() { line.run(func(g datagram) { f.send(d, g) }) })
+	return line
+}
+
+func (f *udpFlow) send(d Direction, g datagram) {
 	if d == ClientToServer {
-		f.toServer(g)
+		f.sendToServer(g)
 	} else {
-		f.toClient(g)
+		f.sendToClient(g)
 	}
 }
 
 // take records a datagram and judges it; false if it is lost.
-func (f *udpFlow) take(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoint, bool) {
+func (f *udpFlow) take(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoint, time.Duration, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.active = time.Now()
 	s := &f.sides[d]
 	if s.silent {
-		return 0, false
+		return 0, 0, false
 	}
 	offset := s.taken
 	s.taken += int64(size)
-	out, ok := f.judge(d, cp, offset)
+	out, delay, ok := f.judge(d, cp, offset, size)
 	f.log.add(Event{At: f.active, Direction: d, DSCP: cp, Offset: offset, Bytes: size, Lost: !ok})
 	s.mark, s.known = cp, true
-	return out, ok
+	return out, delay, ok
 }
 
 // judge asks the models about a datagram; false if it is lost. f.mu is held.
-func (f *udpFlow) judge(dir Direction, cp dscp.CodePoint, offset int64) (dscp.CodePoint, bool) {
+func (f *udpFlow) judge(dir Direction, cp dscp.CodePoint, offset int64, size int) (dscp.CodePoint, time.Duration, bool) {
 	s := &f.sides[dir]
-	d, err := f.box.chain.judge(Segment{Network: f.rec.Network, Direction: dir, DSCP: cp, Offset: offset}, s.history)
+	d, err := f.box.chain.judge(Segment{Network: f.rec.Network, Direction: dir, DSCP: cp, Offset: offset, Length: int64(size)}, s.history)
 	if err != nil {
 		f.rec.Err, s.silent = err, true
-		return 0, false
+		return 0, 0, false
 	}
 	var reason string
 	switch {
@@ -251,8 +263,9 @@ func (f *udpFlow) judge(dir Direction, cp dscp.CodePoint, offset int64) (dscp.Co
 		reason = d.payloadReason(dir, cp)
 	}
 	f.rec.note(d, reason)
-	s.silent = d.verdict == Blackhole || d.verdict == Reset
-	return d.out, !d.verdict.ends()
+	v := d.verdict.withoutDelay()
+	s.silent = v == Blackhole || v == Reset
+	return d.out, d.delay, !v.ends()
 }
 
 func (f *udpFlow) sendToServer(g datagram) {
