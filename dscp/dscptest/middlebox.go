@@ -183,7 +183,7 @@ func (b *Middlebox) open() error {
 func (b *Middlebox) chooseSensor() error {
 	want := b.config.Sensor
 	if want == "" || want == WireEvery {
-		err := b.kernel.Capture(kernel.AddrPort(b.listener.Addr()).Port(), b.upstream)
+		err := b.kernel.Capture(kernel.AddrPort(b.listener.Addr()).Port(), b.upstream, b.local)
 		if err != nil && want == WireEvery {
 			return kernel.Unsupported(b.network, "AF_PACKET", err)
 		}

@@ -21,9 +21,10 @@ type Kernel interface {
 	Source() Source
 
 	// Capture has probes read every segment off the wire, from now on, for a
-	// middlebox that listens on port of loopback. It fails where this process
-	// may not capture packets.
-	Capture(port uint16, upstream netip.AddrPort) error
+	// middlebox that listens on port of loopback; local says whether upstream is
+	// an address of this network namespace. It fails where this process may not
+	// capture packets.
+	Capture(port uint16, upstream netip.AddrPort, local bool) error
 
 	// PrepareListener and PrepareDial return functions that ready a socket for
 	// probes, and mark it. A listener that is to have a SYN sink shares its

@@ -38,8 +38,8 @@ func Open(v6 bool) (Kernel, error) {
 	return &linuxKernel{v6: v6, diag: diag, reflects: reflectsTOS()}, nil
 }
 
-func (k *linuxKernel) Capture(port uint16, upstream netip.AddrPort) error {
-	c, err := openCapture(k.v6, port, upstream)
+func (k *linuxKernel) Capture(port uint16, upstream netip.AddrPort, local bool) error {
+	c, err := openCapture(k.v6, port, upstream, local)
 	if err == nil {
 		k.packets = c
 	}
