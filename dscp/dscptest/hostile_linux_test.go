@@ -13,7 +13,9 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/internal/packet"
 	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/tos"
 	"github.com/godscp/godscp/internal/wire"
 )
 
@@ -92,7 +94,11 @@ func TestMartiansAreNotBlamed(t *testing.T) {
 	spoofer := newSpoofer(t)
 	for _, family := range families {
 		t.Run(family.name, func(t *testing.T) {
-			upstream := serve(t, family.address, echo)
+			behind := make(chan string, 1) // where the box reaches the server from
+			upstream := serve(t, family.address, func(c net.Conn) {
+				behind <- c.RemoteAddr().String()
+				echo(c)
+			})
 			box := everySegment(t, upstream, dscptest.OneMark)
 			c := dialMarked(t, box.Addr(), dscp.AF21)
 			require.NoError(t, ask(c, "hello"))
@@ -102,12 +108,9 @@ func TestMartiansAreNotBlamed(t *testing.T) {
 			require.NoError(t, spoofer.send(client, middle, 1, wire.ACK, dscp.EF))
 			require.NoError(t, spoofer.send(client, middle, 7, wire.SYN, dscp.CS1))
 			require.NoError(t, spoofer.send(client, middle, 8, wire.ACK, dscp.CS2))
-			between := middle // from the server to the box, whichever port that has
-			for port := range uint16(100) {
-				require.NoError(t, spoofer.send(server, netip.AddrPortFrom(between.Addr(), client.Port()+port), 1, wire.ACK, dscp.CS3))
-			}
+			require.NoError(t, spoofer.send(server, netip.MustParseAddrPort(<-behind), 1, wire.ACK, dscp.CS3))
 			n := 0
-			arrived.Until(func(wire.Packet) bool { n++; return n == 103 })
+			arrived.Until(func(wire.Packet) bool { n++; return n == 4 })
 			require.NoError(t, ask(c, "hello"))
 			require.NoError(t, c.CloseWrite())
 			_, err := io.Copy(io.Discard, c)
@@ -131,7 +134,22 @@ func TestJumboSegmentsAreSeen(t *testing.T) {
 		t.Run(family.name, func(t *testing.T) {
 			box := everySegment(t, serve(t, family.address, echo))
 			c := dialMarked(t, box.Addr(), dscp.AF21)
-			capture := wire.Start(t, "lo", ports(box.Addr())...)
+			// Not by the parser: it may be what fails.
+			ring, err := packet.OpenRing(packet.RingConfig{Frames: 8192, Interface: 1, Incoming: true})
+			require.NoError(t, err)
+			defer ring.Unmap()
+			defer ring.Close()
+			var jumbo, other int
+			count := func(c packet.Capture) {
+				octet, _ := tos.HeaderOctet(c.Data)
+				switch {
+				case dscp.FromTOS(octet) != dscp.EF || c.Length < 100:
+				case c.Length > 0xffff:
+					jumbo++
+				default:
+					other++
+				}
+			}
 			const size = 512 << 10
 			var sent int64
 			exchange := func() {
@@ -156,16 +174,7 @@ func TestJumboSegmentsAreSeen(t *testing.T) {
 			require.NoError(t, mark(c, dscp.AF21))
 			exchange()
 
-			var jumbo, other int
-			for _, p := range capture.Stop() {
-				if p.DSCP() == uint8(dscp.EF) && p.Len > 0 && p.Dst.Port() == ports(box.Addr())[0] {
-					if p.Len > 0xffff {
-						jumbo++
-					} else {
-						other++
-					}
-				}
-			}
+			ring.Read(count, func() { t.Error("the ring is full") })
 			t.Logf("%d jumbo segments and %d others under the new mark", jumbo, other)
 			if jumbo == 0 {
 				testns.Lacks(t, "this kernel sends no segments of more than 64 KiB")
