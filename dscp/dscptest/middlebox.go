@@ -30,7 +30,8 @@ type Middlebox struct {
 	kernel   kernel.Kernel
 	listener *net.TCPListener
 	udp      *net.UDPConn
-	closers  []io.Closer // its sockets, to be closed from the last to the first
+	closers  []io.Closer    // its sockets, to be closed from the last to the first
+	lost     kernel.MarkSet // of the SYNs that the models lose
 
 	stopping context.Context // done when Close begins
 	stop     context.CancelFunc
@@ -179,6 +180,28 @@ func (b *Middlebox) open() error {
 	return b.openUDP()
 }
 
+// trialMark marks what a box sends to itself.
+const trialMark = dscp.AF21
+
+// try has the kernel show that it does what the box relies on. If it cannot
+// capture, the box does without, unless it was asked to.
+func (b *Middlebox) try() error {
+	cp := trialMark
+	for b.lost.Has(cp) {
+		if cp = (cp + 1) & 63; cp == trialMark {
+			return nil // no SYN gets through
+		}
+	}
+	err := b.kernel.Try(b.listener, b.network, cp)
+	if err == nil || b.config.Sensor != "" || b.Sensor() != WireEvery {
+		return err
+	}
+	if err := b.kernel.EndCapture(); err != nil {
+		return err
+	}
+	return b.kernel.Try(b.listener, b.network, cp)
+}
+
 // chooseSensor takes the best sensor, or the one that was asked for.
 func (b *Middlebox) chooseSensor() error {
 	want := b.config.Sensor
@@ -191,7 +214,7 @@ func (b *Middlebox) chooseSensor() error {
 	if want != "" && want != b.Sensor() {
 		return kernel.Unsupported(b.network, string(want), errors.New("no such sensor for this family"))
 	}
-	return nil
+	return b.try()
 }
 
 // openTCP makes the listener, and the sink for the SYNs that the models lose.
@@ -201,11 +224,11 @@ func (b *Middlebox) openTCP() error {
 	if err != nil {
 		return err
 	}
-	lost, err := b.chain.losesSYNs(b.network)
+	b.lost, err = b.chain.losesSYNs(b.network)
 	if err != nil {
 		return err
 	}
-	lc := net.ListenConfig{Control: b.kernel.PrepareListener(out, lost != 0), KeepAlive: -1}
+	lc := net.ListenConfig{Control: b.kernel.PrepareListener(out, b.lost != 0), KeepAlive: -1}
 	lc.SetMultipathTCP(false) // an MPTCP listener saves no SYNs and has no Traffic Class
 	l, err := lc.Listen(b.stopping, b.network, loopback(b.network))
 	if err != nil {
@@ -214,10 +237,10 @@ func (b *Middlebox) openTCP() error {
 	b.listener = l.(*net.TCPListener)
 	b.closers = append(b.closers, b.listener)
 	b.synACK.Store(uint32(out))
-	if lost == 0 {
+	if b.lost == 0 {
 		return nil
 	}
-	sink, err := b.kernel.OpenSYNSink(b.listener, b.network, lost)
+	sink, err := b.kernel.OpenSYNSink(b.listener, b.network, b.lost)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (b *Middlebox) openUDP() error {
 	b.udp = c.(*net.UDPConn)
 	b.closers = append(b.closers, b.udp)
 	b.udpFlows = make(map[netip.AddrPort]*udpFlow)
-	return nil
+	return b.kernel.TryUDP(b.udp, network, trialMark)
 }
 
 // udpNetwork returns the network for datagrams of a box's family.

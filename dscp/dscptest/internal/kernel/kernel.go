@@ -37,6 +37,17 @@ type Kernel interface {
 	// marked syn.
 	SYNACKMark(addr netip.AddrPort, syn dscp.CodePoint) (dscp.CodePoint, bool)
 
+	// EndCapture takes Capture back.
+	EndCapture() error
+
+	// Try connects to l, which is for no one else yet, with a SYN marked cp, and
+	// returns an error if that mark cannot be learned: what a system accepts as
+	// an option it need not do.
+	Try(l *net.TCPListener, network string, cp dscp.CodePoint) error
+
+	// TryUDP does so with a datagram to c.
+	TryUDP(c *net.UDPConn, network string, cp dscp.CodePoint) error
+
 	// Probe returns a probe for what arrives on c.
 	Probe(c *net.TCPConn) (Probe, error)
 

@@ -46,6 +46,15 @@ func (k *linuxKernel) Capture(port uint16, upstream netip.AddrPort, local bool) 
 	return err
 }
 
+func (k *linuxKernel) EndCapture() error {
+	if k.packets == nil {
+		return nil
+	}
+	err := k.packets.close()
+	k.packets = nil
+	return err
+}
+
 func (k *linuxKernel) Source() Source {
 	if k.packets != nil {
 		return EverySegment
