@@ -173,6 +173,7 @@ func TestDelayByPolices(t *testing.T) {
 // TestDelayedHandshakeFailsStart has a box refuse what it could not do.
 func TestDelayedHandshakeFailsStart(t *testing.T) {
 	t.Parallel()
+	dscptest.Require(t, dscptest.BoxIPv4)
 	box, err := dscptest.Start("127.0.0.1:9", func(dscptest.Segment) dscptest.Verdict { return dscptest.DelayBy(1) })
 	require.ErrorContains(t, err, "delays a handshake")
 	assert.Nil(t, box)

@@ -250,6 +250,7 @@ type recorder struct {
 	cleanups []func()
 	errors   []string
 	skips    []string
+	skipping bool // that it is skipped is what the test is about
 }
 
 func (r *recorder) Helper() {}

@@ -26,6 +26,7 @@ import (
 // upstream is and whatever the box is to do, nothing that others could reach
 // is bound to anything but loopback.
 func TestSocketsAreOnLoopback(t *testing.T) { // not parallel: other tests have sockets too
+	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6, dscptest.DropSYN)
 	configs := map[string]dscptest.Config{
 		"no model":       {},
 		"a hole":         {Models: []dscptest.Model{dscptest.DropMarked(dscp.EF), dscptest.VMware}, Inside: dscptest.Client},

@@ -383,3 +383,58 @@ func TestSocketsBoundToDevice(t *testing.T) {
 		}
 	}
 }
+
+// TestChangeBeforeReset has a client, or a server, mark, send one thing and reset
+// the connection at once.
+func TestChangeBeforeReset(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, family := range families {
+		for _, sensor := range []dscptest.Sensor{dscptest.WireEvery, dscptest.WireLatest} {
+			if sensor == dscptest.WireLatest && family.name == "IPv4" {
+				continue
+			}
+			for _, side := range []dscptest.Side{dscptest.Client, dscptest.Server} {
+				t.Run(fmt.Sprintf("%s/%v/%v", family.name, sensor, side), func(t *testing.T) {
+					servers := make(chan net.Conn)
+					hold := make(chan struct{})
+					defer close(hold)
+					box := dscptest.Config{Upstream: serve(t, family.address, func(c net.Conn) {
+						servers <- c
+						<-hold
+					}), Models: []dscptest.Model{dscptest.FlowKey}, Sensor: sensor}.NewMiddlebox(t)
+					missed := 0
+					const flows = 200
+					for i := range flows {
+						client := dialMarked(t, box.Addr(), dscp.DF)
+						server := <-servers
+						_, err := client.Write([]byte("hello"))
+						require.NoError(t, err)
+						_, err = io.ReadFull(server, make([]byte, 5))
+						require.NoError(t, err)
+						changes := client
+						if side == dscptest.Server {
+							changes = server.(*net.TCPConn)
+						}
+						require.NoError(t, mark(changes, dscp.EF))
+						_, err = changes.Write([]byte("bye"))
+						require.NoError(t, err)
+						require.NoError(t, changes.SetLinger(0))
+						require.NoError(t, changes.Close())
+						if side == dscptest.Server {
+							client.Close()
+						} else {
+							server.Close()
+						}
+						require.Eventually(t, func() bool { return box.Flows()[i].Over || box.Flows()[i].Changed() }, patience, time.Millisecond)
+						if !box.Flows()[i].Changed() {
+							missed++
+						}
+					}
+					assert.Zero(t, missed, "of %d", flows)
+				})
+			}
+		}
+	}
+}
