@@ -384,26 +384,30 @@ func TestSocketsBoundToDevice(t *testing.T) {
 	}
 }
 
-// TestChangeBeforeReset has a client, or a server, mark, send one thing and reset
-// the connection at once.
+// TestChangeBeforeReset has a client, or a server, mark, send one thing or nothing,
+// and reset the connection at once. A reset alone [dscptest.WireLatest] does not
+// show.
 func TestChangeBeforeReset(t *testing.T) {
 	if !testns.Inside(t) {
 		return
 	}
 	for _, family := range families {
-		for _, sensor := range []dscptest.Sensor{dscptest.WireEvery, dscptest.WireLatest} {
-			if sensor == dscptest.WireLatest && family.name == "IPv4" {
+		for _, how := range []struct {
+			sensor dscptest.Sensor
+			bye    string
+		}{{dscptest.WireEvery, "bye"}, {dscptest.WireEvery, ""}, {dscptest.WireLatest, "bye"}} {
+			if how.sensor == dscptest.WireLatest && family.name == "IPv4" {
 				continue
 			}
 			for _, side := range []dscptest.Side{dscptest.Client, dscptest.Server} {
-				t.Run(fmt.Sprintf("%s/%v/%v", family.name, sensor, side), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s/%v/%q/%v", family.name, how.sensor, how.bye, side), func(t *testing.T) {
 					servers := make(chan net.Conn)
 					hold := make(chan struct{})
 					defer close(hold)
 					box := dscptest.Config{Upstream: serve(t, family.address, func(c net.Conn) {
 						servers <- c
 						<-hold
-					}), Models: []dscptest.Model{dscptest.FlowKey}, Sensor: sensor}.NewMiddlebox(t)
+					}), Models: []dscptest.Model{dscptest.FlowKey}, Sensor: how.sensor}.NewMiddlebox(t)
 					missed := 0
 					const flows = 200
 					for i := range flows {
@@ -418,7 +422,7 @@ func TestChangeBeforeReset(t *testing.T) {
 							changes = server.(*net.TCPConn)
 						}
 						require.NoError(t, mark(changes, dscp.EF))
-						_, err = changes.Write([]byte("bye"))
+						_, err = changes.Write([]byte(how.bye))
 						require.NoError(t, err)
 						require.NoError(t, changes.SetLinger(0))
 						require.NoError(t, changes.Close())

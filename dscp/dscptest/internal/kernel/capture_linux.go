@@ -247,8 +247,8 @@ func (c *capture) lossError() error {
 // take takes in one packet. c.mu is held.
 func (c *capture) take(captured packet.Capture) {
 	p, ok := packet.Parse(captured.Data, captured.Length)
-	if !ok || p.Proto != packet.TCP || p.Has(packet.RST) {
-		return // a reset of a connection that is gone carries its peer's mark
+	if !ok || p.Proto != packet.TCP || p.Ownerless() {
+		return
 	}
 	r, mark := route{p.Src, p.Dst}, dscp.FromTOS(p.TOS)
 	f := c.flows[r]
