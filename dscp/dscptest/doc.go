@@ -71,6 +71,7 @@
 //     change may be lost with it.
 //   - [Drop] cannot lose one TCP segment and take the next: see there.
 //   - A delay is added to payload, and not to the handshake.
+//   - Urgent data (MSG_OOB) is sent on as such, a byte at a time.
 //
 // # Systems
 //

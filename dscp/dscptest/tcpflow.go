@@ -132,6 +132,9 @@ func (f *tcpFlow) readSYN() (dscp.CodePoint, bool) {
 	if e.probe, err = f.box.kernel.Probe(e.conn); err != nil {
 		return f.fail(err)
 	}
+	if e.stream, err = f.box.kernel.OpenStream(e.conn); err != nil {
+		return f.fail(err)
+	}
 	syn, err := kernel.SavedSYN(e.conn)
 	if err != nil { // a SYN cookie: the next best is what the client sends now
 		var ok bool
@@ -165,6 +168,10 @@ func (f *tcpFlow) dialUpstream(syn dscp.CodePoint) bool {
 		return false
 	}
 	if e.probe, err = b.kernel.Probe(conn); err != nil {
+		f.fail(err)
+		return false
+	}
+	if e.stream, err = b.kernel.OpenStream(conn); err != nil {
 		f.fail(err)
 		return false
 	}
@@ -398,7 +405,7 @@ func (f *tcpFlow) pump(from, to *endpoint) {
 		if size > 0 && size < len(b) {
 			b = b[:size]
 		}
-		n, err := from.conn.Read(b)
+		n, urgent, err := from.stream.Read(b)
 		act, delay := f.handleRead(from, n, err)
 		switch act {
 		case discard:
@@ -410,7 +417,7 @@ func (f *tcpFlow) pump(from, to *endpoint) {
 			return
 		}
 		f.pause(delay)
-		if n > 0 && !out.send(b[:n]) {
+		if n > 0 && !out.send(b[:n], urgent) {
 			return
 		}
 		if err != nil {

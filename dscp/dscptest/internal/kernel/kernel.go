@@ -51,6 +51,10 @@ type Kernel interface {
 	// Probe returns a probe for what arrives on c.
 	Probe(c *net.TCPConn) (Probe, error)
 
+	// OpenStream returns the stream of bytes of c, from which nothing may have
+	// been read.
+	OpenStream(c *net.TCPConn) (Stream, error)
+
 	// SetMark sets the mark of what leaves c from now on.
 	SetMark(c syscall.RawConn, cp dscp.CodePoint) error
 
@@ -86,6 +90,17 @@ const (
 	LatestSegment               // the Traffic Class of the segment that arrived last
 	PeerSocket                  // the option of the socket at the other end
 )
+
+// A Stream reads and writes a connection that may carry urgent data (MSG_OOB). One
+// goroutine may read while another writes.
+type Stream interface {
+	// Read reads as the Read of a connection does. A byte that was sent as
+	// urgent data comes alone, and urgent is true.
+	Read(b []byte) (n int, urgent bool, err error)
+
+	// WriteUrgent sends a byte as urgent data.
+	WriteUrgent(b byte) error
+}
 
 // A Probe tells the mark of what arrives on one connection. It is not for use by
 // several goroutines at once.
