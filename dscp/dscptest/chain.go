@@ -68,6 +68,15 @@ func (d decision) payloadReason(dir Direction, cp dscp.CodePoint) string {
 	return fmt.Sprintf("%s: the %v sent data marked %v", d.model, dir.From(), cp)
 }
 
+// withoutReport returns d as it were if no model had said Report.
+func (d decision) withoutReport() decision {
+	if d.verdict.withoutDelay() == Report {
+		d.verdict, d.model = DelayBy(d.verdict.Delay()), ""
+	}
+	d.reporter = ""
+	return d
+}
+
 // newChain leaves nil models out.
 func newChain(models []Model, inside Side) chain {
 	c := chain{inside: inside}

@@ -190,21 +190,34 @@ func timesOut(t testing.TB, address string, cp dscp.CodePoint) {
 // its own if markAfter is not negative: from the datagram of that number on.
 func echoUDP(t testing.TB, address string, markAfter int) string {
 	t.Helper()
+	i := 0
+	return serveUDP(t, address, func(c *net.UDPConn, _ []byte) bool {
+		if i == markAfter {
+			markUDP(c, dscp.CS1, 0)
+		}
+		i++
+		return true
+	})
+}
+
+// serveUDP returns the datagrams to their senders for which answer returns true,
+// until the test ends.
+func serveUDP(t testing.TB, address string, answer func(*net.UDPConn, []byte) bool) string {
+	t.Helper()
 	c, err := net.ListenPacket("udp", address)
 	require.NoError(t, err)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		buf := make([]byte, 1<<16)
-		for i := 0; ; i++ {
+		for {
 			n, from, err := c.ReadFrom(buf)
 			if err != nil {
 				return
 			}
-			if i == markAfter {
-				markUDP(c.(*net.UDPConn), dscp.CS1, 0)
+			if answer(c.(*net.UDPConn), buf[:n]) {
+				c.WriteTo(buf[:n], from)
 			}
-			c.WriteTo(buf[:n], from)
 		}
 	}()
 	t.Cleanup(func() {

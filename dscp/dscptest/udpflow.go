@@ -53,6 +53,14 @@ type udpSide struct {
 	known   bool
 	taken   int64
 	silent  bool // by a verdict
+
+	// Which socket sends, as far as the kernel tells: the one that has the port
+	// when it is asked. unsure is set while a mark may be that of another socket
+	// than the first had.
+	socket uint64    // 0 if there was none any more
+	since  time.Time // when that was found
+	stayed bool      // a datagram under the latest mark arrived after that, or was answered
+	unsure bool
 }
 
 // openUDP makes the box's socket for datagrams.
@@ -88,9 +96,16 @@ func (b *Middlebox) serveUDP() {
 		if err != nil {
 			continue // of a datagram that was sent, told by ICMP
 		}
-		f, err := b.udpFlow(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		client := netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		f, err := b.udpFlow(client)
 		if err != nil {
 			continue // lost, like everything for which a NAT has no room
+		}
+		if f.hasOtherSocket(oob[:oobn]) {
+			b.forget(f)
+			if f, err = b.udpFlow(client); err != nil {
+				continue
+			}
 		}
 		f.carry(ClientToServer, buf[:n], oob[:oobn])
 	}
@@ -135,6 +150,69 @@ func (b *Middlebox) udpFlow(client netip.AddrPort) (*udpFlow, error) {
 	return f, nil
 }
 
+// forget ends the flow of a client whose port another socket has now.
+func (b *Middlebox) forget(f *udpFlow) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.udpFlows[f.client] == f {
+		delete(b.udpFlows, f.client)
+	}
+	f.server.Close()
+}
+
+// hasOtherSocket reports whether a datagram with these control messages has
+// another mark than the one before because another socket sends it.
+func (f *udpFlow) hasOtherSocket(oob []byte) bool {
+	octet, ok := tos.ReceivedOctet(oob)
+	if !ok {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := &f.sides[ClientToServer]
+	if !s.known || s.socket == 0 || dscp.FromTOS(octet) == s.mark {
+		return false
+	}
+	id, ok := f.socketOf(ClientToServer)
+	return ok && id != 0 && id != s.socket
+}
+
+// socketOf returns which socket has the port of one side now.
+func (f *udpFlow) socketOf(d Direction) (uint64, bool) {
+	switch {
+	case d == ClientToServer:
+		return f.box.kernel.UDPSocket(f.client, f.rec.Box)
+	case f.box.local:
+		return f.box.kernel.UDPSocket(f.rec.Upstream, kernel.AddrPort(f.server.LocalAddr()))
+	}
+	return 0, false
+}
+
+// identify finds out, before a datagram is judged, whether the sockets that sent
+// it and the one before may be two. f.mu is held.
+func (f *udpFlow) identify(d Direction, cp dscp.CodePoint, oob []byte) {
+	s := &f.sides[d]
+	switch {
+	case !s.known:
+		s.socket, _ = f.socketOf(d)
+		s.since = time.Now()
+	case cp != s.mark:
+		id, ok := f.socketOf(d)
+		s.unsure = ok && (id == 0 || id != s.socket || !s.stayed)
+		s.stayed = !s.unsure // id had the port before
+		if id != s.socket {
+			s.socket, s.since = id, time.Now()
+		}
+	default:
+		at, ok := f.box.kernel.Arrived(oob)
+		s.stayed = s.stayed || ok && at.After(s.since)
+	}
+	// Who is sent an answer has waited for it, most likely.
+	if other := &f.sides[1-d]; other.known {
+		other.stayed = true
+	}
+}
+
 // run carries the server's datagrams until the flow has been idle.
 func (f *udpFlow) run() {
 	defer f.finish()
@@ -162,10 +240,7 @@ func (f *udpFlow) idle() bool {
 // finish closes the flow and lets the box forget the client.
 func (f *udpFlow) finish() {
 	close(f.done)
-	f.server.Close()
-	f.box.mu.Lock()
-	delete(f.box.udpFlows, f.client)
-	f.box.mu.Unlock()
+	f.box.forget(f)
 	f.mu.Lock()
 	f.rec.Over, f.rec.End = true, time.Now()
 	f.mu.Unlock()
@@ -188,7 +263,7 @@ func (f *udpFlow) carry(d Direction, payload, oob []byte) {
 	if !ok {
 		return // the kernel was asked to tell: it always does
 	}
-	out, delay, ok := f.take(d, len(payload), dscp.FromTOS(octet))
+	out, delay, ok := f.take(d, len(payload), dscp.FromTOS(octet), oob)
 	f.box.notify()
 	if !ok {
 		return
@@ -221,9 +296,10 @@ func (f *udpFlow) send(d Direction, g datagram) {
 }
 
 // take records a datagram and judges it; false if it is lost.
-func (f *udpFlow) take(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoint, time.Duration, bool) {
+func (f *udpFlow) take(d Direction, size int, cp dscp.CodePoint, oob []byte) (dscp.CodePoint, time.Duration, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.identify(d, cp, oob)
 	f.active = time.Now()
 	s := &f.sides[d]
 	if s.silent {
@@ -244,6 +320,9 @@ func (f *udpFlow) judge(dir Direction, cp dscp.CodePoint, offset int64, size int
 	if err != nil {
 		f.rec.Err, s.silent = err, true
 		return 0, 0, false
+	}
+	if s.unsure {
+		d = d.withoutReport()
 	}
 	var reason string
 	switch {

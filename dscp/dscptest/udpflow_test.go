@@ -2,6 +2,7 @@ package dscptest_test
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -90,5 +91,140 @@ func TestUDPUpstreamComesUpLater(t *testing.T) {
 		n, _, err := srv.ReadFrom(buf)
 		require.NoError(t, err)
 		assert.Equal(t, "now?", string(buf[:n]))
+	})
+}
+
+// dialUDPFrom is dialUDP from a port of the test's choice, 0 for any, with a mark.
+func dialUDPFrom(t testing.TB, local, address string, cp dscp.CodePoint) *net.UDPConn {
+	t.Helper()
+	d := net.Dialer{Control: dscp.Control(cp)}
+	if local != "" {
+		d.LocalAddr = net.UDPAddrFromAddrPort(netip.MustParseAddrPort(local))
+	}
+	c, err := d.Dial("udp", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+	return c.(*net.UDPConn)
+}
+
+// TestSocketsOnOnePortAreTwoFlows has one program after another use a port, each
+// with one mark.
+func TestSocketsOnOnePortAreTwoFlows(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		r := &recorder{TB: t}
+		box := dscptest.NewMiddlebox(r, echoUDP(t, address, -1), dscptest.OneMark)
+		first := dialUDPFrom(t, "", box.UDPAddr(), dscp.AF21)
+		port := first.LocalAddr().String()
+		require.NoError(t, ask(first, "hello"))
+		require.NoError(t, first.Close())
+		second := dialUDPFrom(t, port, box.UDPAddr(), dscp.EF)
+		for range 3 {
+			require.NoError(t, ask(second, "hello"))
+		}
+		r.finish()
+		assert.Empty(t, r.errors)
+		flows := box.Flows()
+		require.Len(t, flows, 2)
+		assert.Equal(t, []dscp.CodePoint{dscp.AF21, dscp.EF}, []dscp.CodePoint{flows[0].SYN, flows[1].SYN})
+		assert.EqualValues(t, 15, flows[1].ServerBytes)
+		for _, f := range flows {
+			assert.Empty(t, f.Changes)
+			assert.True(t, f.Over)
+		}
+	})
+}
+
+// TestDatagramsOfClosedSocketsAreNotBlamed has programs send one datagram each, from
+// one port, and close: the box cannot always tell whose they are.
+func TestDatagramsOfClosedSocketsAreNotBlamed(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		r := &recorder{TB: t}
+		sink, err := net.ListenPacket("udp", address)
+		require.NoError(t, err)
+		defer sink.Close()
+		box := dscptest.NewMiddlebox(r, sink.LocalAddr().String(), dscptest.OneMark)
+		port := ""
+		for i := range 500 {
+			c := dialUDPFrom(t, port, box.UDPAddr(), []dscp.CodePoint{dscp.AF21, dscp.EF}[i%2])
+			port = c.LocalAddr().String()
+			_, err := c.Write([]byte("x"))
+			require.NoError(t, err)
+			require.NoError(t, c.Close())
+		}
+		r.finish()
+		assert.Empty(t, r.errors)
+	})
+}
+
+// TestOneMarkJudgesDatagrams has one socket change its mark, after an answer or
+// after a second datagram under the first.
+func TestOneMarkJudgesDatagrams(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		for name, before := range map[string]func(t *testing.T, box *dscptest.Middlebox, c *net.UDPConn){
+			"answered": func(t *testing.T, _ *dscptest.Middlebox, c *net.UDPConn) {
+				require.NoError(t, ask(c, "hello"))
+			},
+			"twice": func(t *testing.T, box *dscptest.Middlebox, c *net.UDPConn) {
+				for n := range int64(2) {
+					_, err := c.Write([]byte("quiet"))
+					require.NoError(t, err)
+					eventually(t, box, func(f dscptest.Flow) bool { return f.ClientBytes == 5*(n+1) })
+				}
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				r := &recorder{TB: t}
+				box := dscptest.NewMiddlebox(r, serveUDP(t, address, func(_ *net.UDPConn, b []byte) bool { return string(b) != "quiet" }), dscptest.OneMark)
+				c := dialUDPFrom(t, "", box.UDPAddr(), dscp.AF21)
+				before(t, box, c)
+				require.NoError(t, markUDP(c, dscp.EF, 0))
+				require.NoError(t, ask(c, "again"))
+				r.finish()
+				require.Len(t, r.errors, 1)
+				assert.Contains(t, r.errors[0], "OneMark: the client's mark went from AF21 to EF")
+			})
+		}
+	})
+}
+
+// TestRestartedServerIsNotBlamed has a server come back with another mark.
+func TestRestartedServerIsNotBlamed(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		listen := func(address string, cp dscp.CodePoint) *net.UDPConn {
+			lc := net.ListenConfig{Control: dscp.Control(cp)}
+			c, err := lc.ListenPacket(t.Context(), "udp", address)
+			require.NoError(t, err)
+			require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+			return c.(*net.UDPConn)
+		}
+		answer := func(s, c *net.UDPConn) {
+			t.Helper()
+			_, err := c.Write([]byte("question"))
+			require.NoError(t, err)
+			b := make([]byte, 20)
+			n, from, err := s.ReadFrom(b)
+			require.NoError(t, err)
+			_, err = s.WriteTo(b[:n], from)
+			require.NoError(t, err)
+			_, err = c.Read(b)
+			require.NoError(t, err)
+		}
+		r := &recorder{TB: t}
+		server := listen(address, dscp.CS1)
+		box := dscptest.NewMiddlebox(r, server.LocalAddr().String(), dscptest.OneMark)
+		c := dialUDPFrom(t, "", box.UDPAddr(), dscp.AF21)
+		answer(server, c)
+		answer(server, c)
+		require.NoError(t, server.Close())
+		server = listen(server.LocalAddr().String(), dscp.CS2)
+		defer server.Close()
+		answer(server, c)
+		answer(server, c)
+		r.finish()
+		assert.Empty(t, r.errors)
+		require.Len(t, box.Flows(), 1)
+		assert.Len(t, box.Flows()[0].Changes, 1, "it is recorded")
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/godscp/godscp/dscp"
 )
@@ -71,6 +72,15 @@ type Kernel interface {
 	// one with.
 	PrepareUDP() Control
 	AppendOctet(oob []byte, octet uint8) []byte
+
+	// Arrived returns when a datagram with these control messages arrived, false
+	// if that is not known.
+	Arrived(oob []byte) (time.Time, bool)
+
+	// UDPSocket returns a number that is local's socket alone, of those in this
+	// network namespace that remote can reach, or 0 if there is none now. It
+	// returns false if the kernel does not tell.
+	UDPSocket(local, remote netip.AddrPort) (id uint64, ok bool)
 
 	// Close ends what Capture began. It may be called more than once; the error
 	// says how many segments were not captured.

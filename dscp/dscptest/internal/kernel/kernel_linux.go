@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,9 @@ type linuxKernel struct {
 	diag     *sockDiag // in IPv6 only to predict SYN-ACKs; nil if it does not work
 	packets  *capture  // nil where this process may not capture, or shall not
 	reflects bool      // servers here answer a SYN with its own mark
+
+	tellsUDPSockets atomic.Bool // diag finds the sockets of datagrams
+	tellsArrival    atomic.Bool // control messages tell when a datagram arrived
 }
 
 // Open tries what this kernel and process can do for middleboxes of the family.
@@ -160,11 +164,14 @@ func (k *linuxKernel) discardInput(c syscall.RawConn) error {
 }
 
 // PrepareUDP returns a function that has a socket tell the TOS or Traffic Class of
-// each datagram in a control message.
+// each datagram in a control message, and when it arrived.
 func (k *linuxKernel) PrepareUDP() Control {
 	return onSocket(func(c syscall.RawConn) error {
 		r, o := tos.Host.Receive, k.option()
-		return setOption(c, o.Level(), r[o].Number, 1, r[o].Name)
+		if err := setOption(c, o.Level(), r[o].Number, 1, r[o].Name); err != nil {
+			return err
+		}
+		return setOption(c, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS")
 	})
 }
 

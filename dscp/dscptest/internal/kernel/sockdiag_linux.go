@@ -92,6 +92,10 @@ type diagRequest [diagRequestLen]byte
 // newDiagRequest encodes the question about the TCP socket with these ends. A remote of
 // port 0 asks for the listener on local.
 func newDiagRequest(local, remote netip.AddrPort) diagRequest {
+	return newRequest(unix.IPPROTO_TCP, local, remote)
+}
+
+func newRequest(protocol byte, local, remote netip.AddrPort) diagRequest {
 	var r diagRequest
 	binary.NativeEndian.PutUint32(r[0:], diagRequestLen)
 	binary.NativeEndian.PutUint16(r[4:], sockDiagByFamily)
@@ -100,7 +104,7 @@ func newDiagRequest(local, remote netip.AddrPort) diagRequest {
 	if local.Addr().Is4() {
 		family = unix.AF_INET
 	}
-	r[16], r[17] = family, unix.IPPROTO_TCP
+	r[16], r[17] = family, protocol
 	r[18] = 1<<(diagTOS-1) | 1<<(diagTClass-1)
 	binary.NativeEndian.PutUint32(r[20:], ^uint32(0)) // any state
 	binary.BigEndian.PutUint16(r[24:], local.Port())
@@ -138,8 +142,41 @@ func (a diagAnswer) mark(addr netip.Addr) (dscp.CodePoint, bool) {
 func (d *sockDiag) do(r *diagRequest) (diagAnswer, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	b, err := d.exchange(r)
+	if err != nil {
+		return diagAnswer{}, err
+	}
+	return parseDiag(b, r)
+}
+
+// udpSocket returns the cookie of the socket on local that datagrams from remote
+// reach, 0 if there is none.
+func (d *sockDiag) udpSocket(local, remote netip.AddrPort) (uint64, error) {
+	r := newRequest(unix.IPPROTO_UDP, remote, local) // of UDP the kernel has the two the other way round
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b, err := d.exchange(&r)
+	switch {
+	case err != nil:
+		return 0, err
+	case binary.NativeEndian.Uint16(b[4:]) == unix.NLMSG_ERROR && len(b) >= 20:
+		if errno := unix.Errno(-int32(binary.NativeEndian.Uint32(b[16:]))); errno != unix.ENOENT {
+			return 0, errno
+		}
+		return 0, nil
+	case len(b) < 16+diagReplyLen:
+		return 0, unix.EBADMSG
+	case binary.BigEndian.Uint16(b[16+4:]) != local.Port():
+		return 0, nil
+	}
+	return binary.NativeEndian.Uint64(b[16+44:]), nil
+}
+
+// exchange sends a question and returns the answer, which is valid until the next.
+// d.mu is held.
+func (d *sockDiag) exchange(r *diagRequest) ([]byte, error) {
 	if d.fd < 0 {
-		return diagAnswer{}, net.ErrClosed
+		return nil, net.ErrClosed
 	}
 	d.seq++
 	binary.NativeEndian.PutUint32(r[8:], d.seq)
@@ -147,7 +184,7 @@ func (d *sockDiag) do(r *diagRequest) (diagAnswer, error) {
 		if _, err := unix.Write(d.fd, r[:]); err == unix.EINTR {
 			continue
 		} else if err != nil {
-			return diagAnswer{}, err
+			return nil, err
 		}
 		break
 	}
@@ -157,10 +194,10 @@ func (d *sockDiag) do(r *diagRequest) (diagAnswer, error) {
 			continue
 		}
 		if err != nil {
-			return diagAnswer{}, err
+			return nil, err
 		}
 		if b := d.buf[:n]; n >= 16 && binary.NativeEndian.Uint32(b[8:]) == d.seq {
-			return parseDiag(b, r)
+			return b, nil
 		}
 	}
 }

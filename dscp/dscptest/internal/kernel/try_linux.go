@@ -97,25 +97,51 @@ func (k *linuxKernel) TryUDP(c *net.UDPConn, network string, cp dscp.CodePoint) 
 		return err
 	}
 	defer client.Close()
-	if _, _, err := client.(*net.UDPConn).WriteMsgUDP(nil, k.AppendOctet(nil, cp.TOS()), nil); err != nil {
-		return err
+	if id, err := k.udpSocket(AddrPort(client.LocalAddr()), AddrPort(c.LocalAddr())); err == nil && id != 0 {
+		k.tellsUDPSockets.Store(true)
 	}
-	if err := c.SetReadDeadline(time.Now().Add(tryTime)); err != nil {
-		return err
-	}
-	defer c.SetReadDeadline(time.Time{})
-	oob := make([]byte, 128)
-	for {
-		_, n, _, from, err := c.ReadMsgUDPAddrPort(make([]byte, 1), oob)
+	// Linux begins to note when packets arrive some time after it was asked to.
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		oob, sent, err := k.trialDatagram(c, client.(*net.UDPConn), cp)
 		if err != nil {
 			return err
 		}
-		if from.String() != client.LocalAddr().String() {
-			continue // it has hit upon the port by chance
-		}
-		if octet, ok := tos.ReceivedOctet(oob[:n]); !ok || dscp.FromTOS(octet) != cp {
+		if octet, ok := tos.ReceivedOctet(oob); !ok || dscp.FromTOS(octet) != cp {
 			return Unsupported(network, tos.Host.Receive[k.option()].Name, fmt.Errorf("a trial datagram marked %v does not tell its mark", cp))
 		}
-		return nil
+		if at, ok := arrived(oob); ok && !at.After(sent) {
+			k.tellsArrival.Store(true)
+			return nil
+		}
+		if time.Since(begin) > timestampTime {
+			return nil
+		}
+	}
+}
+
+// timestampTime is how long a trial waits for the kernel to note when packets
+// arrive. What a box does without is said at its Kernel.Arrived.
+const timestampTime = 100 * time.Millisecond
+
+// trialDatagram sends a datagram and returns the control messages with which it
+// was received, and a time between the two.
+func (k *linuxKernel) trialDatagram(c, client *net.UDPConn, cp dscp.CodePoint) (oob []byte, sent time.Time, err error) {
+	if _, _, err := client.WriteMsgUDP(nil, k.AppendOctet(nil, cp.TOS()), nil); err != nil {
+		return nil, sent, err
+	}
+	sent = time.Now()
+	if err := c.SetReadDeadline(sent.Add(tryTime)); err != nil {
+		return nil, sent, err
+	}
+	defer c.SetReadDeadline(time.Time{})
+	oob = make([]byte, 128)
+	for {
+		_, n, _, from, err := c.ReadMsgUDPAddrPort(make([]byte, 1), oob)
+		if err != nil {
+			return nil, sent, err
+		}
+		if from.String() == client.LocalAddr().String() {
+			return oob[:n], sent, nil
+		} // else it has hit upon the port by chance
 	}
 }
