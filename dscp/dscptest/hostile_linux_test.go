@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -24,6 +25,7 @@ type spoofer struct {
 	t    *testing.T
 	fd   int
 	link unix.SockaddrLinklayer
+	sent atomic.Int64
 }
 
 // spoofName is the interface on which a spoofer's packets arrive.
