@@ -90,6 +90,7 @@ func onesSum(b []byte) uint16 {
 // TestMartiansAreNotBlamed has another host send packets with the addresses of a
 // flow on loopback. IP throws them away, and the flow shows one mark.
 func TestMartiansAreNotBlamed(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -128,6 +129,7 @@ func TestMartiansAreNotBlamed(t *testing.T) {
 // TestJumboSegmentsAreSeen changes a mark for segments of more than 64 KiB alone
 // (BIG TCP), whose length stands elsewhere than that of others.
 func TestJumboSegmentsAreSeen(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}

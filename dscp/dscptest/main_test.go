@@ -12,6 +12,12 @@ import (
 
 // TestMain fails the run if a goroutine or a descriptor outlives the tests.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
+		// The tests wait most of the time: for silence, and for the kernel to make
+		// and close packet sockets.
+		p.Value.Set("8")
+	}
 	goroutines, fds := runtime.NumGoroutine(), openFDs()
 	code := m.Run()
 	if flag.Lookup("test.fuzz").Value.String() != "" {

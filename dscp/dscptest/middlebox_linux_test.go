@@ -174,6 +174,7 @@ func remoteServer(t *testing.T, later dscp.CodePoint) []string {
 
 // TestRemoteUpstream puts boxes before a server on another host, as it were.
 func TestRemoteUpstream(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -212,6 +213,7 @@ func TestRemoteUpstream(t *testing.T) {
 // TestReflectedMarkIsNoChange has servers answer with the mark of the SYN and keep it: an
 // unmarked listener is no sign of an unmarked connection then.
 func TestReflectedMarkIsNoChange(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -237,6 +239,7 @@ func TestReflectedMarkIsNoChange(t *testing.T) {
 // TestSYNCookies has the kernel save no SYN: the box reads the mark of what
 // comes next, and its hole still takes what it should.
 func TestSYNCookies(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}

@@ -46,6 +46,7 @@ const workers = 48
 // are above 64 KiB, and ports are used again at once. Flows are short or long, and
 // end in every way. Nobody may be blamed.
 func TestCorrectProgramsAreNotBlamed(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -63,9 +64,9 @@ func TestCorrectProgramsAreNotBlamed(t *testing.T) {
 			box := dscptest.Config{Upstream: server.tcp, Models: []dscptest.Model{dscptest.OneMark}, Sensor: s.sensor}.NewMiddlebox(r)
 			datagrams := dscptest.Config{Upstream: server.udp, Models: []dscptest.Model{dscptest.OneMark}, Sensor: s.sensor}.NewMiddlebox(r)
 			stop := spoofer.spoof(box, netip.MustParseAddrPort(server.tcp))
-			flows := long.N(100, 5000)
+			flows := long.N(64, 5000)
 			if s.sensor != dscptest.WireEvery {
-				flows = long.N(200, 10_000) // of one family alone
+				flows = long.N(128, 10_000) // of one family alone
 			}
 			var failed atomic.Int32
 			each(flows, func(i int, random *rand.Rand) {
@@ -333,6 +334,7 @@ func (p place) promised(s dscptest.Sensor) bool {
 // TestChangesAreSeen has flows change their mark once, each at one place: nothing is
 // missed that the sensor promises to see.
 func TestChangesAreSeen(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
+	"github.com/godscp/godscp/internal/long"
 	"github.com/godscp/godscp/internal/testns"
 )
 
@@ -31,6 +32,7 @@ func everySegment(t *testing.T, upstream string, models ...dscptest.Model) *dscp
 // TestWireEverySeesEachChange changes a mark for one segment and puts it back at once: the
 // box has both changes, to the byte.
 func TestWireEverySeesEachChange(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -60,6 +62,7 @@ func TestWireEverySeesEachChange(t *testing.T) {
 // TestChangeBeforeClientCloses has a client mark, say one thing and close at once,
 // which no look at its socket would catch.
 func TestChangeBeforeClientCloses(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -90,6 +93,7 @@ func TestChangeBeforeClientCloses(t *testing.T) {
 // the kernel's reset for a connection that is gone carries the client's mark,
 // and the server is not to be blamed for it.
 func TestResetOfClosedSocketIsNotBlamed(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -117,6 +121,7 @@ func TestResetOfClosedSocketIsNotBlamed(t *testing.T) {
 
 // TestRemoteServerIsJudged has a server on another host, as it were, judged.
 func TestRemoteServerIsJudged(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -134,6 +139,7 @@ func TestRemoteServerIsJudged(t *testing.T) {
 
 // TestProbesAreReleased has flows leave nothing behind in the capture.
 func TestProbesAreReleased(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -156,6 +162,7 @@ func TestProbesAreReleased(t *testing.T) {
 
 // TestOthersUseUpstream has others use the upstream while nobody uses the box.
 func TestOthersUseUpstream(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -179,6 +186,7 @@ func TestOthersUseUpstream(t *testing.T) {
 // others, its SYN lost among them or not: the flow lives, its changes are seen,
 // and nothing of it was missed.
 func TestFullRingLosesNoFlow(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -388,6 +396,7 @@ func TestSocketsBoundToDevice(t *testing.T) {
 // and reset the connection at once. A reset alone [dscptest.WireLatest] does not
 // show.
 func TestChangeBeforeReset(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -409,7 +418,7 @@ func TestChangeBeforeReset(t *testing.T) {
 						<-hold
 					}), Models: []dscptest.Model{dscptest.FlowKey}, Sensor: how.sensor}.NewMiddlebox(t)
 					missed := 0
-					const flows = 200
+					flows := long.N(50, 1000)
 					for i := range flows {
 						client := dialMarked(t, box.Addr(), dscp.DF)
 						server := <-servers

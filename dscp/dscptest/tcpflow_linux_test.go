@@ -68,6 +68,7 @@ func between(packets []wire.Packet, from, to uint16) []wire.Packet {
 // was, that the client got a RST and the server a FIN, and that no byte sent
 // under the new mark was forwarded.
 func TestResetOnTheWire(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -123,6 +124,7 @@ func TestResetOnTheWire(t *testing.T) {
 
 // TestDroppedSYNOnTheWire has a marked SYN answered by nothing at all.
 func TestDroppedSYNOnTheWire(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -142,6 +144,7 @@ func TestDroppedSYNOnTheWire(t *testing.T) {
 
 // TestBlackholeOnTheWire has nobody acknowledge what is sent into it.
 func TestBlackholeOnTheWire(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -177,6 +180,7 @@ func TestBlackholeOnTheWire(t *testing.T) {
 
 // TestMarksOnTheWire follows a flow through a rewriter, both ways, SYN to FIN.
 func TestMarksOnTheWire(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}

@@ -178,8 +178,13 @@ func (c *capture) close() error {
 	}
 	c.mu.Unlock()
 	close(c.stop)
+	// The kernel takes tens of milliseconds to close one, but no more for two.
+	closed := make(chan error)
 	for _, r := range c.rings() {
-		errs = append(errs, r.Close())
+		go func() { closed <- r.Close() }()
+	}
+	for range c.rings() {
+		errs = append(errs, <-closed)
 	}
 	c.running.Wait()
 	return errors.Join(errs...)
