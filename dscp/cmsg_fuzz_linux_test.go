@@ -160,7 +160,7 @@ func FuzzReceivedMark(f *testing.F) {
 	seedControl(f)
 	f.Fuzz(func(t *testing.T, oob []byte) {
 		cp, ecn, ok := ReceivedMark(oob)
-		require.True(t, cp.valid() && ecn <= 3)
+		require.True(t, cp.Valid() && ecn <= 3)
 		want, found := receivedByHand(oob)
 		require.Equal(t, found, ok)
 		require.Equal(t, want, cp.TOS()|ecn)

@@ -240,27 +240,27 @@ func TestGuardAfterClose(t *testing.T) {
 // recorder is a RawConn that notes whose closures it is given.
 type recorder struct {
 	syscall.RawConn
-	whose *[]origin
+	origins *[]origin
 }
 
 func (r recorder) Control(f func(uintptr)) error {
-	*r.whose = append(*r.whose, whose(f))
+	*r.origins = append(*r.origins, originOf(f))
 	return r.RawConn.Control(f)
 }
 
 func (r recorder) Read(f func(uintptr) bool) error {
-	*r.whose = append(*r.whose, whose(f))
+	*r.origins = append(*r.origins, originOf(f))
 	return r.RawConn.Read(f)
 }
 
 func (r recorder) Write(f func(uintptr) bool) error {
-	*r.whose = append(*r.whose, whose(f))
+	*r.origins = append(*r.origins, originOf(f))
 	return r.RawConn.Write(f)
 }
 
 // TestXNetClosuresAreKnown is a drift test: it fails when x/net or the compiler
-// names the closures otherwise, and the guard would have to watch instead of to
-// rehearse.
+// names the closures otherwise, and the guard would have to watch them instead
+// of trying them elsewhere.
 func TestXNetClosuresAreKnown(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -276,8 +276,8 @@ func TestXNetClosuresAreKnown(t *testing.T) {
 	require.NoError(t, v4.SetTTL(3))
 	assert.Equal(t, []origin{xnetSet, xnetGet, xnetSet, xnetGet, xnetSet}, seen)
 
-	assert.Equal(t, unknown, whose(func(uintptr) {}))
-	assert.Equal(t, unknown, whose(func(uintptr) bool { return true }))
+	assert.Equal(t, unknown, originOf(func(uintptr) {}))
+	assert.Equal(t, unknown, originOf(func(uintptr) bool { return true }))
 
 	seen = nil
 	pc, err := (&ListenConfig{}).ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
@@ -296,7 +296,7 @@ func TestXNetClosuresAreKnown(t *testing.T) {
 }
 
 // TestRefusedOptionNeverReachesTheFlow listens in on the raw conn behind the
-// guard: what the rehearsal refuses must not run on it.
+// guard: what the trial refuses must not run on it.
 func TestRefusedOptionNeverReachesTheFlow(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -351,7 +351,7 @@ func TestVendoredXNetIsKnown(t *testing.T) {
 		"golang.org/x/net/internal/socket.(*Option).set.func2":                           unknown,
 		"example.com/socket.(*Option).set.func1":                                         unknown,
 	} {
-		assert.Equal(t, want, originOf(name), name)
+		assert.Equal(t, want, originOfName(name), name)
 	}
 }
 
@@ -362,11 +362,11 @@ type udpRecorder struct {
 
 func (u udpRecorder) SyscallConn() (syscall.RawConn, error) { return u.raw, nil }
 
-// TestNoScratchSocket has the making of a scratch socket fail: then nothing is
+// TestNoTrialSocket has the making of a trial socket fail: then nothing is
 // known of the closure, and the flow must not be touched.
-func TestNoScratchSocket(t *testing.T) {
+func TestNoTrialSocket(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
-	err := onScratchSocket(false, func(uintptr) error { return fmt.Errorf("scratch: %w", boom) })
+	err := onTrialSocket(false, func(uintptr) error { return fmt.Errorf("trial: %w", boom) })
 	require.ErrorIs(t, err, boom)
 }

@@ -261,7 +261,7 @@ func ladderError(network, address string, rungs []CodePoint, race *dialer.RaceEr
 		return withCodePoint(op, rungs[0])
 	}
 	for i, err := range race.Errs {
-		race.Errs[i] = &MarkError{CodePoint: rungs[i], Err: err}
+		race.Errs[i] = &dialError{rungs[i], err}
 	}
 	return opError("dial", network, address, race)
 }
@@ -272,7 +272,7 @@ func earnsRung(err error) bool {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return false // no packet to the server was sent
 	}
-	if m, ok := errors.AsType[*MarkError](err); ok && m.Option != "" {
+	if _, ok := errors.AsType[*MarkError](err); ok {
 		return false // the socket refused the mark: AllowUnmarked is for that
 	}
 	t, ok := errors.AsType[net.Error](err)

@@ -55,6 +55,6 @@ func TestGone(t *testing.T) {
 		if err != nil {
 			err = new(pin).opError("pin", os.NewSyscallError("getsockopt", err))
 		}
-		assert.Equal(t, want, gone(err), "%v", err)
+		assert.Equal(t, want, resetByPeer(err), "%v", err)
 	}
 }

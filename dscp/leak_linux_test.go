@@ -28,7 +28,7 @@ func TestNothingLeaks(t *testing.T) {
 		require.NoError(t, err)
 		raw, err := c.(*Conn).SyscallConn()
 		require.NoError(t, err)
-		require.ErrorIs(t, tos.IPv4TOS.Set(raw, 0x20), ErrMidFlow) // leaves no scratch socket
+		require.ErrorIs(t, tos.IPv4TOS.Set(raw, 0x20), ErrMidFlow) // leaves no trial socket
 		require.NoError(t, c.Close())
 		require.NoError(t, s.Close())
 	}

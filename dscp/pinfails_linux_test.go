@@ -1,6 +1,7 @@
 package dscp
 
 import (
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -53,7 +54,7 @@ func TestWhatCannotBePinnedIsClosed(t *testing.T) {
 		require.NoError(t, err)
 		defer c.Close()
 		spoil(t, c)
-		conn, err := pinUDP(c)
+		conn, err := pinUDPOrClose(c)
 		require.ErrorIs(t, err, unix.ENOTSOCK)
 		assert.Nil(t, conn)
 		requireOpen(t, false, c)
@@ -70,6 +71,28 @@ func requireOpen(t *testing.T, open bool, c syscall.Conn) {
 		return
 	}
 	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+// TestDialledMarkThatCannotBeReadIsAMarkError holds that a mark which was asked for
+// and cannot be read back is a MarkError, with or without AllowUnmarked.
+func TestDialledMarkThatCannotBeReadIsAMarkError(t *testing.T) {
+	t.Parallel()
+	for _, addr := range loopbacks(t) {
+		for _, allow := range []bool{false, true} {
+			client, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, addr))
+			far := client.RemoteAddr().String()
+			spoil(t, client.TCPConn)
+			_, err := pinDialed(client.TCPConn, marking{AF21, allow})
+			m, ok := errors.AsType[*MarkError](err)
+			require.True(t, ok, "%v", err)
+			assert.Equal(t, AF21, m.CodePoint)
+			assert.Equal(t, client.pin.option.String(), m.Option)
+			require.ErrorIs(t, err, unix.ENOTSOCK)
+			for _, part := range []string{"pin", far, "AF21"} {
+				assert.ErrorContains(t, err, part)
+			}
+		}
+	}
 }
 
 // TestAcceptGoesOnPastTheGone has two conns refuse to be pinned before one that
@@ -96,10 +119,10 @@ func TestAcceptGoesOnPastTheGone(t *testing.T) {
 	require.ErrorIs(t, err, unix.EBADF, "any other failure is told")
 }
 
-// TestWithoutScratchSocketNothingChanges has the process run out of descriptors:
+// TestWithoutTrialSocketNothingChanges has the process run out of descriptors:
 // what x/net's closure would do is not known then, and it must not be tried on
 // the flow. It must not run in parallel with tests that make sockets.
-func TestWithoutScratchSocketNothingChanges(t *testing.T) {
+func TestWithoutTrialSocketNothingChanges(t *testing.T) {
 	client, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
 	var limit unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))

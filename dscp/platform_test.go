@@ -143,7 +143,7 @@ func TestPinMappedOnDarwin(t *testing.T) {
 			assert.Equal(t, DF, p.cp)
 			continue
 		}
-		assert.True(t, gone(err), "%v", err)
+		assert.True(t, resetByPeer(err), "%v", err)
 	}
 }
 

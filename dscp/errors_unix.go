@@ -25,9 +25,9 @@ func filtered(err error) bool {
 	}, errno)
 }
 
-// gone reports whether an accepted socket could not be asked for its mark because
+// resetByPeer reports whether an accepted socket could not be asked for its mark because
 // its peer has reset it: macOS, OpenBSD and NetBSD then refuse every option.
-func gone(err error) bool {
+func resetByPeer(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EINVAL)
 }
 

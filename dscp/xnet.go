@@ -22,18 +22,18 @@ const (
 	xnetIO         // sends or receives messages
 )
 
-// whose tells where a closure comes from, by the name that the compiler gave it.
+// originOf tells where a closure comes from, by the name that the compiler gave it.
 // A test holds the names against the x/net that this module requires; with
 // another x/net a closure at worst becomes unknown, and is watched.
-func whose[F func(uintptr) | func(uintptr) bool](f F) origin {
+func originOf[F func(uintptr) | func(uintptr) bool](f F) origin {
 	fn := runtime.FuncForPC(reflect.ValueOf(f).Pointer())
 	if fn == nil {
 		return unknown
 	}
-	return originOf(fn.Name())
+	return originOfName(fn.Name())
 }
 
-func originOf(function string) origin {
+func originOfName(function string) origin {
 	// A vendored x/net has a prefix.
 	_, name, ok := strings.Cut(function, "golang.org/x/net/internal/socket.")
 	if !ok {
@@ -51,15 +51,15 @@ func originOf(function string) origin {
 	return unknown
 }
 
-// rehearse runs f, which writes one socket option, on a scratch socket that
+// tryElsewhere runs f, which writes one socket option, on a trial socket that
 // holds the marks of the real one, and returns an error that matches ErrMidFlow
 // in changes if f would change them.
-func (p *pin) rehearse(f func(fd uintptr)) (changes, err error) {
+func (p *pin) tryElsewhere(f func(fd uintptr)) (changes, err error) {
 	held := marksOf(p.raw)
 	if err := p.unread(held); err != nil {
 		return nil, err
 	}
-	err = onScratchSocket(held.has(tos.IPv6TClass), func(fd uintptr) error {
+	err = onTrialSocket(held.has(tos.IPv6TClass), func(fd uintptr) error {
 		for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
 			if held.has(opt) {
 				if err := opt.Set(tos.FD(fd), held[opt].octet); err != nil {
@@ -82,12 +82,12 @@ func (p *pin) rehearse(f func(fd uintptr)) (changes, err error) {
 	return changes, err
 }
 
-// errEnough ends the making of a scratch socket.
-var errEnough = errors.New("enough")
+// errTrialDone ends the making of a trial socket.
+var errTrialDone = errors.New("enough")
 
-// onScratchSocket calls f with a socket of the family that will never send
+// onTrialSocket calls f with a socket of the family that will never send
 // anything: net makes it, and f runs where hooks run, before it is bound.
-func onScratchSocket(ipv6 bool, f func(fd uintptr) error) error {
+func onTrialSocket(ipv6 bool, f func(fd uintptr) error) error {
 	network, address := "udp4", "127.0.0.1:0"
 	if ipv6 {
 		network, address = "udp6", "[::1]:0"
@@ -98,7 +98,7 @@ func onScratchSocket(ipv6 bool, f func(fd uintptr) error) error {
 		if err := c.Control(func(fd uintptr) { ferr, ran = f(fd), true }); err != nil {
 			return err
 		}
-		return errEnough
+		return errTrialDone
 	}}
 	_, err := lc.ListenPacket(context.Background(), network, address)
 	if ran {
