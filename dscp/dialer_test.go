@@ -20,26 +20,6 @@ import (
 	"github.com/godscp/godscp/internal/nobody"
 )
 
-// pair returns both ends of a connection through l.
-func pair(t *testing.T, d *Dialer, l net.Listener) (client, server *Conn) {
-	t.Helper()
-	c, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
-	require.NoError(t, err)
-	t.Cleanup(func() { c.Close() })
-	s, err := l.Accept()
-	require.NoError(t, err)
-	t.Cleanup(func() { s.Close() })
-	return c.(*Conn), s.(*Conn)
-}
-
-func listenOn(t *testing.T, lc *ListenConfig, address string) net.Listener {
-	t.Helper()
-	l, err := lc.Listen(t.Context(), "tcp", address)
-	require.NoError(t, err)
-	t.Cleanup(func() { l.Close() })
-	return l
-}
-
 func TestSYNCarriesEveryCodePoint(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -95,8 +75,8 @@ func TestDialTCPAndUDP(t *testing.T) {
 	}
 }
 
-// TestBadInput holds that each mistake is an error that says what was wrong.
-func TestBadInput(t *testing.T) {
+// TestDialReportsInvalidInput holds that each mistake is an error that says what was wrong.
+func TestDialReportsInvalidInput(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	l := listenOn(t, &ListenConfig{}, "127.0.0.1:0")
@@ -201,7 +181,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestBadInputElsewhere(t *testing.T) {
+func TestInvalidInputIsAnErrorEverywhere(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	ctx := t.Context()

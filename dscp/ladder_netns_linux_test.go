@@ -471,7 +471,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 			}
 			t.Logf("%d came up, %d were cancelled", came, cancelled)
 			assert.NotZero(t, cancelled)
-			requireGone(t, before)
+			requireNothingLeft(t, before)
 		})
 	})
 }

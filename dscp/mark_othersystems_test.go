@@ -13,7 +13,7 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-func TestBlindPlatforms(t *testing.T) {
+func TestUnmarkableSystemsAreUnsupported(t *testing.T) {
 	for _, goos := range []string{"windows", "plan9", "js", "wasip1", "unheard-of"} {
 		onHost(t, goos)
 		for network, option := range map[string]string{
@@ -34,21 +34,11 @@ func TestBlindPlatforms(t *testing.T) {
 	}
 }
 
-// onBlindHost has the package believe that it runs where nothing can be marked.
-// It must not run in parallel with tests that mark.
-func onBlindHost(t *testing.T) { onHost(t, "windows") }
-
-func onHost(t *testing.T, goos string) {
-	real := tos.Host
-	tos.Host = tos.PlatformOf(goos)
-	t.Cleanup(func() { tos.Host = real })
-}
-
-func TestDialerOnBlindHost(t *testing.T) {
+func TestDialOnAnUnmarkableSystem(t *testing.T) {
 	l, err := (&ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
-	onBlindHost(t)
+	onUnmarkableHost(t)
 
 	d := &Dialer{DSCP: AF21}
 	_, err = d.Dial("tcp", "127.0.0.1:1")
@@ -84,7 +74,7 @@ func (c noAccess) SyscallConn() (syscall.RawConn, error) { return refusing{err: 
 
 func TestPinWithoutAccess(t *testing.T) {
 	client, _ := pair(t, &Dialer{}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
-	onBlindHost(t)
+	onUnmarkableHost(t)
 	var p pin
 	require.NoError(t, p.set(noAccess{client.TCPConn}))
 	assert.Equal(t, DF, p.cp)
@@ -106,14 +96,6 @@ func (m mute) Control(f func(uintptr)) error {
 	}
 	return m.RawConn.Control(f)
 }
-
-// A rawTCPConn is a conn with another raw conn.
-type rawTCPConn struct {
-	*net.TCPConn
-	raw syscall.RawConn
-}
-
-func (c rawTCPConn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 
 // TestPinMappedOnDarwin pins an accepted conn as macOS has it: an IPv6 socket with
 // an IPv4 peer, which knows IPV6_TCLASS but not IP_TOS.

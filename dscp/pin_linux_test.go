@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
@@ -93,44 +92,4 @@ func TestDialledMarkThatCannotBeReadIsAMarkError(t *testing.T) {
 			}
 		}
 	}
-}
-
-// TestAcceptGoesOnPastTheGone has two conns refuse to be pinned before one that
-// can be.
-func TestAcceptGoesOnPastTheGone(t *testing.T) {
-	t.Parallel()
-	for _, why := range []error{unix.ECONNRESET, unix.EINVAL} {
-		accepted, pinned := 0, new(Conn)
-		got, err := acceptPinned(
-			func() (*net.TCPConn, error) { accepted++; return new(net.TCPConn), nil },
-			func(*net.TCPConn) (*Conn, error) {
-				if accepted < 3 {
-					return nil, new(pin).opError("pin", os.NewSyscallError("getsockopt", why))
-				}
-				return pinned, nil
-			})
-		require.NoError(t, err)
-		assert.Same(t, pinned, got)
-		assert.Equal(t, 3, accepted)
-	}
-	_, err := acceptPinned(
-		func() (*net.TCPConn, error) { return new(net.TCPConn), nil },
-		func(*net.TCPConn) (*Conn, error) { return nil, unix.EBADF })
-	require.ErrorIs(t, err, unix.EBADF, "any other failure is told")
-}
-
-// TestWithoutTrialSocketNothingChanges has the process run out of descriptors:
-// what x/net's closure would do is not known then, and it must not be tried on
-// the flow. It must not run in parallel with tests that make sockets.
-func TestWithoutTrialSocketNothingChanges(t *testing.T) {
-	client, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
-	var limit unix.Rlimit
-	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	none := limit
-	none.Cur = 0
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &none))
-	err := ipv4.NewConn(client).SetTOS(int(CS1.TOS()))
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
-	require.ErrorIs(t, err, unix.EMFILE)
-	require.NoError(t, client.Verify())
 }

@@ -27,7 +27,7 @@ var reviewed = map[reflect.Type]string{
 	reflect.TypeFor[*net.TCPListener](): "Accept AcceptTCP Addr Close File SetDeadline SyscallConn",
 }
 
-func TestDrift(t *testing.T) {
+func TestEmbeddedTypesAreReviewed(t *testing.T) {
 	t.Parallel()
 	for typ, names := range reviewed {
 		t.Run(typ.String(), func(t *testing.T) {
