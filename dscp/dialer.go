@@ -3,6 +3,7 @@ package dscp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -116,10 +117,10 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 //     unix networks, which know no marks.
 //
 // Errors are those of net, [net.OpError] with the address in it; if the dial
-// was marked, a [MarkError] inside names the code point. A socket that cannot
-// be marked is an [UnsupportedError] or a MarkError, unless AllowUnmarked is
-// set. If several marks of Fallback were tried, a [dialer.RaceError] inside
-// has a MarkError for each.
+// was marked, the text inside names the code point. A socket that cannot be
+// marked is an [UnsupportedError] or a [MarkError], unless AllowUnmarked is set.
+// If several marks of Fallback were tried, a [dialer.RaceError] inside has an
+// error for each.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if err := d.check(network, address); err != nil {
 		return nil, err
@@ -148,7 +149,7 @@ func (d *Dialer) dialOnce(ctx context.Context, network, address string) (net.Con
 	case *net.TCPConn:
 		return noNil(pinDialed(c, m))
 	case *net.UDPConn:
-		return noNil(pinUDP(c))
+		return noNil(pinUDPOrClose(c))
 	}
 	return c, nil
 }
@@ -200,7 +201,7 @@ func (d *Dialer) dialUDPOnce(ctx context.Context, network string, laddr, raddr n
 	if err != nil {
 		return nil, err
 	}
-	return pinUDP(c)
+	return pinUDPOrClose(c)
 }
 
 // Marked returns a new [net.Dialer] that marks, for libraries that insist on
@@ -237,6 +238,30 @@ func (d *Dialer) check(network, address string) error {
 	}
 	if err != nil {
 		return opError("dial", network, address, err)
+	}
+	return nil
+}
+
+// Validate returns an error for what would fail every dial: a nil Dialer, a code
+// point above 63 in DSCP or Fallback (the error matches [ErrRange]), a negative
+// FallbackDelay. A program that reads its marks from a configuration calls it
+// before it starts. It makes no socket: whether this system can mark is not asked,
+// nor whether an address can be reached. To repeat a mark in Fallback, or DSCP
+// itself, is no mistake: repeated marks are skipped.
+func (d *Dialer) Validate() error {
+	if d == nil {
+		return errNilDialer
+	}
+	if err := d.DSCP.checkField("Dialer.DSCP"); err != nil {
+		return err
+	}
+	for i, cp := range d.Fallback {
+		if err := cp.checkField(fmt.Sprintf("Dialer.Fallback[%d]", i)); err != nil {
+			return err
+		}
+	}
+	if d.FallbackDelay < 0 {
+		return fmt.Errorf("%w: %v", errNegativeDelay, d.FallbackDelay)
 	}
 	return nil
 }

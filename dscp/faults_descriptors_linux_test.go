@@ -66,7 +66,7 @@ func TestFaultNoDescriptors(t *testing.T) {
 			run(t) // whatever the runtime opens once
 			before := leftovers(t)
 			run(t)
-			requireGone(t, before)
+			requireNothingLeft(t, before)
 		})
 	}
 	for _, fam := range families {

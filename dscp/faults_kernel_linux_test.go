@@ -78,7 +78,7 @@ func withoutMultipath(t *testing.T, errno syscall.Errno) {
 	run() // whatever the runtime opens once
 	before := leftovers(t)
 	run()
-	requireGone(t, before)
+	requireNothingLeft(t, before)
 }
 
 // IPv6 is switched off by the administrator: its sockets can be made, and reach
@@ -156,7 +156,7 @@ func withoutIPv6(t *testing.T, errno syscall.Errno) {
 	require.ErrorIs(t, err, errno)
 	_, err = (&dscp.Dialer{DSCP: dscp.AF21}).Dial("udp", "[::1]:9")
 	require.ErrorIs(t, err, errno)
-	requireGone(t, before)
+	requireNothingLeft(t, before)
 }
 
 // TestFaultNoRoutes has a machine without a network: not even loopback is up.
@@ -215,7 +215,7 @@ func TestFaultNoRoutes(t *testing.T) {
 	run() // whatever the runtime opens once
 	before := leftovers(t)
 	run()
-	requireGone(t, before)
+	requireNothingLeft(t, before)
 }
 
 // noWay requires that err says that there is no route, or for IPv6 no address to

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/godscp/godscp/dialer"
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // defaultFallbackDelay leaves a SYN that was lost by chance the time to be sent
@@ -41,7 +42,7 @@ func (d *Dialer) ladder(network string) []CodePoint {
 	if len(d.Fallback) == 0 || !strings.HasPrefix(network, "tcp") {
 		return nil
 	}
-	if host.blind != "" {
+	if tos.Host.Unmarkable != "" {
 		return nil // marked or not, all rungs are the same there
 	}
 	rungs := []CodePoint{d.marking().cp}
@@ -260,7 +261,7 @@ func ladderError(network, address string, rungs []CodePoint, race *dialer.RaceEr
 		return withCodePoint(op, rungs[0])
 	}
 	for i, err := range race.Errs {
-		race.Errs[i] = &MarkError{CodePoint: rungs[i], Err: err}
+		race.Errs[i] = &dialError{rungs[i], err}
 	}
 	return opError("dial", network, address, race)
 }
@@ -271,7 +272,7 @@ func earnsRung(err error) bool {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return false // no packet to the server was sent
 	}
-	if m, ok := errors.AsType[*MarkError](err); ok && m.Option != "" {
+	if _, ok := errors.AsType[*MarkError](err); ok {
 		return false // the socket refused the mark: AllowUnmarked is for that
 	}
 	t, ok := errors.AsType[net.Error](err)

@@ -46,15 +46,3 @@ func TestEarnsRung(t *testing.T) {
 		})
 	}
 }
-
-// TestGone holds which conns Accept leaves out: it cannot be had here, but where
-// the kernel refuses every option of a socket that was reset.
-func TestGone(t *testing.T) {
-	t.Parallel()
-	for err, want := range map[error]bool{nil: false, syscall.ECONNRESET: true, syscall.EINVAL: true, syscall.EBADF: false, net.ErrClosed: false} {
-		if err != nil {
-			err = new(pin).opError("pin", os.NewSyscallError("getsockopt", err))
-		}
-		assert.Equal(t, want, gone(err), "%v", err)
-	}
-}

@@ -94,5 +94,5 @@ func TestFallbackLeavesNothingBehind(t *testing.T) {
 	}
 	t.Logf("%d came up, %d were cancelled", came, cancelled)
 	assert.NotZero(t, cancelled)
-	requireGone(t, before)
+	requireNothingLeft(t, before)
 }

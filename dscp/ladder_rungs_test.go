@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 func TestLadderRungs(t *testing.T) {
-	if host.blind != "" {
-		t.Skip("no marks here, so no ladder: ", host.blind)
+	if tos.Host.Unmarkable != "" {
+		t.Skip("no marks here, so no ladder: ", tos.Host.Unmarkable)
 	}
 	for name, tt := range map[string]struct {
 		dialer  Dialer

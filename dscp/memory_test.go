@@ -217,7 +217,7 @@ func FuzzMemoryJSON(f *testing.F) {
 		for _, e := range entries {
 			want := last[e.destination()]
 			require.Equal(t, want.Works, e.Works)
-			require.True(t, e.DSCP.valid() && e.Works.valid())
+			require.True(t, e.DSCP.Valid() && e.Works.Valid())
 			require.False(t, e.Expires.After(want.Expires) || time.Until(e.Expires) > time.Hour)
 			works, ok := m.recall(e.destination())
 			require.True(t, ok)

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // The transport protocols that a [Packet] can carry.
@@ -83,19 +85,17 @@ const Snap = 60 + 60
 // anything but a whole TCP segment or UDP datagram: other protocols, later
 // fragments, IPv6 extension headers and headers that contradict themselves.
 func Parse(b []byte, n int) (Packet, bool) {
-	if len(b) == 0 || n < len(b) {
+	octet, ok := tos.HeaderOctet(b)
+	if !ok || n < len(b) {
 		return Packet{}, false
 	}
-	switch b[0] >> 4 {
-	case 4:
-		return parse4(b, n)
-	case 6:
-		return parse6(b, n)
+	if b[0]>>4 == 4 {
+		return parse4(b, n, octet)
 	}
-	return Packet{}, false
+	return parse6(b, n, octet)
 }
 
-func parse4(b []byte, n int) (Packet, bool) {
+func parse4(b []byte, n int, octet uint8) (Packet, bool) {
 	if len(b) < 20 {
 		return Packet{}, false
 	}
@@ -107,12 +107,12 @@ func parse4(b []byte, n int) (Packet, bool) {
 	if header < 20 || header > len(b) || total < header || total > n || fragment != 0 {
 		return Packet{}, false
 	}
-	p := Packet{Proto: b[9], TOS: b[1]}
+	p := Packet{Proto: b[9], TOS: octet}
 	src, dst := netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:]))
 	return p, p.transport(src, dst, b[header:], total-header)
 }
 
-func parse6(b []byte, n int) (Packet, bool) {
+func parse6(b []byte, n int, octet uint8) (Packet, bool) {
 	const header = 40
 	if len(b) < header {
 		return Packet{}, false
@@ -124,7 +124,7 @@ func parse6(b []byte, n int) (Packet, bool) {
 	if payload > n-header {
 		return Packet{}, false
 	}
-	p := Packet{Proto: b[6], TOS: uint8(binary.BigEndian.Uint16(b) >> 4)}
+	p := Packet{Proto: b[6], TOS: octet}
 	src, dst := netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:]))
 	return p, p.transport(src, dst, b[header:], payload)
 }
