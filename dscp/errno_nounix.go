@@ -2,8 +2,8 @@
 
 package dscp
 
-// None is of use here: where nothing is marked, there is no ladder, and no socket
-// to ask for its mark.
+// None is of use here: where nothing is marked, Fallback has no effect, and no
+// socket is asked for its mark.
 
 func filtered(error) bool { return false }
 func refused(error) bool  { return false }
