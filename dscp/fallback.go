@@ -258,17 +258,20 @@ func (a *attempts) run(ctx context.Context) (outcome, []error) {
 			}
 		}()
 	}
+	more := func() bool { return newest < a.count-1 && !over(ctx) }
 	start(a.why) // even if ctx has ended: the attempt's own error says more
 	for running > 0 {
 		select {
 		case i := <-sockets:
-			if i == newest && newest < a.count-1 {
+			if i == newest {
 				timer.Reset(a.delay)
 			}
 		case <-timer.C:
-			if a.alone {
+			switch {
+			case !more():
+			case a.alone:
 				cancelNewest(errOverdue) // its failure starts the next
-			} else if !over(ctx) {
+			default:
 				start("delay")
 			}
 		case r := <-results:
@@ -279,7 +282,7 @@ func (a *attempts) run(ctx context.Context) (outcome, []error) {
 				return r.outcome, nil
 			}
 			errs[r.attempt] = r.err
-			if r.attempt == newest && newest < a.count-1 && !over(ctx) {
+			if r.attempt == newest && more() {
 				start("failure")
 			}
 		}
