@@ -16,13 +16,15 @@ import (
 
 // A fakeAttempt runs in a synctest bubble. It has its socket after lookup, and
 // comes up, or fails with err, after takes (counted from its start). A deaf one
-// ignores its context.
+// ignores its context. A straggler makes another socket after it has failed, as
+// net may that dials both families at once.
 type fakeAttempt struct {
-	lookup time.Duration
-	takes  time.Duration
-	err    error
-	final  bool
-	deaf   bool
+	lookup    time.Duration
+	takes     time.Duration
+	err       error
+	final     bool
+	deaf      bool
+	straggler time.Duration // since its start; 0: none
 }
 
 // A fakeRecord is what became of a fakeAttempt.
@@ -73,6 +75,9 @@ func runFakes(t *testing.T, a attempts, timeout time.Duration, fakes ...fakeAtte
 		a.try = func(ctx context.Context, i int, why string, hasSocket func()) outcome {
 			fake, rec := fakes[i], run.records[i]
 			rec.started, rec.why = time.Since(begin), why
+			if fake.straggler > 0 {
+				time.AfterFunc(fake.straggler, hasSocket)
+			}
 			done := ctx.Done()
 			if fake.deaf {
 				done = nil
@@ -199,9 +204,9 @@ func TestAttemptsStart(t *testing.T) {
 			[]time.Duration{0, noStart},
 			[]string{"first", ""}, 0, never,
 		},
-		"a late lookup of an older attempt starts nothing": {
+		"a late socket of an older attempt starts nothing": {
 			attempts{delay: 2 * s},
-			[]fakeAttempt{{takes: 0, err: errDown}, slow(5*s, 20*s), up(never)},
+			[]fakeAttempt{{takes: 0, err: errDown, straggler: s}, slow(5*s, 20*s), up(never)},
 			[]time.Duration{0, 0, 7 * s},
 			[]string{"first", "failure", "delay"}, 1, 20 * s,
 		},

@@ -159,7 +159,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 	fallback := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
 	// Machines stall: what takes little time may take this long, and a mark that
 	// is to come up, or fail, before the next is tried has this long.
-	const little, ample = 10 * time.Second, time.Second
+	const little, ample = 20 * time.Second, 2 * time.Second
 	run, wait := atOnce(t)
 
 	run("a marked SYN vanishes", func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 		onLoopbacks(t, func(t *testing.T, l net.Listener, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error)) {
 			hostile(t, map[string]string{"ef": "drop", "af21": "reject with tcp reset", "0": "drop"}, l)
 			d := dscp.Dialer{
-				NetDialer: &net.Dialer{Timeout: 3 * ample},
+				NetDialer: &net.Dialer{Timeout: 2 * ample},
 				DSCP:      dscp.EF, Fallback: []dscp.CodePoint{dscp.AF21, dscp.DF}, FallbackDelay: time.Millisecond,
 			}
 			_, err := dial(&d, t.Context())
@@ -312,8 +312,8 @@ func TestFallbackOnTheWire(t *testing.T) {
 			run, wait := atOnce(t)
 			defer wait()
 			for name, bounded := range map[string]*net.Dialer{
-				"Timeout":  {Timeout: 3 * ample},
-				"Deadline": {Deadline: time.Now().Add(3 * ample)},
+				"Timeout":  {Timeout: 2 * ample},
+				"Deadline": {Deadline: time.Now().Add(2 * ample)},
 			} {
 				run(name, func(t *testing.T) {
 					d := dscp.Dialer{NetDialer: bounded, DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: time.Millisecond}
@@ -343,7 +343,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 		l := listenSaving(t, "127.0.0.1:0")
 		hostile(t, map[string]string{"af21": "drop", "4": "reject with icmpx type host-unreachable", "0": "reject with icmpx type no-route"}, l)
 		address := l.Addr().String()
-		d := dscp.Dialer{NetDialer: &net.Dialer{Timeout: 3 * ample}, DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: time.Millisecond}
+		d := dscp.Dialer{NetDialer: &net.Dialer{Timeout: 2 * ample}, DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: time.Millisecond}
 		_, err := d.Dial("tcp", address)
 		require.EqualError(t, err, "dial tcp "+address+": with DSCP AF21: dial tcp "+address+": i/o timeout; "+
 			"with DSCP lowdelay: dial tcp "+address+": connect: no route to host; "+
