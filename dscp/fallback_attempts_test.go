@@ -387,7 +387,7 @@ func TestAttemptsError(t *testing.T) {
 			ne, ok := err.(net.Error)
 			require.True(t, ok)
 			assert.Equal(t, tt.timeout, ne.Timeout())
-			assert.Equal(t, tt.timeout, ne.Temporary())
+			assert.Equal(t, tt.timeout, err.(interface{ Temporary() bool }).Temporary())
 			for _, inner := range tt.errs {
 				require.ErrorIs(t, err, inner)
 			}
