@@ -590,6 +590,20 @@ func TestFallbackOnTheWire(t *testing.T) {
 			require.NoError(t, tc.Close())
 		}
 	})
+	t.Run("a fixed local port and no way through", func(t *testing.T) {
+		l := listenSaving(t, "127.0.0.1:0")
+		hostile(t, map[string]string{"af21": "drop", "4": "drop", "0": "drop"}, l)
+		d := dscp.Dialer{
+			NetDialer: &net.Dialer{LocalAddr: fixedPort(l), Timeout: ample / 2},
+			DSCP:      dscp.AF21, Fallback: fallback, FallbackDelay: 20 * time.Millisecond,
+		}
+		_, err := d.Dial("tcp", l.Addr().String())
+		require.Len(t, attemptErrors(err), 3, "%v", err)
+		for _, err := range attemptErrors(err) {
+			assert.True(t, err.(net.Error).Timeout(), "nobody has cancelled it: %v", err)
+			require.NotErrorIs(t, err, context.Canceled)
+		}
+	})
 	t.Run("a prohibit route", func(t *testing.T) {
 		ns := testns.Current(t)
 		// A rule of ours has to come before the one of the local addresses.
