@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestErrorTriggersFallback(t *testing.T) {
@@ -46,6 +47,27 @@ func TestErrorTriggersFallback(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, tt.want, triggersFallback(tt.err))
+		})
+	}
+}
+
+// What a dial with several marks returns when none came up.
+func TestFallbackFailure(t *testing.T) {
+	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
+	refusal, timeout := dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), dial(os.ErrDeadlineExceeded)
+	f := &fallback{network: "tcp", address: "192.0.2.1:22"}
+	for name, tt := range map[string]struct {
+		errs []error
+		text string
+	}{
+		"all refused":           {[]error{refusal, refusal}, "dial tcp: connect: connection refused"},
+		"the first was refused": {[]error{refusal, timeout}, "dial tcp 192.0.2.1:22: with DSCP EF: dial tcp: connect: connection refused; with DSCP DF: dial tcp: i/o timeout"},
+		"no time for another":   {[]error{refusal, errNotStarted}, "dial tcp 192.0.2.1:22: with DSCP EF: dial tcp: connect: connection refused; with DSCP DF: not started"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := f.failure([]CodePoint{EF, DF}, tt.errs)
+			require.EqualError(t, err, tt.text)
+			require.ErrorIs(t, err, syscall.ECONNREFUSED)
 		})
 	}
 }
