@@ -18,10 +18,14 @@ func filtered(err error) bool {
 	}
 	errno, ok := call.Err.(syscall.Errno)
 	return ok && slices.Contains([]syscall.Errno{
+		syscall.ECONNREFUSED, // nobody listens, or a filter answers for the server
+		syscall.ECONNRESET,
 		syscall.EHOSTUNREACH,
+		syscall.EHOSTDOWN,
 		syscall.ENETUNREACH,
-		syscall.EPERM,  // packet filters on the way out
-		syscall.EACCES, // "prohibit" routes, which a rule on the TOS octet can lead to
+		syscall.ENOPROTOOPT, // ICMP "protocol unreachable"
+		syscall.EPERM,       // packet filters on the way out
+		syscall.EACCES,      // "prohibit" routes, which a rule on the TOS octet can lead to
 	}, errno)
 }
 
@@ -31,5 +35,5 @@ func resetByPeer(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EINVAL)
 }
 
-// refused reports whether err says that nobody listens, whatever the mark.
+// refused reports whether err says that the connection was refused.
 func refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }

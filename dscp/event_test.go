@@ -162,8 +162,8 @@ func TestTraceOfALateConnection(t *testing.T) {
 	requireHost(t)
 	var events eventLog
 	conn, _ := pair(t, &Dialer{DSCP: LowDelay}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
-	late := &candidate{conn, Event{Op: "dial", Requested: LowDelay, Rung: 1, Why: "delay"}, events.add}
-	require.NoError(t, late.Close())
+	f := fallback{Dialer: &Dialer{Trace: events.add}}
+	f.discard(outcome{conn: conn, event: Event{Op: "dial", Requested: LowDelay, Rung: 1, Why: "delay"}})
 	e := events.last(t)
 	require.ErrorIs(t, e.Err, errLost)
 	assert.Equal(t, LowDelay, e.Requested)

@@ -59,7 +59,7 @@ func TestDialOnAnUnmarkableSystem(t *testing.T) {
 	require.ErrorIs(t, c.(*Conn).SetDSCP(AF21), ErrMidFlow)
 
 	d.Fallback = []CodePoint{LowDelay, DF}
-	assert.Nil(t, d.ladder("tcp"), "all rungs would be the same")
+	assert.Nil(t, d.fallbackMarks("tcp"), "all attempts would be the same")
 
 	require.NoError(t, c.Close())
 	require.ErrorIs(t, c.(*Conn).Verify(), net.ErrClosed)

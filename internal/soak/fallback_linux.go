@@ -29,8 +29,8 @@ func fallback(w *worker) (err error) {
 	if w.chance(2) {
 		d.Memory = &w.memory
 	}
-	if err := w.remember(); err != nil {
-		return err
+	if w.chance(40) {
+		w.memory.Clear()
 	}
 	c, err := w.dial(d, b.address())
 	if err != nil {
@@ -47,21 +47,6 @@ func fallback(w *worker) (err error) {
 	}
 	_, err = w.complete(c, w.exchange(), c.DSCP())
 	return err
-}
-
-// remember now and then clears the memory, or stores and loads it.
-func (w *worker) remember() error {
-	switch w.rng.IntN(40) {
-	case 0:
-		w.memory.Clear()
-	case 1:
-		data, err := w.memory.MarshalJSON()
-		if err != nil {
-			return err
-		}
-		return w.memory.UnmarshalJSON(data)
-	}
-	return nil
 }
 
 // loseSYN dials with a mark that a box loses, and nothing to fall back to.

@@ -4,7 +4,6 @@ package dscp_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -67,23 +66,25 @@ func ExampleDialer_trace() {
 	// level=WARN msg=dial network=tcp address=example.com requested=AF21 effective=DF rung=0 why=first took=0s err="dial tcp: address example.com: missing port in address"
 }
 
-// A Memory in a file, from one run of a program to the next.
+// A Memory that several Dialers share: where AF21 does not come up, the next dial
+// starts with DF.
 func ExampleMemory() {
+	l := echo(&dscp.ListenConfig{})
+	defer l.Close()
+
 	var memory dscp.Memory
-	if saved, err := os.ReadFile("marks.json"); err == nil {
-		if err := json.Unmarshal(saved, &memory); err != nil {
-			fmt.Println(err) // goes on with an empty one
+	for range 2 {
+		d := dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.DF}, Memory: &memory}
+		c, err := d.Dial("tcp", l.Addr().String())
+		if err != nil {
+			fmt.Println(err)
+			return
 		}
+		fmt.Println("connected with", c.(*dscp.Conn).DSCP())
+		c.Close()
 	}
-
-	d := dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.DF}, Memory: &memory}
-	_ = d // dial with it
-
-	saved, err := json.Marshal(&memory)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(string(saved)) // os.WriteFile("marks.json", saved, 0o600)
-	// Output: []
+	memory.Clear() // the machine has moved to another network
+	// Output:
+	// connected with AF21
+	// connected with AF21
 }

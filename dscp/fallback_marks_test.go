@@ -11,9 +11,9 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-func TestLadderRungs(t *testing.T) {
+func TestFallbackMarks(t *testing.T) {
 	if tos.Host.Unmarkable != "" {
-		t.Skip("no marks here, so no ladder: ", tos.Host.Unmarkable)
+		t.Skip("no marks here, so no Fallback: ", tos.Host.Unmarkable)
 	}
 	for name, tt := range map[string]struct {
 		dialer  Dialer
@@ -33,21 +33,21 @@ func TestLadderRungs(t *testing.T) {
 		"unix networks know no marks":   {Dialer{DSCP: EF, Fallback: []CodePoint{DF}}, "unix", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, tt.want, tt.dialer.ladder(tt.network))
+			assert.Equal(t, tt.want, tt.dialer.fallbackMarks(tt.network))
 		})
 	}
 }
 
-func TestLadderWithoutFallbackAllocatesNothing(t *testing.T) {
+func TestNoFallbackAllocatesNothing(t *testing.T) {
 	d := &Dialer{DSCP: AF21}
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
-		_ = d.checkLadder("tcp")
-		_ = d.ladder("tcp")
+		_ = d.checkFallback("tcp")
+		_ = d.fallbackMarks("tcp")
 	}))
 }
 
-// The bound of the whole ladder is the earliest that net itself would take.
-func TestLadderBound(t *testing.T) {
+// The bound of all attempts together is the earliest that net itself would take.
+func TestFallbackBound(t *testing.T) {
 	now := time.Now()
 	for name, tt := range map[string]struct {
 		dialer *net.Dialer

@@ -11,15 +11,16 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/internal/long"
 )
 
-// Through a box that loses marked SYNs the ladder connects, for every user and
+// Through a box that drops marked SYNs Fallback connects, for every user and
 // on both families, and what the far end gets carries the mark that won.
 func TestFallbackThroughDropMarked(t *testing.T) {
 	for name, tt := range map[string]struct {
 		lost []dscp.CodePoint
 		wins dscp.CodePoint
-		rung int
+		nth  int // how many marks are tried before
 	}{
 		"one mark":   {[]dscp.CodePoint{dscp.AF21}, dscp.LowDelay, 1},
 		"two marks":  {[]dscp.CodePoint{dscp.AF21, dscp.LowDelay}, dscp.DF, 2},
@@ -33,7 +34,7 @@ func TestFallbackThroughDropMarked(t *testing.T) {
 				DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF},
 				// Machines stall: the mark that is to come up has this long
 				// before the next is tried beside it.
-				FallbackDelay: []time.Duration{time.Hour, time.Second, 100 * time.Millisecond}[tt.rung],
+				FallbackDelay: []time.Duration{time.Hour, time.Second, 100 * time.Millisecond}[tt.nth],
 			}
 			begin := time.Now()
 			c, err := dial(&d, t.Context(), box.Addr())
@@ -41,9 +42,9 @@ func TestFallbackThroughDropMarked(t *testing.T) {
 			require.NoError(t, err)
 			defer c.Close()
 			assert.Equal(t, tt.wins, c.DSCP())
-			assert.GreaterOrEqual(t, took, time.Duration(tt.rung)*d.FallbackDelay)
-			assert.Less(t, took, time.Duration(tt.rung)*d.FallbackDelay+10*time.Second) // machines stall
-			t.Logf("up after %v, with %d times a FallbackDelay of %v", took, tt.rung, d.FallbackDelay)
+			assert.GreaterOrEqual(t, took, time.Duration(tt.nth)*d.FallbackDelay)
+			assert.Less(t, took, time.Duration(tt.nth)*d.FallbackDelay+10*time.Second) // machines stall
+			t.Logf("up after %v, with %d times a FallbackDelay of %v", took, tt.nth, d.FallbackDelay)
 
 			mark, ok := accept(t, l).PeerDSCP()
 			require.True(t, ok)
@@ -53,16 +54,18 @@ func TestFallbackThroughDropMarked(t *testing.T) {
 	}
 }
 
-// onLoopbacksOf runs a test over both families and both ways to dial.
+// onLoopbacksOf runs a test over both families and both ways to dial, all at once.
 func onLoopbacksOf(t *testing.T, name string, test func(*testing.T, string, func(*dscp.Dialer, context.Context, string) (*dscp.Conn, error))) {
+	run, wait := atOnce(t)
+	defer wait()
 	for way, dial := range dials {
-		for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-			t.Run(name+" "+way+" "+address, func(t *testing.T) { test(t, address, dial) })
+		for _, address := range loopbacks {
+			run(name+" "+way+" "+address, func(t *testing.T) { test(t, address, dial) })
 		}
 	}
 }
 
-// Cancelled at any moment, the ladder leaves nothing behind: every user can see.
+// Cancelled at any moment, a dial leaves nothing behind.
 func TestFallbackLeavesNothingBehind(t *testing.T) {
 	l := listenSaving(t, "127.0.0.1:0")
 	box := dscptest.NewMiddlebox(t, l.Addr().String(), dscptest.DropMarked())
@@ -78,8 +81,9 @@ func TestFallbackLeavesNothingBehind(t *testing.T) {
 	d := dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}, FallbackDelay: 2 * time.Millisecond}
 	before := leftovers(t)
 	came, cancelled := 0, 0
-	for i := range 300 {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*25*time.Microsecond)
+	points := long.N(100, 300)
+	for i := range points {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*7500*time.Microsecond/time.Duration(points))
 		c, err := d.DialContext(ctx, "tcp", box.Addr())
 		cancel()
 		if err == nil {
