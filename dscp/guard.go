@@ -18,16 +18,16 @@ func (p *pin) guarded() (syscall.RawConn, error) {
 	return guardedConn{p}, nil
 }
 
-// Control runs f on the socket, unless it is x/net's and its rehearsal on a scratch
-// one has changed the mark, or could not be held. What has failed there may succeed
-// here, so it is watched too.
+// Control runs f on the socket, unless it is x/net's and the trial on another
+// socket has changed the mark, or could not be made. What has failed there may
+// succeed here, so it is watched too.
 func (g guardedConn) Control(f func(fd uintptr)) error {
 	watch := g.watch
-	switch whose(f) {
+	switch originOf(f) {
 	case xnetGet:
 		return g.raw.Control(f)
 	case xnetSet:
-		changes, err := g.rehearse(f)
+		changes, err := g.tryElsewhere(f)
 		if err != nil {
 			return g.opError("raw-control", err)
 		}
@@ -35,7 +35,7 @@ func (g guardedConn) Control(f func(fd uintptr)) error {
 			return g.opError("raw-control", changes)
 		}
 		// An unknown closure that is at work may be the one that calls, and must
-		// not wait for itself. So f runs as it is, on the word of its rehearsal.
+		// not wait for itself. So f runs as it is, since its trial changed no mark.
 		if !g.closure.TryLock() {
 			return g.raw.Control(f)
 		}
@@ -51,7 +51,7 @@ func (g guardedConn) Control(f func(fd uintptr)) error {
 
 // Read runs f as net's own raw conn does, until it reports that it is done.
 func (g guardedConn) Read(f func(fd uintptr) (done bool)) error {
-	if whose(f) == xnetIO {
+	if originOf(f) == xnetIO {
 		return g.raw.Read(f)
 	}
 	var refused error
@@ -61,7 +61,7 @@ func (g guardedConn) Read(f func(fd uintptr) (done bool)) error {
 
 // Write runs f as net's own raw conn does, until it reports that it is done.
 func (g guardedConn) Write(f func(fd uintptr) (done bool)) error {
-	if whose(f) == xnetIO {
+	if originOf(f) == xnetIO {
 		return g.raw.Write(f)
 	}
 	var refused error
@@ -112,12 +112,12 @@ func (g guardedConn) compare(fd uintptr, f func()) (refused error) {
 func (g guardedConn) restore(fd uintptr, before marks) error {
 	after := marksOf(tos.FD(fd))
 	refused := g.unread(after)
-	blind := refused != nil // so all that may have changed is put back
+	unknown := refused != nil // so all that may have changed is put back
 	var failed error
 	for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
 		wanted, changed := after.changed(before, opt)
 		switch {
-		case blind && before.has(opt):
+		case unknown && before.has(opt):
 		case changed && wanted != g.pinned(opt):
 			refused = g.midFlow(opt, wanted)
 		default:
@@ -135,7 +135,7 @@ func (g guardedConn) restore(fd uintptr, before marks) error {
 // that has been reset sends nothing any more.
 func (p *pin) unread(m marks) error {
 	for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
-		if err := m[opt].err; err != nil && !p.lacks(opt, err) && !(tos.Host.RefusesAfterReset && gone(err)) {
+		if err := m[opt].err; err != nil && !p.meansNoOption(opt, err) && !(tos.Host.RefusesAfterReset && resetByPeer(err)) {
 			return fmt.Errorf("the mark cannot be read: %v: %w", opt, err)
 		}
 	}

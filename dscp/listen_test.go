@@ -169,6 +169,34 @@ func TestAcceptAfterClose(t *testing.T) {
 	c, err := l.Accept()
 	require.ErrorIs(t, err, net.ErrClosed)
 	assert.True(t, c == nil, "no typed nil") // which assert.Nil would take
+	conn, err := l.(*Listener).AcceptConn()
+	require.ErrorIs(t, err, net.ErrClosed)
+	assert.Nil(t, conn)
+}
+
+// TestAcceptConn holds that AcceptConn is Accept, for Trace as well.
+func TestAcceptConn(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	var events eventLog
+	for _, addr := range loopbacks(t) {
+		l := listenOn(t, &ListenConfig{DSCP: EF, Trace: events.add}, addr)
+		events.last(t)
+		client, err := (&Dialer{DSCP: AF21}).Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		defer client.Close()
+		c, err := l.(*Listener).AcceptConn()
+		require.NoError(t, err)
+		defer c.Close()
+		assert.Equal(t, EF, c.DSCP())
+		if peer, ok := c.PeerDSCP(); runtime.GOOS == "linux" && assert.True(t, ok) {
+			assert.Equal(t, AF21, peer)
+		}
+		e := events.last(t)
+		assert.Equal(t, "accept", e.Op)
+		assert.Equal(t, EF, e.Effective)
+		assert.Equal(t, c.RemoteAddr(), e.Remote)
+	}
 }
 
 // TestListenCancelled tries several times: net may have looked up the name

@@ -40,7 +40,7 @@ func (m marking) check(network string) error {
 // hook returns the hook that marks a socket, or nil where there is nothing to
 // mark: on js and wasip1 net fails every dial that has a hook.
 func (m marking) hook() dialer.Hook {
-	if m.idle() {
+	if m.nothingToMark() {
 		return nil
 	}
 	return func(_ context.Context, network, address string, c syscall.RawConn) error {
@@ -54,7 +54,7 @@ func (m marking) hook() dialer.Hook {
 // connect and one after. (A system that makes Multipath TCP of every TCP socket
 // by itself is taken for one that does not.)
 func (m marking) dialHook() dialer.Hook {
-	if m.idle() || !m.cp.valid() || !tos.Host.Tested {
+	if m.nothingToMark() || !m.cp.Valid() || !tos.Host.Tested {
 		return m.hook()
 	}
 	return dialHooks()[m]
@@ -63,7 +63,7 @@ func (m marking) dialHook() dialer.Hook {
 // keepMPTCPOut does beforehand what the hook would bring about, without a socket
 // made in vain.
 func (m marking) keepMPTCPOut(nd *net.Dialer) {
-	if !m.idle() {
+	if !m.nothingToMark() {
 		nd.SetMultipathTCP(false)
 	}
 }
@@ -84,9 +84,9 @@ var dialHooks = sync.OnceValue(func() map[marking]dialer.Hook {
 	return hooks
 })
 
-// idle reports whether there is nothing to mark, or nothing to mark with.
-func (m marking) idle() bool {
-	return m.cp == DF || m.allowUnmarked && m.cp.valid() && tos.Host.Unmarkable != ""
+// nothingToMark reports whether there is nothing to mark, or nothing to mark with.
+func (m marking) nothingToMark() bool {
+	return m.cp == DF || m.allowUnmarked && m.cp.Valid() && tos.Host.Unmarkable != ""
 }
 
 // apply marks a socket that is about to connect, bind or listen.

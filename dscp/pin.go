@@ -88,7 +88,7 @@ func (p *pin) held(opt tos.Option) (CodePoint, error) {
 		return DF, p.alive()
 	}
 	octet, err := opt.Get(p.raw)
-	if p.lacks(opt, err) {
+	if p.meansNoOption(opt, err) {
 		return DF, nil
 	}
 	return FromTOS(octet), err
@@ -100,19 +100,36 @@ func (p *pin) holds(cp CodePoint) error {
 	if cp == DF || cp == p.cp {
 		return nil
 	}
-	network := "tcp6"
-	if p.option == tos.IPv4TOS {
-		network = "tcp4"
-	}
-	return p.opError("dial", optionError(p.option, network, cp, notHeld(p.cp.TOS())))
+	return p.opError("dial", optionError(p.option, p.network(), cp, notHeld(p.cp.TOS())))
 }
 
-// lacks reports whether err, with which the system refused to tell what opt
+// unreadable adds the code point, which was asked for, and the option to the error
+// of a pin that could not read the mark back. What failed before it could be asked
+// stays as it is.
+func (p *pin) unreadable(cp CodePoint, err error) error {
+	op, ok := err.(*net.OpError)
+	if !ok || p.raw == nil {
+		return err
+	}
+	marked := *op
+	marked.Err = optionError(p.option, p.network(), cp, op.Err)
+	return &marked
+}
+
+// network returns the one that net would give to a hook of this TCP socket.
+func (p *pin) network() string {
+	if p.option == tos.IPv4TOS {
+		return "tcp4"
+	}
+	return "tcp6"
+}
+
+// meansNoOption reports whether err, with which the system refused to tell what opt
 // holds, means no more than that the socket has no such option. An option that
 // marks nothing of what the socket sends may fail as it likes: macOS says EINVAL
 // where others say ENOPROTOOPT. One that does may hold a mark nevertheless, if a
 // filter of system calls has refused.
-func (p *pin) lacks(opt tos.Option, err error) bool {
+func (p *pin) meansNoOption(opt tos.Option, err error) bool {
 	if err == nil {
 		return false
 	}
@@ -207,7 +224,7 @@ func hasNoOption(c syscall.RawConn, opt tos.Option) bool {
 		return true
 	}
 	none := false
-	err := onScratchSocket(opt == tos.IPv6TClass, func(fd uintptr) error {
+	err := onTrialSocket(opt == tos.IPv6TClass, func(fd uintptr) error {
 		_, err := opt.Get(tos.FD(fd))
 		none = isUnsupported(err)
 		return nil

@@ -75,10 +75,14 @@ func (p Platform) Options(network string, peers Peers, v6only func() (bool, erro
 }
 
 // needed returns the options of the families that a socket can exchange packets
-// with: both where an IPv6 socket has, or may have, IPv4 peers.
+// with: both where an IPv6 socket has, or may have, IPv4 peers. A raw IPv6 socket
+// never has: Linux knows no IP_TOS there.
 func needed(network string, peers Peers, v6only func() (bool, error)) ([]Option, error) {
 	if !strings.HasSuffix(network, "6") {
 		return ipv4Only, nil
+	}
+	if network == "ip6" {
+		return ipv6Only, nil
 	}
 	if peers == AnyPeers {
 		only, err := v6only()

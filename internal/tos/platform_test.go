@@ -35,6 +35,10 @@ func TestPlatformOptions(t *testing.T) {
 		{"IPv6 socket to an IPv4-mapped peer", "udp6", "[::ffff:192.0.2.1]:53", false, nil},
 		{"raw IPv4", "ip4", "192.0.2.1", false, v4},
 		{"raw IPv6", "ip6", "2001:db8::1", false, v6},
+		{"raw IPv6 wildcard", "ip6", "::", false, v6},
+		{"raw IPv6 wildcard, shown as IPv4", "ip6", "0.0.0.0", false, v6},
+		{"raw IPv6, no address", "ip6", "", false, v6},
+		{"raw IPv4 wildcard", "ip4", "0.0.0.0", false, v4},
 	}
 	for goos, mapped := range map[string]bool{
 		"linux": true, "android": true, "solaris": true, "illumos": true, "aix": true,
