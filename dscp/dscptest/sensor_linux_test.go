@@ -21,6 +21,7 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 	"github.com/godscp/godscp/internal/long"
 	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
 )
 
 // everySegment starts a box that reads every segment off the wire.
@@ -449,5 +450,43 @@ func TestChangeBeforeReset(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// TestPortOfLostResetIsNotBlamed has the reset of a client get lost, and another
+// program use its port for a connection to the same box, with a mark of its own:
+// the kernel has one socket with these addresses, and it is another.
+func TestPortOfLostResetIsNotBlamed(t *testing.T) {
+	t.Parallel()
+	if !testns.Inside(t) {
+		return
+	}
+	testns.Require(t, "nft")
+	here := testns.Current(t)
+	here.Input("table inet lost { chain input { type filter hook input priority 0; tcp flags & rst == rst drop; }; }", "nft", "-f", "-")
+	for _, s := range sensors {
+		t.Run(fmt.Sprintf("%v/%s", s.sensor, s.address), func(t *testing.T) {
+			r := &recorder{TB: t}
+			box := dscptest.Config{Upstream: serve(t, s.address, echo), Models: []dscptest.Model{dscptest.OneMark}, Sensor: s.sensor}.NewMiddlebox(r)
+			first := dialMarked(t, box.Addr(), dscp.AF21)
+			require.NoError(t, ask(first, "hello"))
+			local := first.LocalAddr()
+			require.NoError(t, first.SetLinger(0))
+			require.NoError(t, first.Close())
+			ctx, cancel := context.WithCancel(t.Context())
+			var dialing sync.WaitGroup
+			capture := wire.Start(t, "lo", ports(box.Addr())...)
+			dialing.Go(func() {
+				d := net.Dialer{LocalAddr: local, Control: dscp.Control(dscp.EF)}
+				if c, err := d.DialContext(ctx, "tcp", box.Addr()); err == nil {
+					c.Close()
+				}
+			})
+			capture.Until(func(p wire.Packet) bool { return p.Has(wire.SYN) && p.DSCP() == uint8(dscp.EF) })
+			r.finish()
+			assert.Empty(t, r.errors)
+			cancel()
+			dialing.Wait()
+		})
 	}
 }

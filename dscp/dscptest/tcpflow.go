@@ -129,7 +129,7 @@ func (f *tcpFlow) readSYN() (dscp.CodePoint, bool) {
 	defer f.mu.Unlock()
 	e := f.client
 	var err error
-	if e.probe, err = f.box.kernel.Probe(e.conn); err != nil {
+	if e.probe, err = f.box.kernel.Probe(e.conn, true); err != nil {
 		return f.fail(err)
 	}
 	if e.stream, err = f.box.kernel.OpenStream(e.conn); err != nil {
@@ -167,7 +167,7 @@ func (f *tcpFlow) dialUpstream(syn dscp.CodePoint) bool {
 		f.fail(net.ErrClosed)
 		return false
 	}
-	if e.probe, err = b.kernel.Probe(conn); err != nil {
+	if e.probe, err = b.kernel.Probe(conn, false); err != nil {
 		f.fail(err)
 		return false
 	}

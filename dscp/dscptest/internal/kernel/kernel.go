@@ -49,8 +49,8 @@ type Kernel interface {
 	// TryUDP does so with a datagram to c.
 	TryUDP(c *net.UDPConn, network string, cp dscp.CodePoint) error
 
-	// Probe returns a probe for what arrives on c.
-	Probe(c *net.TCPConn) (Probe, error)
+	// Probe returns a probe for what arrives on c, which was accepted or dialled.
+	Probe(c *net.TCPConn, accepted bool) (Probe, error)
 
 	// OpenStream returns the stream of bytes of c, from which nothing may have
 	// been read.

@@ -128,7 +128,7 @@ func reflectsTOS() bool {
 	return err == nil && strings.TrimSpace(string(b)) == "1"
 }
 
-func (k *linuxKernel) Probe(c *net.TCPConn) (Probe, error) {
+func (k *linuxKernel) Probe(c *net.TCPConn, accepted bool) (Probe, error) {
 	if k.packets != nil {
 		if p, ok := k.packets.probe(c); ok {
 			return p, nil
@@ -138,7 +138,7 @@ func (k *linuxKernel) Probe(c *net.TCPConn) (Probe, error) {
 	if k.v6 {
 		return newClassProbe(c)
 	}
-	return newDiagProbe(k.diag, c)
+	return newDiagProbe(k.diag, c, accepted)
 }
 
 // errNotCaptured says that the capture, which lost nothing, has not seen a

@@ -123,6 +123,7 @@ type diagAnswer struct {
 	state            uint8
 	tos, class       uint8
 	hasTOS, hasClass bool
+	cookie           uint64 // that no other socket has had
 }
 
 // alive reports whether the socket is one of a connection that can send.
@@ -169,8 +170,11 @@ func (d *sockDiag) udpSocket(local, remote netip.AddrPort) (uint64, error) {
 	case binary.BigEndian.Uint16(b[16+4:]) != local.Port():
 		return 0, nil
 	}
-	return binary.NativeEndian.Uint64(b[16+44:]), nil
+	return cookieIn(b[16:]), nil
 }
+
+// cookieIn returns the cookie in an inet_diag_msg.
+func cookieIn(m []byte) uint64 { return binary.NativeEndian.Uint64(m[44:]) }
 
 // exchange sends a question and returns the answer, which is valid until the next.
 // d.mu is held.
@@ -224,7 +228,7 @@ func parseDiag(b []byte, r *diagRequest) (diagAnswer, error) {
 	if string(m[4:8]) != string(r[24:28]) {
 		return a, unix.ENOENT
 	}
-	a.state = m[1]
+	a.state, a.cookie = m[1], cookieIn(m)
 	for at := m[diagReplyLen:]; len(at) >= 5; {
 		size, kind := int(binary.NativeEndian.Uint16(at)), binary.NativeEndian.Uint16(at[2:])
 		if size < 5 || size > len(at) {
@@ -261,20 +265,41 @@ type diagProbe struct {
 	diag    *sockDiag
 	request diagRequest
 	infos   infoReader
+
+	// Another socket may get the addresses of the connection, while this end does
+	// not know that the first is gone.
+	cookie uint64 // of the first; 0 while it has not been found
+	gone   bool   // it will not be found any more
 }
 
-func newDiagProbe(d *sockDiag, c *net.TCPConn) (*diagProbe, error) {
+// newDiagProbe returns the probe of a connection that was accepted or dialled. The
+// client of an accepted one is there, if it has not gone already; the server of a
+// dialled one may become a socket of its own later.
+func newDiagProbe(d *sockDiag, c *net.TCPConn, accepted bool) (*diagProbe, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
 	theirs, ours := AddrPort(c.RemoteAddr()), AddrPort(c.LocalAddr())
-	return &diagProbe{diag: d, request: newDiagRequest(theirs, ours), infos: newInfoReader(raw)}, nil
+	p := &diagProbe{diag: d, request: newDiagRequest(theirs, ours), infos: newInfoReader(raw)}
+	if _, ok := p.Mark(); !ok {
+		p.gone = accepted
+	}
+	return p, nil
 }
 
 func (p *diagProbe) Mark() (dscp.CodePoint, bool) {
+	if p.gone {
+		return 0, false
+	}
 	a, err := p.diag.do(&p.request)
 	if err != nil || !a.hasTOS || !a.alive() {
+		return 0, false
+	}
+	if p.cookie == 0 {
+		p.cookie = a.cookie
+	}
+	if p.gone = a.cookie != p.cookie; p.gone {
 		return 0, false
 	}
 	return dscp.FromTOS(a.tos), true

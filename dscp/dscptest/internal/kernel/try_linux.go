@@ -28,7 +28,7 @@ func (k *linuxKernel) Try(l *net.TCPListener, network string, cp dscp.CodePoint)
 	}
 	defer reset(server)
 
-	p, err := k.Probe(server)
+	p, err := k.Probe(server, true)
 	if err != nil {
 		return Unsupported(network, k.Source().option(), err)
 	}
