@@ -20,6 +20,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
 	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
 )
 
 // TestSocketsAreOnLoopback looks at the sockets of the process itself: wherever the
@@ -255,6 +256,43 @@ func TestSYNCookies(t *testing.T) {
 			require.NoError(t, mark(c, dscp.CS1))
 			err := ask(c, "again")
 			assert.True(t, broken(c, err), "%v", err)
+		})
+	}
+}
+
+// TestSYNACKFollowsUpstream has a server change the mark of its listener: from the
+// second client on, the SYN-ACK of the box has it.
+func TestSYNACKFollowsUpstream(t *testing.T) {
+	t.Parallel()
+	if !testns.Inside(t) {
+		return
+	}
+	for _, family := range families {
+		t.Run(family.name, func(t *testing.T) {
+			lc := net.ListenConfig{}
+			lc.SetMultipathTCP(false) // such a listener takes no mark
+			network := map[string]string{"IPv4": "tcp4", "IPv6": "tcp6"}[family.name]
+			l, err := lc.Listen(t.Context(), network, family.address)
+			require.NoError(t, err)
+			defer l.Close()
+			box := dscptest.NewMiddlebox(t, l.Addr().String())
+			capture := wire.Start(t, "lo", ports(box.Addr())...)
+			raw, err := l.(*net.TCPListener).SyscallConn()
+			require.NoError(t, err)
+			require.NoError(t, dscp.Control(dscp.CS3)(network, l.Addr().String(), raw))
+			for i, want := range []dscp.CodePoint{dscp.DF, dscp.CS3} {
+				c := dial(t, box.Addr())
+				s, err := l.Accept()
+				require.NoError(t, err)
+				defer s.Close()
+				packets := capture.Until(func(p wire.Packet) bool { return p.Has(wire.SYN | wire.ACK) })
+				assert.EqualValues(t, want, packets[len(packets)-1].DSCP(), "client %d", i+1)
+				_, err = s.Write([]byte("x")) // the box has seen the answer when this arrives
+				require.NoError(t, err)
+				_, err = c.Read(make([]byte, 1))
+				require.NoError(t, err)
+				assert.Equal(t, dscp.CS3, box.Flows()[i].SYNACK)
+			}
 		})
 	}
 }
