@@ -129,6 +129,9 @@ func (c chain) judge(s Segment, h history) (d decision, err error) {
 			d.out = cp
 		}
 		d.delay = min(d.delay+v.Delay(), maxDelay)
+		if v.ends() {
+			v = v.withoutDelay() // nothing is forwarded
+		}
 		if v.harder(d.verdict) {
 			d.verdict, d.model = v, m.name
 		}

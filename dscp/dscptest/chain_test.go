@@ -37,6 +37,7 @@ func TestChainJudges(t *testing.T) {
 			[]decision{{verdict: MarkAs(18), out: 18, delay: 2}}},
 		{"a delay is harder than nothing", []Model{nil, constantly(DelayBy(2))}, 0, []dscp.CodePoint{0},
 			[]decision{{verdict: DelayBy(2), delay: 2}}},
+		{"an end is not delayed", []Model{constantly(DelayBy(2) | Reset)}, 0, []dscp.CodePoint{0}, []decision{{verdict: Reset, delay: 2}}},
 		{"an end ends", []Model{constantly(Blackhole), constantly(Reset)}, 0, []dscp.CodePoint{0}, []decision{{verdict: Blackhole}}},
 		{"the outside is free", []Model{constantly(Reset)}, Server, []dscp.CodePoint{0, 46}, []decision{{out: 0}, {out: 46}}},
 		{"the inside is not", []Model{VMware}, Client, []dscp.CodePoint{0, 46}, []decision{{out: 0}, {verdict: Reset, out: 46}}},

@@ -14,9 +14,9 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 )
 
-// NewMiddlebox starts a box before upstream and closes it when the test ends.
-// Flows about which a model said [Report] fail the test then, and so does a model that
-// panicked.
+// NewMiddlebox starts a box in front of upstream and closes it when the test ends.
+// The test then fails for each flow about which a model said [Report], and for a
+// model that panicked.
 //
 // Where the system cannot sense marks the test is skipped with the reason. It
 // fails instead if the environment variable CI is set and the system is Linux,

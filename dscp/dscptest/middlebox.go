@@ -80,7 +80,7 @@ type Config struct {
 	Inside Side
 
 	// Sensor is how the box shall learn marks. Empty means the best that this
-	// process may use. One that is not to be had makes Start fail.
+	// process may use. Start fails if the requested sensor is unavailable.
 	Sensor Sensor
 
 	// Delay is added to the payload in each direction. The handshake is the
