@@ -272,7 +272,12 @@ func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
 
 func (r *recorder) Error(args ...any) { r.errors = append(r.errors, fmt.Sprint(args...)) }
 
-func (r *recorder) Fatal(args ...any) { r.Error(args...) }
+func (r *recorder) Fatal(args ...any) {
+	r.Error(args...)
+	if !r.skipping {
+		r.TB.Fatal(args...) // there is no box
+	}
+}
 
 func (r *recorder) Skip(args ...any) { r.skips = append(r.skips, fmt.Sprint(args...)) }
 

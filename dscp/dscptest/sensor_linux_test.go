@@ -417,7 +417,7 @@ func TestChangeBeforeReset(t *testing.T) {
 					box := dscptest.Config{Upstream: serve(t, family.address, func(c net.Conn) {
 						servers <- c
 						<-hold
-					}), Models: []dscptest.Model{dscptest.FlowKey}, Sensor: how.sensor}.NewMiddlebox(t)
+					}), Sensor: how.sensor}.NewMiddlebox(t)
 					missed := 0
 					flows := long.N(50, 1000)
 					for i := range flows {

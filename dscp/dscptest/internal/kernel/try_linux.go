@@ -12,7 +12,7 @@ import (
 )
 
 // tryTime is how long a trial on loopback may take.
-const tryTime = 2 * time.Second
+const tryTime = 5 * time.Second
 
 func (k *linuxKernel) Try(l *net.TCPListener, network string, cp dscp.CodePoint) error {
 	d := net.Dialer{Timeout: tryTime, Control: k.PrepareDial(cp), KeepAlive: -1}
