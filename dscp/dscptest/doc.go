@@ -79,9 +79,11 @@
 // On UDP a flow is what one client's socket sends and is sent, as far as the box can
 // tell: it asks the kernel which socket has the client's port when it sees the first
 // datagram, and again when a mark differs. Another socket's datagrams are another
-// flow. Where the socket is gone by then, or only one datagram came before that was
-// not answered, the change is recorded and the models act on it, but [Report] is not
-// heeded: two correct programs may have used the port one after the other. The same
+// flow. Where the socket is gone by then, or it is not certain that it sent the
+// datagrams before (it is once two have come with the same mark, or the box was quick
+// and the socket has taken an answer), the change is recorded and the models act on
+// it, but [Report] is not heeded: two correct programs may have used the port one
+// after the other. The same
 // goes for the server. Where the kernel does not tell, and for a server outside this
 // network namespace, the addresses and ports alone make the flow.
 //

@@ -54,13 +54,29 @@ type udpSide struct {
 	taken   int64
 	silent  bool // by a verdict
 
-	// Which socket sends, as far as the kernel tells: the one that has the port
-	// when it is asked. unsure is set while a mark may be that of another socket
-	// than the first had.
-	socket uint64    // 0 if there was none any more
-	since  time.Time // when that was found
-	stayed bool      // a datagram under the latest mark arrived after that, or was answered
-	unsure bool
+	owner  owner
+	unsure bool // the mark may be that of another socket than the first had
+}
+
+// An owner is the socket that had the port of a side when the kernel was asked. It
+// may not be the one that sent the datagram for which the kernel was asked: that may
+// have closed since.
+type owner struct {
+	id       uint64    // 0 if there was none any more
+	since    time.Time // when the kernel had answered
+	prompt   bool      // that was right after the datagram had come
+	sent     bool      // a datagram with the same mark came later
+	answered bool      // the other side sent it one later
+}
+
+// promptly is how long after a datagram the kernel has to answer whose the port is.
+// A program needs longer, most likely, to close a socket and open another one.
+const promptly = time.Millisecond
+
+// has reports whether the datagrams with the latest mark are the owner's: one was
+// sent while it had the port, or it took an answer to one that came right before.
+func (o owner) has(now kernel.UDPSocket) bool {
+	return o.id != 0 && o.id == now.ID && (o.sent || o.prompt && o.answered && now.Queued == 0)
 }
 
 // openUDP makes the box's socket for datagrams.
@@ -170,47 +186,40 @@ func (f *udpFlow) hasOtherSocket(oob []byte) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := &f.sides[ClientToServer]
-	if !s.known || s.socket == 0 || dscp.FromTOS(octet) == s.mark {
+	if !s.known || s.owner.id == 0 || dscp.FromTOS(octet) == s.mark {
 		return false
 	}
-	id, ok := f.socketOf(ClientToServer)
-	return ok && id != 0 && id != s.socket
+	now, ok := f.socketOf(ClientToServer)
+	return ok && now.ID != 0 && now.ID != s.owner.id
 }
 
 // socketOf returns which socket has the port of one side now.
-func (f *udpFlow) socketOf(d Direction) (uint64, bool) {
+func (f *udpFlow) socketOf(d Direction) (kernel.UDPSocket, bool) {
 	switch {
 	case d == ClientToServer:
 		return f.box.kernel.UDPSocket(f.client, f.rec.Box)
 	case f.box.local:
 		return f.box.kernel.UDPSocket(f.rec.Upstream, kernel.AddrPort(f.server.LocalAddr()))
 	}
-	return 0, false
+	return kernel.UDPSocket{}, false
 }
 
 // identify finds out, before a datagram is judged, whether the sockets that sent
 // it and the one before may be two. f.mu is held.
 func (f *udpFlow) identify(d Direction, cp dscp.CodePoint, oob []byte) {
 	s := &f.sides[d]
-	switch {
-	case !s.known:
-		s.socket, _ = f.socketOf(d)
-		s.since = time.Now()
-	case cp != s.mark:
-		id, ok := f.socketOf(d)
-		s.unsure = ok && (id == 0 || id != s.socket || !s.stayed)
-		s.stayed = !s.unsure // id had the port before
-		if id != s.socket {
-			s.socket, s.since = id, time.Now()
-		}
-	default:
-		at, ok := f.box.kernel.Arrived(oob)
-		s.stayed = s.stayed || ok && at.After(s.since)
+	at, timed := f.box.kernel.Arrived(oob)
+	if s.known && cp == s.mark {
+		s.owner.sent = s.owner.sent || timed && at.After(s.owner.since)
+	} else {
+		now, ok := f.socketOf(d)
+		same := ok && s.owner.has(now)
+		s.unsure = s.known && ok && !same
+		next := owner{id: now.ID, since: time.Now(), sent: same} // who sent the one before has sent this one
+		next.prompt = timed && next.since.Sub(at) < promptly
+		s.owner = next
 	}
-	// Who is sent an answer has waited for it, most likely.
-	if other := &f.sides[1-d]; other.known {
-		other.stayed = true
-	}
+	f.sides[1-d].owner.answered = true
 }
 
 // run carries the server's datagrams until the flow has been idle.

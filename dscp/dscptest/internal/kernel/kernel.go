@@ -77,10 +77,10 @@ type Kernel interface {
 	// if that is not known.
 	Arrived(oob []byte) (time.Time, bool)
 
-	// UDPSocket returns a number that is local's socket alone, of those in this
-	// network namespace that remote can reach, or 0 if there is none now. It
-	// returns false if the kernel does not tell.
-	UDPSocket(local, remote netip.AddrPort) (id uint64, ok bool)
+	// UDPSocket returns the socket on local that datagrams from remote reach, of
+	// those in this network namespace. It returns false if the kernel does not
+	// tell.
+	UDPSocket(local, remote netip.AddrPort) (UDPSocket, bool)
 
 	// Close ends what Capture began. It may be called more than once; the error
 	// says how many segments were not captured.
@@ -100,6 +100,12 @@ const (
 	LatestSegment               // the Traffic Class of the segment that arrived last
 	PeerSocket                  // the option of the socket at the other end
 )
+
+// A UDPSocket is what the kernel says of a socket.
+type UDPSocket struct {
+	ID     uint64 // that no other socket has had; 0 if there is none now
+	Queued uint32 // octets of memory that hold what it has not read
+}
 
 // A Stream reads and writes a connection that may carry urgent data (MSG_OOB). One
 // goroutine may read while another writes.

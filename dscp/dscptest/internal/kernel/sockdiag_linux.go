@@ -150,27 +150,27 @@ func (d *sockDiag) do(r *diagRequest) (diagAnswer, error) {
 	return parseDiag(b, r)
 }
 
-// udpSocket returns the cookie of the socket on local that datagrams from remote
-// reach, 0 if there is none.
-func (d *sockDiag) udpSocket(local, remote netip.AddrPort) (uint64, error) {
+// udpSocket returns the socket on local that datagrams from remote reach.
+func (d *sockDiag) udpSocket(local, remote netip.AddrPort) (UDPSocket, error) {
 	r := newRequest(unix.IPPROTO_UDP, remote, local) // of UDP the kernel has the two the other way round
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b, err := d.exchange(&r)
 	switch {
 	case err != nil:
-		return 0, err
+		return UDPSocket{}, err
 	case binary.NativeEndian.Uint16(b[4:]) == unix.NLMSG_ERROR && len(b) >= 20:
 		if errno := unix.Errno(-int32(binary.NativeEndian.Uint32(b[16:]))); errno != unix.ENOENT {
-			return 0, errno
+			return UDPSocket{}, errno
 		}
-		return 0, nil
+		return UDPSocket{}, nil
 	case len(b) < 16+diagReplyLen:
-		return 0, unix.EBADMSG
+		return UDPSocket{}, unix.EBADMSG
 	case binary.BigEndian.Uint16(b[16+4:]) != local.Port():
-		return 0, nil
+		return UDPSocket{}, nil
 	}
-	return cookieIn(b[16:]), nil
+	m := b[16:]
+	return UDPSocket{ID: cookieIn(m), Queued: binary.NativeEndian.Uint32(m[56:])}, nil
 }
 
 // cookieIn returns the cookie in an inet_diag_msg.

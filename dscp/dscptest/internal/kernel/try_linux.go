@@ -97,7 +97,7 @@ func (k *linuxKernel) TryUDP(c *net.UDPConn, network string, cp dscp.CodePoint) 
 		return err
 	}
 	defer client.Close()
-	if id, err := k.udpSocket(AddrPort(client.LocalAddr()), AddrPort(c.LocalAddr())); err == nil && id != 0 {
+	if s, err := k.udpSocket(AddrPort(client.LocalAddr()), AddrPort(c.LocalAddr())); err == nil && s.ID != 0 {
 		k.tellsUDPSockets.Store(true)
 	}
 	// Linux begins to note when packets arrive some time after it was asked to.

@@ -50,17 +50,17 @@ func arrived(oob []byte) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-func (k *linuxKernel) UDPSocket(local, remote netip.AddrPort) (uint64, bool) {
+func (k *linuxKernel) UDPSocket(local, remote netip.AddrPort) (UDPSocket, bool) {
 	if !k.tellsUDPSockets.Load() {
-		return 0, false
+		return UDPSocket{}, false
 	}
-	id, err := k.udpSocket(local, remote)
-	return id, err == nil
+	s, err := k.udpSocket(local, remote)
+	return s, err == nil
 }
 
-func (k *linuxKernel) udpSocket(local, remote netip.AddrPort) (uint64, error) {
+func (k *linuxKernel) udpSocket(local, remote netip.AddrPort) (UDPSocket, error) {
 	if k.diag == nil {
-		return 0, unix.EOPNOTSUPP
+		return UDPSocket{}, unix.EOPNOTSUPP
 	}
 	return k.diag.udpSocket(local, remote)
 }
