@@ -30,7 +30,7 @@ func TestSocketsAreOnLoopback(t *testing.T) { // not parallel: other tests have 
 	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6, dscptest.DropSYN)
 	configs := map[string]dscptest.Config{
 		"no model":       {},
-		"a hole":         {Models: []dscptest.Model{dscptest.DropMarked(dscp.EF), dscptest.VMware}, Inside: dscptest.Client},
+		"a SYN sink":     {Models: []dscptest.Model{dscptest.DropMarked(dscp.EF), dscptest.VMware}, Inside: dscptest.Client},
 		"SYN-ACK marked": {Models: []dscptest.Model{dscptest.Remark(dscp.AF21)}, Inside: dscptest.Client, Delay: 1},
 		"off the wire":   {Sensor: dscptest.WireEvery},
 	}
@@ -238,7 +238,7 @@ func TestReflectedMarkIsNoChange(t *testing.T) {
 }
 
 // TestSYNCookies has the kernel save no SYN: the box reads the mark of what
-// comes next, and its hole still takes what it should.
+// comes next, and its SYN sink still takes what it should.
 func TestSYNCookies(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {

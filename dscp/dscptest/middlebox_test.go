@@ -104,8 +104,8 @@ func TestCloseEndsFlows(t *testing.T) {
 // TestCloseWhileDialling closes a box whose upstream does not answer.
 func TestCloseWhileDialling(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
-		hole := dscptest.NewMiddlebox(t, serve(t, address, echo), dscptest.DropMarked())
-		box := dscptest.NewMiddlebox(t, hole.Addr())
+		silent := dscptest.NewMiddlebox(t, serve(t, address, echo), dscptest.DropMarked())
+		box := dscptest.NewMiddlebox(t, silent.Addr())
 		dialMarked(t, box.Addr(), dscp.EF)
 		eventually(t, box, func(f dscptest.Flow) bool { return f.SYN == dscp.EF })
 		require.NoError(t, box.Close())

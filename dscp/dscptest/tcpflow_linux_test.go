@@ -196,7 +196,7 @@ func TestMarksOnTheWire(t *testing.T) {
 			_, err := io.Copy(io.Discard, c)
 			require.NoError(t, err)
 			packets := capture.Until(wire.Closed(2))
-			for _, leg := range []struct {
+			for _, way := range []struct {
 				from, to uint16
 				want     dscp.CodePoint
 			}{
@@ -205,10 +205,10 @@ func TestMarksOnTheWire(t *testing.T) {
 				{p[1], 0, dscp.AF42}, // what the server sends
 				{p[0], 0, 4},         // what the box makes of that, SYN-ACK included
 			} {
-				some := between(packets, leg.from, leg.to)
+				some := between(packets, way.from, way.to)
 				assert.NotEmpty(t, some)
 				for _, q := range some {
-					assert.Equal(t, uint8(leg.want), q.DSCP(), "%v", q)
+					assert.Equal(t, uint8(way.want), q.DSCP(), "%v", q)
 				}
 			}
 		})
