@@ -1,127 +1,349 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
-	"os"
-	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/sshconfig"
 )
-
-// keys are the options that count; others in a configuration file do not.
-var keys = []string{"HostName", "Port", "User", "IdentityFile", "UserKnownHostsFile", "IPQoS"}
-
-var known = func() map[string]bool {
-	m := map[string]bool{}
-	for _, key := range keys {
-		m[strings.ToLower(key)] = true
-	}
-	return m
-}()
 
 // settings are what the options and the configuration come to.
 type settings struct {
-	hostName   string
-	port       string
-	user       string
-	identities []string // private keys, those that were named first
-	named      bool     // somebody named them: a missing one is worth a word
-	knownHosts []string // the first is the one to add to
-	ipqos      dscp.IPQoS
+	hostName     string // what to connect to
+	alias        string // HostKeyAlias; empty means hostName and port
+	port         string
+	user         string
+	identities   []string // private keys, those that were named first
+	named        bool     // somebody named them: a missing one is worth a word
+	onlyNamed    bool     // IdentitiesOnly: no other keys of the agent
+	agent        string   // its socket; empty means none
+	knownHosts   []string // of the user; the first is the one to add to
+	globalHosts  []string // of the machine
+	hashHosts    bool     // HashKnownHosts
+	strict       strictness
+	ipqos        dscp.IPQoS
+	jumps        []jump // ProxyJump, the first hop first
+	proxyCommand string // expanded; empty means none
+	fdpass       bool   // ProxyUseFdpass
+	batch        bool   // BatchMode: ask nothing
+	timeout      time.Duration
+	network      string // tcp, tcp4 or tcp6
+	bind         string // BindAddress
+	requestTTY   string // as OpenSSH has it, empty for auto
+	command      string // RemoteCommand
+	unknown      string // IgnoreUnknown: not worth a word
+	notes        []string
+
+	seen      map[string]bool // what a setting was taken of
+	jumpHosts string          // as ProxyJump has it
+	proxy     proxy
 }
+
+// A proxy is which of ProxyCommand and ProxyJump came first: it counts.
+type proxy int
+
+const (
+	proxyUnset proxy = iota
+	proxyCommanded
+	proxyJumped
+)
 
 // loadSettings puts the command line and the configuration together: of each
 // option the first value counts, and of IdentityFile all do.
-func loadSettings(o options) (settings, error) {
-	all := o.settings
-	if o.config != "none" {
-		file := o.config
-		if file == "" {
-			file = filepath.Join(sshDir(), "config")
-		}
-		more, err := readConfig(file, o.host, 0)
-		if err != nil && (o.config != "" || !errors.Is(err, os.ErrNotExist)) {
+func loadSettings(ctx context.Context, o options) (settings, error) {
+	s, err := readSettings(ctx, o)
+	if err != nil {
+		return settings{}, err
+	}
+	return s, s.expand(o.host)
+}
+
+// readSettings is loadSettings without the expansion of tokens, variables and
+// home directories.
+func readSettings(ctx context.Context, o options) (settings, error) {
+	s := settings{ipqos: dscp.OpenSSH78, network: "tcp", strict: strictAsk, seen: make(map[string]bool)}
+	r := &sshconfig.Reader{
+		Host: o.host, Session: o.session(), Command: strings.Join(o.command, " "),
+		Set: s.apply,
+		Note: func(text string) {
+			if !slices.Contains(s.notes, text) {
+				s.notes = append(s.notes, text)
+			}
+		},
+	}
+	for _, set := range o.settings {
+		if err := r.Preset(set); err != nil {
 			return settings{}, err
 		}
-		all = append(all, more...)
 	}
-	s := settings{ipqos: dscp.OpenSSH78}
-	seen := map[string]bool{}
-	for _, set := range all {
-		if err := s.apply(set, !seen[set.key], o.host); err != nil {
-			return settings{}, fmt.Errorf("%s: %w", set.from, err)
-		}
-		seen[set.key] = true
+	if err := r.Read(ctx, configFiles(o.config)...); err != nil {
+		return settings{}, err
 	}
 	return s, s.complete(o.host)
 }
 
-// apply checks a setting, and takes it if it is the first of its kind.
-func (s *settings) apply(set setting, first bool, host string) error {
-	one := func(to *string) error {
-		if len(set.words) != 1 || set.words[0] == "" {
-			return fmt.Errorf("%s wants one value, not %q", set.key, set.words)
+// configFiles are the files to read. One that is named has to exist, and may be
+// anybody's.
+func configFiles(named string) []sshconfig.File {
+	switch named {
+	case "none":
+		return nil
+	case "":
+		return []sshconfig.File{
+			{Name: filepath.Join(sshDir(), "config"), Private: true, Optional: true},
+			{Name: "/etc/ssh/ssh_config", System: true, Optional: true},
 		}
-		if first {
-			*to = set.words[0]
+	}
+	return []sshconfig.File{{Name: named}}
+}
+
+// A value reads the arguments of an option, and returns a function that takes
+// them.
+type value func(s *settings, set sshconfig.Setting) (take func(), err error)
+
+// values are the options that count, by their keys.
+var values = map[string]value{
+	"hostname":              text(func(s *settings) *string { return &s.hostName }),
+	"hostkeyalias":          text(func(s *settings) *string { return &s.alias }),
+	"user":                  text(func(s *settings) *string { return &s.user }),
+	"identityagent":         text(func(s *settings) *string { return &s.agent }),
+	"bindaddress":           text(func(s *settings) *string { return &s.bind }),
+	"tag":                   text(func(*settings) *string { return new(string) }), // for Match tagged
+	"port":                  portValue,
+	"identityfile":          identityValue,
+	"userknownhostsfile":    files(func(s *settings) *[]string { return &s.knownHosts }),
+	"globalknownhostsfile":  files(func(s *settings) *[]string { return &s.globalHosts }),
+	"ipqos":                 ipqosValue,
+	"proxyjump":             proxyJumpValue,
+	"proxycommand":          proxyCommandValue,
+	"proxyusefdpass":        flagValue(func(s *settings) *bool { return &s.fdpass }),
+	"identitiesonly":        flagValue(func(s *settings) *bool { return &s.onlyNamed }),
+	"batchmode":             flagValue(func(s *settings) *bool { return &s.batch }),
+	"hashknownhosts":        flagValue(func(s *settings) *bool { return &s.hashHosts }),
+	"stricthostkeychecking": strictValue,
+	"connecttimeout":        timeoutValue,
+	"addressfamily":         familyValue,
+	"requesttty":            choice(func(s *settings) *string { return &s.requestTTY }, "no", "yes", "force", "auto"),
+	"remotecommand":         remoteCommandValue,
+	"ignoreunknown":         text(func(s *settings) *string { return &s.unknown }),
+}
+
+// apply checks a setting, and takes it if it is active and the first of its kind.
+func (s *settings) apply(set sshconfig.Setting, active bool) error {
+	read, ok := values[set.Key]
+	if !ok {
+		if active && !s.seen[set.Key] && worthAWord(set) && !sshconfig.MatchList(strings.ToLower(s.unknown), set.Key) {
+			s.notes = append(s.notes, fmt.Sprintf("%s: %s is not acted on", set.From, set.Key))
 		}
+		s.seen[set.Key] = s.seen[set.Key] || active
 		return nil
 	}
-	switch set.key {
-	case "hostname":
-		name := s.hostName
-		err := one(&name)
-		s.hostName = strings.ReplaceAll(name, "%h", host)
+	take, err := read(s, set)
+	if err != nil {
 		return err
-	case "port":
-		if n, err := strconv.ParseUint(strings.Join(set.words, " "), 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("bad port %q", set.words)
-		}
-		return one(&s.port)
-	case "user":
-		return one(&s.user)
-	case "identityfile":
-		var file string
-		first = true
-		if err := one(&file); err != nil {
-			return err
-		}
-		s.identities, s.named = append(s.identities, file), true
-	case "userknownhostsfile":
-		if len(set.words) == 0 {
-			return errors.New("userknownhostsfile wants a value")
-		}
-		if first {
-			s.knownHosts = set.words
-		}
-	case "ipqos":
-		for _, word := range set.words {
-			if strings.ContainsAny(word, " \t") { // quoted, so that it is one word to OpenSSH
-				return fmt.Errorf("IPQoS: bad value %q", word)
-			}
-		}
-		q, err := dscp.ParseIPQoS(strings.Join(set.words, " "))
-		if err != nil {
-			return err
-		}
-		if first {
-			s.ipqos = q
-		}
+	}
+	if active && (!s.seen[set.Key] || set.Key == "identityfile") {
+		s.seen[set.Key] = true
+		take()
 	}
 	return nil
 }
 
-// complete fills in what nobody has set, and expands file names.
+// one returns the one argument that an option has.
+func one(set sshconfig.Setting) (string, error) {
+	if len(set.Words) != 1 || set.Words[0] == "" {
+		return "", fmt.Errorf("%s wants one value, not %q", set.Key, set.Words)
+	}
+	return set.Words[0], nil
+}
+
+func text(field func(*settings) *string) value {
+	return func(s *settings, set sshconfig.Setting) (func(), error) {
+		v, err := one(set)
+		return func() { *field(s) = v }, err
+	}
+}
+
+// choice is text that is one of some words, in any case.
+func choice(field func(*settings) *string, words ...string) value {
+	return func(s *settings, set sshconfig.Setting) (func(), error) {
+		v, err := one(set)
+		if v = strings.ToLower(v); err == nil && !slices.Contains(words, v) {
+			err = fmt.Errorf("%s: %q is not one of %s", set.Key, v, strings.Join(words, ", "))
+		}
+		return func() { *field(s) = v }, err
+	}
+}
+
+func flagValue(field func(*settings) *bool) value {
+	return func(s *settings, set sshconfig.Setting) (func(), error) {
+		v, err := one(set)
+		if err != nil {
+			return nil, err
+		}
+		switch strings.ToLower(v) {
+		case "yes", "true":
+			return func() { *field(s) = true }, nil
+		case "no", "false":
+			return func() { *field(s) = false }, nil
+		}
+		return nil, fmt.Errorf("%s: %q is neither yes nor no", set.Key, v)
+	}
+}
+
+func files(field func(*settings) *[]string) value {
+	return func(s *settings, set sshconfig.Setting) (func(), error) {
+		none := slices.ContainsFunc(set.Words, func(w string) bool { return strings.EqualFold(w, "none") })
+		switch {
+		case len(set.Words) == 0 || slices.Contains(set.Words, ""):
+			return nil, fmt.Errorf("%s wants a value", set.Key)
+		case none && len(set.Words) > 1:
+			return nil, fmt.Errorf("%s: none stands alone", set.Key)
+		case none:
+			return func() { *field(s) = []string{} }, nil
+		}
+		return func() { *field(s) = set.Words }, nil
+	}
+}
+
+// portValue takes a number or the name of a service, as OpenSSH does.
+func portValue(s *settings, set sshconfig.Setting) (func(), error) {
+	v, err := one(set)
+	if err != nil {
+		return nil, err
+	}
+	n, err := net.LookupPort("tcp", v)
+	if err != nil || n == 0 || strings.ContainsAny(v, "+-") {
+		return nil, fmt.Errorf("bad port %q", v)
+	}
+	return func() { s.port = strconv.Itoa(n) }, nil
+}
+
+func identityValue(s *settings, set sshconfig.Setting) (func(), error) {
+	v, err := one(set)
+	return func() {
+		s.named = true
+		if !slices.Contains(s.identities, v) {
+			s.identities = append(s.identities, v)
+		}
+	}, err
+}
+
+func ipqosValue(s *settings, set sshconfig.Setting) (func(), error) {
+	for _, word := range set.Words {
+		if word == "" || strings.ContainsAny(word, blanks) { // quoted, so that it is one word to OpenSSH
+			return nil, fmt.Errorf("IPQoS: bad value %q", word)
+		}
+	}
+	q, err := dscp.ParseIPQoS(strings.Join(set.Words, " "))
+	return func() { s.ipqos = q }, err
+}
+
+func proxyCommandValue(s *settings, set sshconfig.Setting) (func(), error) {
+	return func() {
+		if s.proxy == proxyUnset {
+			s.proxy, s.proxyCommand = proxyCommanded, set.Text
+		}
+	}, nil
+}
+
+func proxyJumpValue(s *settings, set sshconfig.Setting) (func(), error) {
+	text, _, _ := strings.Cut(set.Text, "#")
+	text = strings.TrimSpace(text)
+	jumps, err := parseJumps(text)
+	return func() {
+		if s.proxy == proxyUnset {
+			s.proxy, s.jumps, s.jumpHosts = proxyJumped, jumps, text
+		}
+	}, err
+}
+
+func remoteCommandValue(s *settings, set sshconfig.Setting) (func(), error) {
+	return func() {
+		if !strings.EqualFold(set.Text, "none") {
+			s.command = set.Text
+		}
+	}, nil
+}
+
+func familyValue(s *settings, set sshconfig.Setting) (func(), error) {
+	v, err := one(set)
+	if err != nil {
+		return nil, err
+	}
+	network, ok := map[string]string{"any": "tcp", "inet": "tcp4", "inet6": "tcp6"}[strings.ToLower(v)]
+	if !ok {
+		return nil, fmt.Errorf("addressfamily: %q is not one of any, inet, inet6", v)
+	}
+	return func() { s.network = network }, nil
+}
+
+// timeoutValue takes seconds, or numbers with units from s to w.
+func timeoutValue(s *settings, set sshconfig.Setting) (func(), error) {
+	v, err := one(set)
+	if err != nil {
+		return nil, err
+	}
+	if strings.EqualFold(v, "none") {
+		return func() {}, nil
+	}
+	d, err := parseTime(v)
+	return func() { s.timeout = d }, err
+}
+
+func parseTime(text string) (time.Duration, error) {
+	units := map[byte]time.Duration{
+		's': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour,
+	}
+	bad := fmt.Errorf("%q is no time", text)
+	var sum time.Duration
+	for rest := text; rest != ""; {
+		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
+		n, err := strconv.ParseInt(rest[:digits], 10, 32)
+		if err != nil {
+			return 0, bad
+		}
+		unit := time.Second
+		if rest = rest[digits:]; rest != "" {
+			var ok bool
+			if unit, ok = units[rest[0]|0x20]; !ok {
+				return 0, bad
+			}
+			rest = rest[1:]
+		}
+		sum += time.Duration(n) * unit
+		if n > 0 && sum <= 0 || sum > 1<<31*time.Second {
+			return 0, bad
+		}
+	}
+	return sum, nil
+}
+
+const blanks = " \t\r\n"
+
+// complete fills in what nobody has set, and expands file names and commands.
 func (s *settings) complete(host string) error {
-	if s.hostName == "" {
-		s.hostName = host
+	name := host
+	if s.hostName != "" {
+		var err error
+		if name, err = sshconfig.ExpandHost(s.hostName, host); err != nil {
+			return err
+		}
+	}
+	s.hostName = name
+	if _, err := netip.ParseAddr(name); err != nil { // an address can have a zone, whose case counts
+		s.hostName = strings.ToLower(name)
 	}
 	if err := checkName(host); err != nil {
 		return err
@@ -129,29 +351,60 @@ func (s *settings) complete(host string) error {
 	if err := checkHost(s.hostName); err != nil {
 		return err
 	}
+	if s.alias != "" {
+		if err := checkName(s.alias); err != nil {
+			return err
+		}
+	}
 	if s.port == "" {
 		s.port = "22"
 	}
 	if s.user == "" {
-		u, err := user.Current()
-		if err != nil {
-			return err
+		if s.user = sshconfig.LocalUser(); s.user == "" {
+			return errors.New("who are you? no user was named, and the system knows none")
 		}
-		s.user = u.Username
 	}
-	if len(s.identities) == 0 {
-		s.identities = []string{"~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"}
+	if !s.seen["identityfile"] {
+		s.identities = []string{"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519"}
 	}
-	if len(s.knownHosts) == 0 {
+	if !s.seen["userknownhostsfile"] {
 		s.knownHosts = []string{"~/.ssh/known_hosts", "~/.ssh/known_hosts2"}
 	}
-	tokens := strings.NewReplacer("%%", "%", "%h", s.hostName, "%r", s.user, "%d", home(), "%p", s.port, "%n", host)
-	for _, files := range [][]string{s.identities, s.knownHosts} {
-		for i := range files {
-			files[i] = expandHome(tokens.Replace(files[i]))
-		}
+	if !s.seen["globalknownhostsfile"] {
+		s.globalHosts = []string{"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"}
 	}
 	return nil
+}
+
+// expand replaces tokens, environment variables and home directories.
+func (s *settings) expand(host string) error {
+	t := sshconfig.Tokens{Host: s.hostName, Original: host, Port: s.port, User: s.user, KeyAlias: host, JumpHosts: s.jumpHosts}
+	if s.alias != "" {
+		t.KeyAlias = s.alias
+	}
+	var errs []error
+	expand := func(text string) string {
+		v, err := t.Expand(text)
+		errs = append(errs, err)
+		return v
+	}
+	file := func(name string) string {
+		v, err := sshconfig.ExpandEnv(expand(sshconfig.ExpandHome(name)))
+		errs = append(errs, err)
+		return v
+	}
+	s.identities = slices.DeleteFunc(s.identities, func(f string) bool { return strings.EqualFold(f, "none") })
+	for _, names := range [][]string{s.identities, s.knownHosts, s.globalHosts} {
+		for i := range names {
+			names[i] = file(names[i])
+		}
+	}
+	s.agent = agentSocket(s.agent, file)
+	if strings.EqualFold(s.proxyCommand, "none") {
+		s.proxyCommand = ""
+	}
+	s.proxyCommand, s.command = expand(s.proxyCommand), expand(s.command)
+	return errors.Join(errs...)
 }
 
 // checkHost refuses names that no host has. One with a colon is an IPv6 address.
@@ -166,25 +419,10 @@ func checkHost(name string) error {
 // stand for more than a name in known_hosts or on the terminal.
 func checkName(name string) error {
 	bad := func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }
-	if strings.HasPrefix(name, "-") || !utf8.ValidString(name) || strings.ContainsFunc(name, bad) || strings.ContainsAny(name, `,#"*?!|@`) {
+	if name == "" || strings.HasPrefix(name, "-") || !utf8.ValidString(name) || strings.ContainsFunc(name, bad) || strings.ContainsAny(name, `,#"*?!|@`) {
 		return fmt.Errorf("bad host name %q", name)
 	}
 	return nil
 }
 
-func home() string {
-	dir, err := os.UserHomeDir()
-	if err != nil {
-		return "/"
-	}
-	return dir
-}
-
-func sshDir() string { return filepath.Join(home(), ".ssh") }
-
-func expandHome(file string) string {
-	if rest, ok := strings.CutPrefix(file, "~/"); ok {
-		return filepath.Join(home(), rest)
-	}
-	return file
-}
+func sshDir() string { return filepath.Join(sshconfig.Home(), ".ssh") }
