@@ -25,6 +25,8 @@ type options struct {
 // session is what runs on the server, as Match sessiontype calls it.
 func (o options) session() string {
 	switch {
+	case o.through > 0:
+		return "none" // as ssh -W
 	case o.subsystem:
 		return "subsystem"
 	case len(o.command) > 0:

@@ -24,6 +24,13 @@ func withConfig(t *testing.T, config string) string {
 	return dir
 }
 
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
+}
+
 func load(t *testing.T, args ...string) (settings, error) {
 	t.Helper()
 	o, err := parseOptions(args, nil)
@@ -154,6 +161,21 @@ func TestAliasWithAColon(t *testing.T) {
 	s := settings{hostName: "git.example.com"}
 	require.NoError(t, s.complete("work:git"))
 	require.ErrorContains(t, new(settings).complete("work:git"), `bad host name "work:git"`)
+}
+
+// TestNamesThatAShellObeys have nothing done by Match exec or ProxyCommand.
+func TestNamesThatAShellObeys(t *testing.T) {
+	made := filepath.Join(t.TempDir(), "made")
+	config := writeFile(t, "config", "Match exec \"true %n %r\"\nProxyCommand true %h %r\n")
+	for _, args := range [][]string{{"`>" + made + "`"}, {"a;>" + made}, {"$(>" + made + ")@host"}, {"-l", "a|>" + made, "host"}, {"-o", "User=a&>" + made, "host"}} {
+		var stderr bytes.Buffer
+		assert.Equal(t, statusError, run(t.Context(), append([]string{"-F", config}, args...), nil, nil, &stderr))
+		assert.Regexp(t, "bad (host|user) name", stderr.String())
+		assert.NoFileExists(t, made)
+	}
+	s, err := load(t, "-F", "none", "-l", `DOMAIN\me`, "host")
+	require.NoError(t, err)
+	assert.Equal(t, `DOMAIN\me`, s.user)
 }
 
 func TestParseJumps(t *testing.T) {

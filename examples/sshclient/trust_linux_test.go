@@ -36,13 +36,6 @@ func before(cmd *exec.Cmd, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func writeFile(t *testing.T, name, text string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	return file
-}
-
 // certify returns the host's key, certified by the authority for names.
 func certify(t *testing.T, authority ssh.Signer, key ssh.PublicKey, names ...string) *ssh.Certificate {
 	t.Helper()

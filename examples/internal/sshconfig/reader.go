@@ -19,7 +19,7 @@ const maxIncludes = 16
 // for one goroutine.
 type Reader struct {
 	Host    string // as on the command line
-	Session string // what Match sessiontype asks for: shell, exec or subsystem
+	Session string // what Match sessiontype asks for: shell, exec, subsystem or none
 	Command string // what Match command asks for; empty for a shell
 
 	// Set gets each line but Host, Match and Include, in their order. active tells
