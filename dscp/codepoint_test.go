@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/godscp/godscp/dscp"
 )
@@ -179,8 +178,8 @@ func TestTextInOtherPackages(t *testing.T) {
 		require.ErrorContains(t, fs.Parse([]string{"-dscp", "0x48"}), "TOS octet")
 	})
 	type config struct {
-		DSCP dscp.CodePoint            `json:"dscp" yaml:"dscp"`
-		By   map[dscp.CodePoint]string `json:"by" yaml:"by"`
+		DSCP dscp.CodePoint            `json:"dscp"`
+		By   map[dscp.CodePoint]string `json:"by"`
 	}
 	want := config{DSCP: dscp.LowDelay, By: map[dscp.CodePoint]string{dscp.CS1: "bulk"}}
 	t.Run("json", func(t *testing.T) {
@@ -190,14 +189,6 @@ func TestTextInOtherPackages(t *testing.T) {
 		var got config
 		require.NoError(t, json.Unmarshal(b, &got))
 		assert.Equal(t, want, got)
-	})
-	t.Run("yaml", func(t *testing.T) {
-		var got config
-		require.NoError(t, yaml.Unmarshal([]byte("dscp: lowdelay\nby:\n  CS1: bulk\n"), &got))
-		assert.Equal(t, want, got)
-		require.NoError(t, yaml.Unmarshal([]byte("dscp: 18"), &got))
-		assert.Equal(t, dscp.AF21, got.DSCP)
-		require.Error(t, yaml.Unmarshal([]byte("dscp: 0x48"), &got))
 	})
 }
 

@@ -40,16 +40,6 @@ func TestSurvivorsAreAnError(t *testing.T) {
 		"\n3 mutations, 1 killed.\n", b.String())
 }
 
-func TestDriftIsAnError(t *testing.T) {
-	t.Parallel()
-	m := mutation{file: "dscp/natsafe.go", old: "return Throughput", new: "return DF"}
-	require.NoError(t, check(root, []mutation{m}))
-	m.old = "c"
-	require.ErrorContains(t, check(root, []mutation{m}), "times, not once")
-	m.old = "there is no such text"
-	require.ErrorContains(t, check(root, []mutation{m}), "occurs 0 times")
-}
-
 func TestWithout(t *testing.T) {
 	t.Parallel()
 	files := []testFile{

@@ -1,7 +1,10 @@
-// Command fuzz runs every fuzz target of the module for a while:
+// Command fuzz runs every fuzz target of the library and of the examples for a
+// while:
 //
-//	go run ./internal/fuzz -for 10m
-//	go run ./internal/fuzz -for 30s -p 2 ./dscp/...
+//	GOWORK=off go run -C proof ./fuzz -for 10m
+//	GOWORK=off go run -C proof ./fuzz -for 30s -p 2 ./dscp/...
+//
+// The packages are named as from the root of the checkout.
 //
 // It prints a table of the targets, how often each ran, how many inputs it found
 // that reach new code, and whether one made it fail. Go's tool has put such an
@@ -25,6 +28,8 @@ import (
 	"sync"
 	"text/tabwriter"
 	"time"
+
+	"github.com/godscp/godscp/proof/internal/checkout"
 )
 
 func main() {
@@ -53,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if o.packages = flags.Args(); len(o.packages) == 0 {
-		o.packages = []string{"./..."}
+		o.packages = []string{"./...", "./examples/..."}
 	}
 	if o.parallel < 1 || o.long < 0 || o.long == 0 && o.keep == 0 {
 		fmt.Fprintln(stderr, "fuzz: -for and -p must be positive")
@@ -106,11 +111,15 @@ type target struct {
 // list compiles the packages that have targets, into the directory binaries,
 // and asks them. With the go command, each target would be linked again.
 func list(ctx context.Context, o options, binaries string) ([]target, error) {
-	cache, err := output(ctx, "", "go", "env", "GOCACHE")
+	root, err := checkout.Root(ctx)
 	if err != nil {
 		return nil, err
 	}
-	packages, err := output(ctx, "", append([]string{"go", "list", "-f", "{{.ImportPath}} {{.Dir}}"}, o.packages...)...)
+	cache, err := output(ctx, root, "go", "env", "GOCACHE")
+	if err != nil {
+		return nil, err
+	}
+	packages, err := output(ctx, root, append([]string{"go", "list", "-f", "{{.ImportPath}} {{.Dir}}"}, o.packages...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +133,7 @@ func list(ctx context.Context, o options, binaries string) ([]target, error) {
 		} else if !has {
 			continue
 		}
-		if _, err := output(ctx, "", "go", "test", "-c", "-fuzz", "^Fuzz", "-o", t.binary, t.pkg); err != nil {
+		if _, err := output(ctx, root, "go", "test", "-c", "-fuzz", "^Fuzz", "-o", t.binary, t.pkg); err != nil {
 			return nil, err
 		}
 		names, err := output(ctx, t.dir, t.binary, "-test.list", o.match)
@@ -161,7 +170,7 @@ func hasTargets(dir string) (bool, error) {
 // output runs a command in dir and returns what it prints.
 func output(ctx context.Context, dir string, command ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, checkout.Workspace()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -225,7 +234,7 @@ func report(w io.Writer, outcomes []outcome) {
 	tw.Flush()
 }
 
-// short returns the package's path within the module.
+// short returns the package's path within the checkout.
 func (t target) short() string {
 	_, short, _ := strings.Cut(t.pkg, "/godscp/godscp/")
 	return short

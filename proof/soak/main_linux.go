@@ -2,7 +2,7 @@
 // shows: a goroutine, a descriptor or memory that is not given back, a byte that
 // is wrong, a call that hangs.
 //
-//	go run -race ./internal/soak -for 20m
+//	GOWORK=off go run -C proof -race ./soak -for 20m
 //
 // Several workers dial over both families and by name, directly and through boxes
 // of dscptest that come and go, move bytes both ways in every way that package

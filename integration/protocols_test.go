@@ -1,4 +1,4 @@
-package dscp_test
+package integration
 
 import (
 	"bufio"
@@ -6,13 +6,11 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -52,18 +50,7 @@ func sawAF21(t *testing.T, c net.Conn) {
 	assert.NoError(t, conn.Verify())
 }
 
-// certificate returns a server's configuration and the client's for it.
-func certificate(t *testing.T) (server, client *tls.Config) {
-	t.Helper()
-	ts := httptest.NewUnstartedServer(nil)
-	ts.StartTLS() // brings a certificate for 127.0.0.1 and example.com
-	t.Cleanup(ts.Close)
-	pool := x509.NewCertPool()
-	pool.AddCert(ts.Certificate())
-	return &tls.Config{Certificates: ts.TLS.Certificates}, &tls.Config{RootCAs: pool, ServerName: "example.com"}
-}
-
-func TestTLS(t *testing.T) {
+func TestPinnedTLS(t *testing.T) {
 	t.Parallel()
 	l := listenEF(t)
 	serverConfig, clientConfig := certificate(t)
@@ -97,7 +84,7 @@ func TestTLS(t *testing.T) {
 
 type connKey struct{}
 
-func serveHTTP(t *testing.T, l net.Listener, config *tls.Config) {
+func servePinned(t *testing.T, l net.Listener, config *tls.Config) {
 	t.Helper()
 	srv := &http.Server{
 		TLSConfig:   config,
@@ -129,7 +116,7 @@ func serveHTTP(t *testing.T, l net.Listener, config *tls.Config) {
 	t.Cleanup(func() { srv.Close() })
 }
 
-func TestHTTP(t *testing.T) {
+func TestPinnedHTTP(t *testing.T) {
 	t.Parallel()
 	serverConfig, clientConfig := certificate(t)
 	for _, tt := range []struct {
@@ -145,7 +132,7 @@ func TestHTTP(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			l := listenEF(t)
-			serveHTTP(t, l, tt.server)
+			servePinned(t, l, tt.server)
 			transport := &http.Transport{
 				DialContext:       (&dscp.Dialer{DSCP: dscp.AF21}).DialContext,
 				TLSClientConfig:   clientConfig.Clone(),
@@ -165,10 +152,10 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-func TestHTTPHijack(t *testing.T) {
+func TestPinnedHTTPHijack(t *testing.T) {
 	t.Parallel()
 	l := listenEF(t)
-	serveHTTP(t, l, nil)
+	servePinned(t, l, nil)
 	c, err := (&dscp.Dialer{DSCP: dscp.AF21}).Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	defer c.Close()
@@ -179,7 +166,7 @@ func TestHTTPHijack(t *testing.T) {
 	assert.Equal(t, "hijacked\n", line)
 }
 
-func TestSSH(t *testing.T) {
+func TestPinnedSSH(t *testing.T) {
 	t.Parallel()
 	l := listenEF(t)
 	_, key, err := ed25519.GenerateKey(rand.Reader)

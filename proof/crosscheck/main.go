@@ -1,7 +1,7 @@
-// Crosscheck type-checks packages and their tests for every system and
-// architecture that Go knows:
+// Crosscheck type-checks the packages of all modules and their tests for every
+// system and architecture that Go knows:
 //
-//	go run ./internal/crosscheck ./...
+//	GOWORK=off go run -C proof ./crosscheck
 //
 // It finds what building and vetting for all of them would find of files, names,
 // types and constants that are missing or do not fit, in a twentieth of the time,
@@ -11,6 +11,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,20 +24,54 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+
+	"github.com/godscp/godscp/proof/internal/checkout"
 )
 
-func main() {
-	targets, err := targets()
-	if err == nil {
-		err = checkAll(targets, os.Args[1:])
+// A job is what one go list describes: packages that one set of required versions
+// is for.
+type job struct {
+	dir      string // from the root of the checkout
+	env      []string
+	patterns []string
+}
+
+func jobs() []job {
+	alone := append(os.Environ(), "GOWORK=off")
+	return []job{
+		{".", checkout.Workspace(), []string{"./...", "./examples/..."}},
+		{"integration", alone, []string{"./..."}},
+		{"proof", alone, []string{"./..."}},
 	}
-	if err != nil {
+}
+
+func main() {
+	if err := run(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func run(ctx context.Context) error {
+	targets, err := targets()
+	if err != nil {
+		return err
+	}
+	root, err := checkout.Root(ctx)
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs() {
+		j.dir = filepath.Join(root, j.dir)
+		if err := checkAll(targets, j); err != nil {
+			return err
+		}
+	}
 	fmt.Printf("type-checked for %d targets\n", len(targets))
+	return nil
 }
 
 // A target is what go tool dist list prints: a GOOS and a GOARCH.
@@ -59,7 +94,7 @@ func targets() ([]target, error) {
 }
 
 // checkAll joins the errors of all targets, with the same ones told once.
-func checkAll(targets []target, patterns []string) error {
+func checkAll(targets []target, j job) error {
 	files := newFiles()
 	var mu sync.Mutex
 	wrong := map[string][]string{} // the targets with an error
@@ -69,7 +104,7 @@ func checkAll(targets []target, patterns []string) error {
 		running.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			if err := files.check(t, patterns); err != nil {
+			if err := files.check(t, j); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				wrong[err.Error()] = append(wrong[err.Error()], t.os+"/"+t.arch)
@@ -101,10 +136,11 @@ func (p pkg) own() bool { return p.Module != nil && p.Module.Main }
 
 // list returns the packages, their tests and whatever those import, the imported
 // ones first.
-func list(t target, patterns []string) ([]pkg, error) {
+func list(t target, j job) ([]pkg, error) {
 	args := []string{"list", "-e", "-deps", "-test", "-json=ImportPath,Name,Dir,GoFiles,ImportMap,Module,Error"}
-	cmd := exec.Command("go", append(args, patterns...)...)
-	cmd.Env = append(os.Environ(), "GOOS="+t.os, "GOARCH="+t.arch, "CGO_ENABLED=0")
+	cmd := exec.Command("go", append(args, j.patterns...)...)
+	cmd.Dir = j.dir
+	cmd.Env = append(slices.Clone(j.env), "GOOS="+t.os, "GOARCH="+t.arch, "CGO_ENABLED=0")
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
@@ -153,8 +189,8 @@ func (f *files) parse(path string) (*ast.File, error) {
 	return once()
 }
 
-func (f *files) check(t target, patterns []string) error {
-	pkgs, err := list(t, patterns)
+func (f *files) check(t target, j job) error {
+	pkgs, err := list(t, j)
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,8 @@
 // twice: as they are, and with all that they dial and listen on marked and pinned
 // by package dscp:
 //
-//	go run ./internal/suites             # all
-//	go run ./internal/suites net os      # these packages
+//	GOWORK=off go run -C proof ./suites        # all
+//	GOWORK=off go run -C proof ./suites net os # these packages
 //
 // A test that passes the first way and not the second is a failure, unless it is
 // left out by name, with the reason, in leftout.go.

@@ -37,14 +37,6 @@ func newLab(root string) (*lab, error) {
 
 func (l *lab) close() { _ = os.RemoveAll(l.tmp) }
 
-func moduleRoot(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
-	if err != nil {
-		return "", fmt.Errorf("go env GOMOD: %w", err)
-	}
-	return filepath.Dir(strings.TrimSpace(string(out))), nil
-}
-
 // baseline runs the tests that should fail on the sources as they are: one that
 // fails anyway would kill everything.
 func (l *lab) baseline(ctx context.Context, ms []mutation) error {

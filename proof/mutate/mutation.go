@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -56,15 +55,4 @@ func (m mutation) apply(root string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: the text to replace occurs %d times, not once: %q", m.file, n, m.old)
 	}
 	return []byte(strings.Replace(string(source), m.old, m.new, 1)), nil
-}
-
-// check holds the table against the sources, which may have moved on.
-func check(root string, ms []mutation) error {
-	var errs []error
-	for _, m := range ms {
-		if _, err := m.apply(root); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }
