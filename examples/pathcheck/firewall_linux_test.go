@@ -79,6 +79,7 @@ func (s *site) check(t *testing.T, args ...string) map[string]verdict {
 // TestFirewall has a kernel's firewall reject marks in each way that it knows:
 // the path is diagnosed, and what is advised gets through.
 func TestFirewall(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -168,6 +169,7 @@ func (s *site) requireAdviceWorks(t *testing.T, server netip.AddrPort, v verdict
 // TestChangedOnTheWay has a router change marks within the flow: it is named, in
 // both families, and no mark is advised that it changes.
 func TestChangedOnTheWay(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -228,6 +230,7 @@ func TestChangedOnTheWay(t *testing.T) {
 
 // TestZone follows a link-local address, which means nothing without its zone.
 func TestZone(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}

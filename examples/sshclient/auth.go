@@ -33,7 +33,7 @@ func newAuthenticator(ctx context.Context, c *connector, h *hostKeys) *authentic
 	held := a.agentKeys()
 	for _, file := range c.identities {
 		if signer := a.identity(file, held); signer != nil {
-			a.signers = append(a.signers, signer)
+			a.signers = append(append(a.signers, a.certified(signer, file)...), signer)
 		}
 	}
 	if !c.onlyNamed {
@@ -113,6 +113,35 @@ func (a *authenticator) identity(file string, held []ssh.Signer) ssh.Signer {
 	return nil
 }
 
+// certified returns the key with each certificate of it: those of CertificateFile,
+// and the one beside the key. Like ssh, it tries them before the bare key.
+func (a *authenticator) certified(signer ssh.Signer, file string) []ssh.Signer {
+	var all []ssh.Signer
+	for _, name := range append(slices.Clone(a.settings.certificates), file+"-cert.pub") {
+		text, err := os.ReadFile(name)
+		beside := name == file+"-cert.pub"
+		if errors.Is(err, os.ErrNotExist) && beside {
+			continue
+		}
+		var public ssh.PublicKey
+		if err == nil {
+			public, _, _, _, err = ssh.ParseAuthorizedKey(text)
+		}
+		cert, ok := public.(*ssh.Certificate)
+		switch {
+		case err != nil:
+			a.skipped = append(a.skipped, fmt.Sprintf("certificate %s: %v", name, err))
+		case !ok:
+			a.skipped = append(a.skipped, fmt.Sprintf("certificate %s: it is none", name))
+		case sameKey(cert.Key, signer.PublicKey()):
+			if s, err := ssh.NewCertSigner(cert, signer); err == nil {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
 // mute tells why no question can be asked; nil if one can.
 func (a *authenticator) mute() error {
 	if a.settings.batch {
@@ -126,23 +155,45 @@ func (a *authenticator) mute() error {
 
 // methods are the ways to log in, in the order in which to try them.
 func (a *authenticator) methods() []ssh.AuthMethod {
-	methods := []ssh.AuthMethod{ssh.PublicKeys(a.signers...)}
-	if why := a.mute(); why != nil {
-		a.skipped = append(a.skipped, fmt.Sprintf("passwords and keyboard-interactive: %v", why))
-		return methods
-	}
 	who := a.settings.user + "@" + a.settings.hostName
-	return append(methods,
-		ssh.RetryableAuthMethod(ssh.KeyboardInteractive(func(_, instruction string, questions []string, echos []bool) ([]string, error) {
-			return a.answers(who, instruction, questions, echos)
-		}), 3),
-		ssh.RetryableAuthMethod(ssh.PasswordCallback(func() (string, error) {
+	all := map[string]ssh.AuthMethod{}
+	if !a.settings.noPublicKey {
+		all["publickey"] = ssh.PublicKeys(a.signers...)
+	}
+	why := a.mute()
+	if why == nil && !a.settings.noKeyboard {
+		all["keyboard-interactive"] = a.retryable(ssh.KeyboardInteractive(
+			func(_, instruction string, questions []string, echos []bool) ([]string, error) {
+				return a.answers(who, instruction, questions, echos)
+			}))
+	}
+	if why == nil && !a.settings.noPassword {
+		all["password"] = a.retryable(ssh.PasswordCallback(func() (string, error) {
 			if a.hostKeys.changed {
 				return "", errChanged
 			}
 			return ask(a.ctx, who+"'s password: ", true)
-		}), 3),
-	)
+		}))
+	}
+	if why != nil && !(a.settings.noKeyboard && a.settings.noPassword) {
+		a.skipped = append(a.skipped, fmt.Sprintf("passwords and keyboard-interactive: %v", why))
+	}
+	order := a.settings.auth
+	if order == nil {
+		order = []string{"publickey", "keyboard-interactive", "password"}
+	}
+	var methods []ssh.AuthMethod
+	for _, name := range order {
+		if m, ok := all[name]; ok {
+			methods = append(methods, m)
+		}
+	}
+	return methods
+}
+
+// retryable asks as often as NumberOfPasswordPrompts says.
+func (a *authenticator) retryable(m ssh.AuthMethod) ssh.AuthMethod {
+	return ssh.RetryableAuthMethod(m, max(a.settings.prompts, 1))
 }
 
 // errChanged keeps a password from whoever has taken the host's place.

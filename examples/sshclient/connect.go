@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -41,6 +42,9 @@ func connect(ctx context.Context, o options, s settings, interactive bool, stder
 	c := &connector{o, s, interactive, stderr}
 	for _, note := range s.notes {
 		c.warn("%s", note)
+	}
+	if len(s.quiet) > 0 {
+		c.say("not acted on either: %s", strings.Join(s.quiet, ", "))
 	}
 	conn, below, err := c.dial(ctx)
 	if err != nil {

@@ -121,8 +121,6 @@ func inSSHsWords(t *testing.T, s settings, o options, me string) map[string][]st
 	}
 	strict := map[strictness]string{strictAsk: "ask", strictYes: "true", strictNew: "accept-new", strictOff: "false"}
 	expanded := s
-	expanded.knownHosts, expanded.globalHosts = slices.Clone(s.knownHosts), slices.Clone(s.globalHosts)
-	expanded.identities = nil
 	require.NoError(t, expanded.expand(o.host))
 	all := map[string][]string{
 		"hostname": {s.hostName}, "port": {s.port}, "user": {s.user}, "ipqos": {s.ipqos.String()},
@@ -131,8 +129,11 @@ func inSSHsWords(t *testing.T, s settings, o options, me string) map[string][]st
 		"stricthostkeychecking": {strict[s.strict]}, "batchmode": {yes(s.batch)}, "identitiesonly": {yes(s.onlyNamed)},
 		"proxyusefdpass": {yes(s.fdpass)}, "hashknownhosts": {yes(s.hashHosts)}, "requesttty": {s.requestTTY},
 		"remotecommand": {s.command}, "bindaddress": {s.bind}, "identityagent": {expanded.agent},
-		"connecttimeout": {fmt.Sprint(int(s.timeout.Seconds()))},
-		"addressfamily":  {map[string]string{"tcp": "any", "tcp4": "inet", "tcp6": "inet6"}[s.network]},
+		"preferredauthentications": {strings.Join(s.auth, ",")}, "numberofpasswordprompts": {fmt.Sprint(s.prompts)},
+		"passwordauthentication": {yes(!s.noPassword)}, "kbdinteractiveauthentication": {yes(!s.noKeyboard)},
+		"certificatefile": s.certificates,
+		"connecttimeout":  {fmt.Sprint(int(s.timeout.Seconds()))},
+		"addressfamily":   {map[string]string{"tcp": "any", "tcp4": "inet", "tcp6": "inet6"}[s.network]},
 	}
 	for _, key := range []string{"userknownhostsfile", "globalknownhostsfile"} {
 		if all[key][0] == "" {
@@ -140,6 +141,9 @@ func inSSHsWords(t *testing.T, s settings, o options, me string) map[string][]st
 		}
 	}
 	for key := range all {
+		if key == "kbdinteractiveauthentication" && s.seen["challengeresponseauthentication"] {
+			continue
+		}
 		if key != "hostname" && key != "user" && !s.seen[key] {
 			delete(all, key)
 		}
@@ -164,6 +168,7 @@ func inSSHsWords(t *testing.T, s settings, o options, me string) map[string][]st
 var compared = []string{
 	"hostname", "port", "user", "ipqos", "identityfile", "userknownhostsfile", "globalknownhostsfile", "hostkeyalias",
 	"stricthostkeychecking", "batchmode", "identitiesonly", "proxyusefdpass", "hashknownhosts", "requesttty", "remotecommand",
+	"preferredauthentications", "numberofpasswordprompts", "passwordauthentication", "kbdinteractiveauthentication", "certificatefile",
 	"bindaddress", "identityagent", "connecttimeout", "addressfamily", "proxyjump", "proxycommand",
 }
 

@@ -41,5 +41,4 @@ func worthAWord(set sshconfig.Setting) bool {
 var offIsOurs = map[string]bool{
 	"canonicalizehostname": true, "tunnel": true, "forkafterauthentication": true, "pkcs11provider": true,
 	"securitykeyprovider": true, "localcommand": true, "revokedhostkeys": true, "knownhostscommand": true,
-	"certificatefile": true,
 }

@@ -12,8 +12,9 @@
 // OpenSSH does: Host, Match, Include, the quotes and the comments. Of the options
 // it has those that say where to connect and through what (HostName, Port,
 // AddressFamily, BindAddress, ConnectTimeout, ProxyJump, ProxyCommand,
-// ProxyUseFdpass), who logs in and how (User, IdentityFile, IdentitiesOnly,
-// IdentityAgent, BatchMode), whom to trust (UserKnownHostsFile,
+// ProxyUseFdpass), who logs in and how (User, IdentityFile, CertificateFile,
+// IdentitiesOnly, IdentityAgent, PreferredAuthentications, the switches of the
+// methods, BatchMode), whom to trust (UserKnownHostsFile,
 // GlobalKnownHostsFile, HostKeyAlias, StrictHostKeyChecking, HashKnownHosts),
 // what runs (RemoteCommand, RequestTTY) and IPQoS. It names the options and the
 // criteria of Match that it leaves out, unless nobody would miss them.

@@ -38,12 +38,19 @@ type settings struct {
 	fdpass       bool   // ProxyUseFdpass
 	batch        bool   // BatchMode: ask nothing
 	timeout      time.Duration
-	network      string // tcp, tcp4 or tcp6
-	bind         string // BindAddress
-	requestTTY   string // as OpenSSH has it, empty for auto
-	command      string // RemoteCommand
-	unknown      string // IgnoreUnknown: not worth a word
-	notes        []string
+	network      string   // tcp, tcp4 or tcp6
+	bind         string   // BindAddress
+	requestTTY   string   // as OpenSSH has it, empty for auto
+	command      string   // RemoteCommand
+	unknown      string   // IgnoreUnknown: not worth a word
+	auth         []string // PreferredAuthentications; nil means the usual order
+	noPublicKey  bool
+	noPassword   bool
+	noKeyboard   bool
+	prompts      int      // NumberOfPasswordPrompts
+	certificates []string // CertificateFile
+	notes        []string // what is not acted on, worth a word
+	quiet        []string // keys that are not acted on either, and are named with -v
 
 	seen      map[string]bool // what a setting was taken of
 	jumpHosts string          // as ProxyJump has it
@@ -72,7 +79,7 @@ func loadSettings(ctx context.Context, o options) (settings, error) {
 // readSettings is loadSettings without the expansion of tokens, variables and
 // home directories.
 func readSettings(ctx context.Context, o options) (settings, error) {
-	s := settings{ipqos: dscp.OpenSSH78, network: "tcp", strict: strictAsk, seen: make(map[string]bool)}
+	s := settings{ipqos: dscp.OpenSSH78, network: "tcp", strict: strictAsk, prompts: 3, seen: make(map[string]bool)}
 	r := &sshconfig.Reader{
 		Host: o.host, Session: o.session(), Command: strings.Join(o.command, " "),
 		Set: s.apply,
@@ -120,37 +127,51 @@ type value func(s *settings, set sshconfig.Setting) (take func(), err error)
 
 // values are the options that count, by their keys.
 var values = map[string]value{
-	"hostname":              text(func(s *settings) *string { return &s.hostName }),
-	"hostkeyalias":          text(func(s *settings) *string { return &s.alias }),
-	"user":                  text(func(s *settings) *string { return &s.user }),
-	"identityagent":         text(func(s *settings) *string { return &s.agent }),
-	"bindaddress":           text(func(s *settings) *string { return &s.bind }),
-	"tag":                   text(func(*settings) *string { return new(string) }), // for Match tagged
-	"port":                  portValue,
-	"identityfile":          identityValue,
-	"userknownhostsfile":    files(func(s *settings) *[]string { return &s.knownHosts }),
-	"globalknownhostsfile":  files(func(s *settings) *[]string { return &s.globalHosts }),
-	"ipqos":                 ipqosValue,
-	"proxyjump":             proxyJumpValue,
-	"proxycommand":          proxyCommandValue,
-	"proxyusefdpass":        flagValue(func(s *settings) *bool { return &s.fdpass }),
-	"identitiesonly":        flagValue(func(s *settings) *bool { return &s.onlyNamed }),
-	"batchmode":             flagValue(func(s *settings) *bool { return &s.batch }),
-	"hashknownhosts":        flagValue(func(s *settings) *bool { return &s.hashHosts }),
-	"stricthostkeychecking": strictValue,
-	"connecttimeout":        timeoutValue,
-	"addressfamily":         familyValue,
-	"requesttty":            choice(func(s *settings) *string { return &s.requestTTY }, "no", "yes", "force", "auto"),
-	"remotecommand":         remoteCommandValue,
-	"ignoreunknown":         text(func(s *settings) *string { return &s.unknown }),
+	"hostname":                        text(func(s *settings) *string { return &s.hostName }),
+	"hostkeyalias":                    text(func(s *settings) *string { return &s.alias }),
+	"user":                            text(func(s *settings) *string { return &s.user }),
+	"identityagent":                   text(func(s *settings) *string { return &s.agent }),
+	"bindaddress":                     text(func(s *settings) *string { return &s.bind }),
+	"tag":                             text(func(*settings) *string { return new(string) }), // for Match tagged
+	"port":                            portValue,
+	"identityfile":                    identityValue,
+	"userknownhostsfile":              files(func(s *settings) *[]string { return &s.knownHosts }),
+	"globalknownhostsfile":            files(func(s *settings) *[]string { return &s.globalHosts }),
+	"ipqos":                           ipqosValue,
+	"proxyjump":                       proxyJumpValue,
+	"proxycommand":                    proxyCommandValue,
+	"certificatefile":                 certificateValue,
+	"preferredauthentications":        preferenceValue,
+	"numberofpasswordprompts":         promptsValue,
+	"pubkeyauthentication":            switchedOff(func(s *settings) *bool { return &s.noPublicKey }, "unbound", "host-bound"),
+	"passwordauthentication":          switchedOff(func(s *settings) *bool { return &s.noPassword }),
+	"kbdinteractiveauthentication":    switchedOff(func(s *settings) *bool { return &s.noKeyboard }),
+	"challengeresponseauthentication": switchedOff(func(s *settings) *bool { return &s.noKeyboard }), // as it was called before 8.7
+	"proxyusefdpass":                  flagValue(func(s *settings) *bool { return &s.fdpass }),
+	"identitiesonly":                  flagValue(func(s *settings) *bool { return &s.onlyNamed }),
+	"batchmode":                       flagValue(func(s *settings) *bool { return &s.batch }),
+	"hashknownhosts":                  flagValue(func(s *settings) *bool { return &s.hashHosts }),
+	"stricthostkeychecking":           strictValue,
+	"connecttimeout":                  timeoutValue,
+	"addressfamily":                   familyValue,
+	"requesttty":                      choice(func(s *settings) *string { return &s.requestTTY }, "no", "yes", "force", "auto"),
+	"remotecommand":                   remoteCommandValue,
+	"ignoreunknown":                   text(func(s *settings) *string { return &s.unknown }),
 }
+
+// additive are the options of which all lines count.
+var additive = map[string]bool{"identityfile": true, "certificatefile": true}
 
 // apply checks a setting, and takes it if it is active and the first of its kind.
 func (s *settings) apply(set sshconfig.Setting, active bool) error {
 	read, ok := values[set.Key]
 	if !ok {
-		if active && !s.seen[set.Key] && worthAWord(set) && !sshconfig.MatchList(strings.ToLower(s.unknown), set.Key) {
+		switch {
+		case !active, s.seen[set.Key], sshconfig.MatchList(strings.ToLower(s.unknown), set.Key):
+		case worthAWord(set):
 			s.notes = append(s.notes, fmt.Sprintf("%s: %s is not acted on", set.From, set.Key))
+		default:
+			s.quiet = append(s.quiet, set.Key)
 		}
 		s.seen[set.Key] = s.seen[set.Key] || active
 		return nil
@@ -159,7 +180,7 @@ func (s *settings) apply(set sshconfig.Setting, active bool) error {
 	if err != nil {
 		return err
 	}
-	if active && (!s.seen[set.Key] || set.Key == "identityfile") {
+	if active && (!s.seen[set.Key] || additive[set.Key]) {
 		s.seen[set.Key] = true
 		take()
 	}
@@ -208,6 +229,23 @@ func flagValue(field func(*settings) *bool) value {
 	}
 }
 
+// switchedOff is a flag whose field tells that it is off. Other words than yes may
+// say that it is on.
+func switchedOff(field func(*settings) *bool, on ...string) value {
+	return func(s *settings, set sshconfig.Setting) (func(), error) {
+		v, err := one(set)
+		if v = strings.ToLower(v); err == nil && slices.Contains(on, v) {
+			return func() { *field(s) = false }, nil
+		}
+		var yes bool
+		take, err := flagValue(func(*settings) *bool { return &yes })(s, set)
+		return func() {
+			take()
+			*field(s) = !yes
+		}, err
+	}
+}
+
 func files(field func(*settings) *[]string) value {
 	return func(s *settings, set sshconfig.Setting) (func(), error) {
 		none := slices.ContainsFunc(set.Words, func(w string) bool { return strings.EqualFold(w, "none") })
@@ -244,6 +282,28 @@ func identityValue(s *settings, set sshconfig.Setting) (func(), error) {
 			s.identities = append(s.identities, v)
 		}
 	}, err
+}
+
+func certificateValue(s *settings, set sshconfig.Setting) (func(), error) {
+	v, err := one(set)
+	return func() { s.certificates = append(s.certificates, v) }, err
+}
+
+func preferenceValue(s *settings, set sshconfig.Setting) (func(), error) {
+	v, err := one(set)
+	return func() { s.auth = strings.Split(v, ",") }, err
+}
+
+func promptsValue(s *settings, set sshconfig.Setting) (func(), error) {
+	v, err := one(set)
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.ParseUint(v, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("numberofpasswordprompts: %q is no number", v)
+	}
+	return func() { s.prompts = int(n) }, nil
 }
 
 func ipqosValue(s *settings, set sshconfig.Setting) (func(), error) {
@@ -396,10 +456,13 @@ func (s *settings) expand(host string) error {
 		errs = append(errs, err)
 		return v
 	}
-	s.identities = slices.DeleteFunc(s.identities, func(f string) bool { return strings.EqualFold(f, "none") })
-	for _, names := range [][]string{s.identities, s.knownHosts, s.globalHosts} {
-		for i := range names {
-			names[i] = file(names[i])
+	none := func(f string) bool { return strings.EqualFold(f, "none") }
+	s.identities = slices.DeleteFunc(slices.Clone(s.identities), none)
+	s.certificates = slices.DeleteFunc(slices.Clone(s.certificates), none)
+	for _, names := range []*[]string{&s.identities, &s.certificates, &s.knownHosts, &s.globalHosts} {
+		*names = slices.Clone(*names)
+		for i, name := range *names {
+			(*names)[i] = file(name)
 		}
 	}
 	s.agent = agentSocket(s.agent, file)

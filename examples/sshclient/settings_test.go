@@ -43,7 +43,7 @@ func TestSettings(t *testing.T) {
 	dir := withConfig(t, "Host web\n  Include more\n  UserKnownHostsFile %d/%n-%p ~/second\n  IdentityFile ${HOME}/%r\nIPQoS ef none\n")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "more"), []byte("Port 7\nUser me\nHostName %h.example.com\n"), 0o600))
 	home := filepath.Dir(dir)
-	s, err := load(t, "web")
+	s, err := load(t, "-F", dir+"/config", "web")
 	require.NoError(t, err)
 	assert.Equal(t, "web.example.com", s.hostName)
 	assert.Equal(t, "7", s.port)
@@ -120,18 +120,19 @@ UseTelepathy yes
 WantedUnknown yes
 CanonicalizeHostname no
 Match weather rain
-    CertificateFile /x
+    Tunnel yes
 Host other
     BindInterface eth9
 `)
-	s, err := load(t, "host")
-	require.NoError(t, err)
 	file := filepath.Join(dir, "config")
+	s, err := load(t, "-F", file, "host")
+	require.NoError(t, err)
 	assert.Equal(t, []string{
 		file + " line 3: localforward is not acted on",
 		file + " line 7: usetelepathy is not acted on",
 		file + " line 10: Match weather is not evaluated: the lines below it are left out",
 	}, s.notes)
+	assert.Equal(t, []string{"serveraliveinterval", "controlmaster", "canonicalizehostname"}, s.quiet)
 }
 
 func TestUsage(t *testing.T) {

@@ -228,6 +228,45 @@ func TestKeysThatAreNotUsed(t *testing.T) {
 	})
 }
 
+// TestUserCertificate logs in with a certificate, beside the key or named.
+func TestUserCertificate(t *testing.T) {
+	key, authority, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
+	trusted := writeFile(t, "authorities", authority.Line)
+	sshd := sshtest.StartSSHD(t, other, "TrustedUserCAKeys "+trusted)
+	cert := &ssh.Certificate{
+		Key: key.Signer.PublicKey(), CertType: ssh.UserCert, KeyId: "me", ValidPrincipals: []string{sshd.User},
+		ValidBefore: uint64(time.Now().Add(time.Hour).Unix()),
+		Permissions: ssh.Permissions{Extensions: map[string]string{"permit-pty": ""}},
+	}
+	require.NoError(t, cert.SignCert(rand.Reader, authority.Signer))
+	text := string(ssh.MarshalAuthorizedKey(cert))
+
+	_, stderr, status := alone(t, client(t, sshd, key, "HOST", "echo in"))
+	require.Equal(t, statusError, status, "without one: %s", stderr)
+	named := writeFile(t, "named", text)
+	stdout, stderr, _ := alone(t, before(client(t, sshd, key, "HOST", "echo in"), "-o", "CertificateFile="+named))
+	assert.Equal(t, "in\n", stdout, stderr)
+	require.NoError(t, os.WriteFile(key.File+"-cert.pub", []byte(text), 0o600))
+	stdout, stderr, _ = alone(t, client(t, sshd, key, "HOST", "echo in"))
+	assert.Equal(t, "in\n", stdout, stderr)
+
+	_, stderr, status = alone(t, before(client(t, sshd, key, "HOST", "echo in"), "-o", "PubkeyAuthentication=no"))
+	assert.Equal(t, statusError, status)
+	assert.Contains(t, stderr, "unable to authenticate")
+	_, _, status = alone(t, before(client(t, sshd, key, "HOST", "echo in"), "-o", "PreferredAuthentications=password"))
+	assert.Equal(t, statusError, status)
+}
+
+// TestSSHDWithoutPAM offers keyboard-interactive and has no question.
+func TestSSHDWithoutPAM(t *testing.T) {
+	key, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, other, "Match all", "KbdInteractiveAuthentication yes")
+	p := sshtest.SitDown(t, client(t, sshd, key, "HOST", "echo in"))
+	p.Sees("unable to authenticate")
+	assert.Equal(t, statusError, p.Waits())
+	assert.NotContains(t, p.Everything(), "unexpected message")
+}
+
 func readFile(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
