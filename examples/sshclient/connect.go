@@ -44,7 +44,7 @@ func connect(ctx context.Context, o options, s settings, interactive bool, stder
 		c.warn("%s", note)
 	}
 	if len(s.quiet) > 0 {
-		c.say("not acted on either: %s", strings.Join(s.quiet, ", "))
+		c.say("not acted on: %s", strings.Join(s.quiet, ", "))
 	}
 	conn, below, err := c.dial(ctx)
 	if err != nil {
