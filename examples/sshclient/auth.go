@@ -31,9 +31,17 @@ var errBatch = errors.New("BatchMode is on: nothing is asked")
 func newAuthenticator(ctx context.Context, c *connector, h *hostKeys) *authenticator {
 	a := &authenticator{ctx: ctx, settings: c.settings, hostKeys: h, warn: c.warn, done: func() {}}
 	held := a.agentKeys()
+	var locked []ssh.Signer
 	for _, file := range c.identities {
-		if signer := a.identity(file, held); signer != nil {
-			a.signers = append(append(a.signers, a.certified(signer, file)...), signer)
+		signer := a.identity(file, held)
+		if signer == nil {
+			continue
+		}
+		with := append(a.certified(signer, file), signer)
+		if _, encrypted := signer.(*encryptedKey); encrypted {
+			locked = append(locked, with...)
+		} else {
+			a.signers = append(a.signers, with...)
 		}
 	}
 	if !c.onlyNamed {
@@ -43,6 +51,9 @@ func newAuthenticator(ctx context.Context, c *connector, h *hostKeys) *authentic
 			}
 		}
 	}
+	// A passphrase is asked for only when no other key will do. Also x/crypto/ssh
+	// tries no further key when one cannot sign.
+	a.signers = append(a.signers, locked...)
 	return a
 }
 
@@ -95,6 +106,9 @@ func (a *authenticator) identity(file string, held []ssh.Signer) ssh.Signer {
 	public, _ := publicKey(signer, file)
 	if i := slices.IndexFunc(held, func(h ssh.Signer) bool { return public != nil && sameKey(h.PublicKey(), public) }); i >= 0 {
 		return held[i]
+	}
+	if err != nil && public != nil && signer == nil && isPublic(file) {
+		err = errors.New("this is a public key, and no agent has its private key")
 	}
 	if _, encrypted := signer.(*encryptedKey); encrypted {
 		if why := a.mute(); why != nil {
@@ -241,15 +255,27 @@ func (a *authenticator) explain(err error) error {
 }
 
 // publicKey returns the public half of a key, from the file beside it if the key
-// itself is not there or cannot be used.
+// itself is not there or cannot be used. Where an agent has the private half, the
+// file may be the public one.
 func publicKey(signer ssh.Signer, file string) (ssh.PublicKey, error) {
 	if signer != nil {
 		return signer.PublicKey(), nil
 	}
 	text, err := os.ReadFile(file + ".pub")
 	if err != nil {
-		return nil, err
+		if text, err = os.ReadFile(file); err != nil {
+			return nil, err
+		}
 	}
 	public, _, _, _, err := ssh.ParseAuthorizedKey(text)
 	return public, err
+}
+
+func isPublic(file string) bool {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	_, _, _, _, err = ssh.ParseAuthorizedKey(text)
+	return err == nil
 }

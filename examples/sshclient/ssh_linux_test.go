@@ -288,6 +288,19 @@ func TestAgent(t *testing.T) {
 			c.Close()
 		}
 	}()
+	public := &sshtest.Key{File: filepath.Join(t.TempDir(), "key.pub")}
+	require.NoError(t, os.WriteFile(public.File, []byte(key.Line), 0o644))
+	cmd := client(t, sshd, public, "HOST", "echo in")
+	cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
+	stdout, stderr, _ := alone(t, before(cmd, "-o", "IdentitiesOnly=yes"))
+	assert.Equal(t, "in\n", stdout, "by a public key: %s", stderr)
+	cmd = client(t, sshd, other, "HOST", "echo in")
+	cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
+	_, stderr, status := alone(t, before(cmd, "-o", "IdentitiesOnly=yes"))
+	assert.Equal(t, statusError, status, "the agent's other keys are not asked for: %s", stderr)
+	_, stderr, status = alone(t, client(t, sshd, public, "HOST", "echo in"))
+	assert.Equal(t, statusError, status)
+	assert.Contains(t, stderr, "this is a public key, and no agent has its private key")
 	for _, identity := range []*sshtest.Key{key, other} { // in the file too, which then needs no passphrase, or in the agent alone
 		cmd := client(t, sshd, identity, "HOST", "echo in")
 		cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)

@@ -222,6 +222,12 @@ func TestKeysThatAreNotUsed(t *testing.T) {
 		stdout, stderr, _ := alone(t, before(client(t, sshd, key, "HOST", "echo in"), "-i", encrypted.File))
 		assert.Equal(t, "in\n", stdout, stderr)
 	})
+	t.Run("another one behind it, with a terminal", func(t *testing.T) {
+		p := sshtest.SitDown(t, before(client(t, sshd, key, "HOST", "echo in"), "-i", encrypted.File))
+		p.Sees("in\r\n")
+		assert.Zero(t, p.Waits())
+		assert.NotContains(t, p.Everything(), "passphrase")
+	})
 	t.Run("batch mode", func(t *testing.T) {
 		_, stderr, _ := alone(t, before(client(t, locked, encrypted, "HOST", "echo in"), "-o", "BatchMode=yes"))
 		assert.Contains(t, stderr, "the key is encrypted, and is skipped: BatchMode is on")
