@@ -292,6 +292,20 @@ func TestPeer(t *testing.T) {
 	}
 }
 
+// A server on all addresses has clients of both families on sockets of one.
+func TestPeerOnAllAddresses(t *testing.T) {
+	t.Parallel()
+	_, port, err := net.SplitHostPort(peerServer(t, ":0"))
+	require.NoError(t, err)
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		code, out := pathcheck(t, forever, "-json", "-peer", net.JoinHostPort(host, port))
+		assert.Equal(t, exitNoHarm, code, out)
+		assert.NotContains(t, out, changesWithin)
+		assert.Contains(t, out, `"arrived":{"syn":"AF21"`)
+		assert.Contains(t, out, `"after":["AF21"]`)
+	}
+}
+
 func TestPeerIsNone(t *testing.T) {
 	t.Parallel()
 	code, out := pathcheck(t, forever, "-peer", webServer(t, false))

@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/examples/internal/sshconfig"
@@ -73,7 +69,8 @@ func loadSettings(ctx context.Context, o options) (settings, error) {
 	if err != nil {
 		return settings{}, err
 	}
-	return s, s.expand(o.host)
+	err = s.expand(o.host) // before s is copied
+	return s, err
 }
 
 // readSettings is loadSettings without the expansion of tokens, variables and
@@ -103,7 +100,8 @@ func readSettings(ctx context.Context, o options) (settings, error) {
 	if err := r.Read(ctx, configFiles(o.config)...); err != nil {
 		return settings{}, err
 	}
-	return s, s.complete(o.host)
+	err := s.complete(o.host) // before s is copied
+	return s, err
 }
 
 // configFiles are the files to read. One that is named has to exist, and may be
@@ -119,44 +117,6 @@ func configFiles(named string) []sshconfig.File {
 		}
 	}
 	return []sshconfig.File{{Name: named}}
-}
-
-// A value reads the arguments of an option, and returns a function that takes
-// them.
-type value func(s *settings, set sshconfig.Setting) (take func(), err error)
-
-// values are the options that count, by their keys.
-var values = map[string]value{
-	"hostname":                        text(func(s *settings) *string { return &s.hostName }),
-	"hostkeyalias":                    text(func(s *settings) *string { return &s.alias }),
-	"user":                            text(func(s *settings) *string { return &s.user }),
-	"identityagent":                   text(func(s *settings) *string { return &s.agent }),
-	"bindaddress":                     text(func(s *settings) *string { return &s.bind }),
-	"tag":                             text(func(*settings) *string { return new(string) }), // for Match tagged
-	"port":                            portValue,
-	"identityfile":                    identityValue,
-	"userknownhostsfile":              files(func(s *settings) *[]string { return &s.knownHosts }),
-	"globalknownhostsfile":            files(func(s *settings) *[]string { return &s.globalHosts }),
-	"ipqos":                           ipqosValue,
-	"proxyjump":                       proxyJumpValue,
-	"proxycommand":                    proxyCommandValue,
-	"certificatefile":                 certificateValue,
-	"preferredauthentications":        preferenceValue,
-	"numberofpasswordprompts":         promptsValue,
-	"pubkeyauthentication":            switchedOff(func(s *settings) *bool { return &s.noPublicKey }, "unbound", "host-bound"),
-	"passwordauthentication":          switchedOff(func(s *settings) *bool { return &s.noPassword }),
-	"kbdinteractiveauthentication":    switchedOff(func(s *settings) *bool { return &s.noKeyboard }),
-	"challengeresponseauthentication": switchedOff(func(s *settings) *bool { return &s.noKeyboard }), // as it was called before 8.7
-	"proxyusefdpass":                  flagValue(func(s *settings) *bool { return &s.fdpass }),
-	"identitiesonly":                  flagValue(func(s *settings) *bool { return &s.onlyNamed }),
-	"batchmode":                       flagValue(func(s *settings) *bool { return &s.batch }),
-	"hashknownhosts":                  flagValue(func(s *settings) *bool { return &s.hashHosts }),
-	"stricthostkeychecking":           strictValue,
-	"connecttimeout":                  timeoutValue,
-	"addressfamily":                   familyValue,
-	"requesttty":                      choice(func(s *settings) *string { return &s.requestTTY }, "no", "yes", "force", "auto"),
-	"remotecommand":                   remoteCommandValue,
-	"ignoreunknown":                   text(func(s *settings) *string { return &s.unknown }),
 }
 
 // additive are the options of which all lines count.
@@ -187,218 +147,7 @@ func (s *settings) apply(set sshconfig.Setting, active bool) error {
 	return nil
 }
 
-// one returns the one argument that an option has.
-func one(set sshconfig.Setting) (string, error) {
-	if len(set.Words) != 1 || set.Words[0] == "" {
-		return "", fmt.Errorf("%s wants one value, not %q", set.Key, set.Words)
-	}
-	return set.Words[0], nil
-}
-
-func text(field func(*settings) *string) value {
-	return func(s *settings, set sshconfig.Setting) (func(), error) {
-		v, err := one(set)
-		return func() { *field(s) = v }, err
-	}
-}
-
-// choice is text that is one of some words, in any case.
-func choice(field func(*settings) *string, words ...string) value {
-	return func(s *settings, set sshconfig.Setting) (func(), error) {
-		v, err := one(set)
-		if v = strings.ToLower(v); err == nil && !slices.Contains(words, v) {
-			err = fmt.Errorf("%s: %q is not one of %s", set.Key, v, strings.Join(words, ", "))
-		}
-		return func() { *field(s) = v }, err
-	}
-}
-
-func flagValue(field func(*settings) *bool) value {
-	return func(s *settings, set sshconfig.Setting) (func(), error) {
-		v, err := one(set)
-		if err != nil {
-			return nil, err
-		}
-		switch strings.ToLower(v) {
-		case "yes", "true":
-			return func() { *field(s) = true }, nil
-		case "no", "false":
-			return func() { *field(s) = false }, nil
-		}
-		return nil, fmt.Errorf("%s: %q is neither yes nor no", set.Key, v)
-	}
-}
-
-// switchedOff is a flag whose field tells that it is off. Other words than yes may
-// say that it is on.
-func switchedOff(field func(*settings) *bool, on ...string) value {
-	return func(s *settings, set sshconfig.Setting) (func(), error) {
-		v, err := one(set)
-		if v = strings.ToLower(v); err == nil && slices.Contains(on, v) {
-			return func() { *field(s) = false }, nil
-		}
-		var yes bool
-		take, err := flagValue(func(*settings) *bool { return &yes })(s, set)
-		return func() {
-			take()
-			*field(s) = !yes
-		}, err
-	}
-}
-
-func files(field func(*settings) *[]string) value {
-	return func(s *settings, set sshconfig.Setting) (func(), error) {
-		none := slices.ContainsFunc(set.Words, func(w string) bool { return strings.EqualFold(w, "none") })
-		switch {
-		case len(set.Words) == 0 || slices.Contains(set.Words, ""):
-			return nil, fmt.Errorf("%s wants a value", set.Key)
-		case none && len(set.Words) > 1:
-			return nil, fmt.Errorf("%s: none stands alone", set.Key)
-		case none:
-			return func() { *field(s) = []string{} }, nil
-		}
-		return func() { *field(s) = set.Words }, nil
-	}
-}
-
-// portValue takes a number or the name of a service, as OpenSSH does.
-func portValue(s *settings, set sshconfig.Setting) (func(), error) {
-	v, err := one(set)
-	if err != nil {
-		return nil, err
-	}
-	n, err := net.LookupPort("tcp", v)
-	if err != nil || n == 0 || strings.ContainsAny(v, "+-") {
-		return nil, fmt.Errorf("bad port %q", v)
-	}
-	return func() { s.port = strconv.Itoa(n) }, nil
-}
-
-func identityValue(s *settings, set sshconfig.Setting) (func(), error) {
-	v, err := one(set)
-	return func() {
-		s.named = true
-		if !slices.Contains(s.identities, v) {
-			s.identities = append(s.identities, v)
-		}
-	}, err
-}
-
-func certificateValue(s *settings, set sshconfig.Setting) (func(), error) {
-	v, err := one(set)
-	return func() { s.certificates = append(s.certificates, v) }, err
-}
-
-func preferenceValue(s *settings, set sshconfig.Setting) (func(), error) {
-	v, err := one(set)
-	return func() { s.auth = strings.Split(v, ",") }, err
-}
-
-func promptsValue(s *settings, set sshconfig.Setting) (func(), error) {
-	v, err := one(set)
-	if err != nil {
-		return nil, err
-	}
-	n, err := strconv.ParseUint(v, 10, 16)
-	if err != nil {
-		return nil, fmt.Errorf("numberofpasswordprompts: %q is no number", v)
-	}
-	return func() { s.prompts = int(n) }, nil
-}
-
-func ipqosValue(s *settings, set sshconfig.Setting) (func(), error) {
-	for _, word := range set.Words {
-		if word == "" || strings.ContainsAny(word, blanks) { // quoted, so that it is one word to OpenSSH
-			return nil, fmt.Errorf("IPQoS: bad value %q", word)
-		}
-	}
-	q, err := dscp.ParseIPQoS(strings.Join(set.Words, " "))
-	return func() { s.ipqos = q }, err
-}
-
-func proxyCommandValue(s *settings, set sshconfig.Setting) (func(), error) {
-	return func() {
-		if s.proxy == proxyUnset {
-			s.proxy, s.proxyCommand = proxyCommanded, set.Text
-		}
-	}, nil
-}
-
-func proxyJumpValue(s *settings, set sshconfig.Setting) (func(), error) {
-	text, _, _ := strings.Cut(set.Text, "#")
-	text = strings.TrimSpace(text)
-	jumps, err := parseJumps(text)
-	return func() {
-		if s.proxy == proxyUnset {
-			s.proxy, s.jumps, s.jumpHosts = proxyJumped, jumps, text
-		}
-	}, err
-}
-
-func remoteCommandValue(s *settings, set sshconfig.Setting) (func(), error) {
-	return func() {
-		if !strings.EqualFold(set.Text, "none") {
-			s.command = set.Text
-		}
-	}, nil
-}
-
-func familyValue(s *settings, set sshconfig.Setting) (func(), error) {
-	v, err := one(set)
-	if err != nil {
-		return nil, err
-	}
-	network, ok := map[string]string{"any": "tcp", "inet": "tcp4", "inet6": "tcp6"}[strings.ToLower(v)]
-	if !ok {
-		return nil, fmt.Errorf("addressfamily: %q is not one of any, inet, inet6", v)
-	}
-	return func() { s.network = network }, nil
-}
-
-// timeoutValue takes seconds, or numbers with units from s to w.
-func timeoutValue(s *settings, set sshconfig.Setting) (func(), error) {
-	v, err := one(set)
-	if err != nil {
-		return nil, err
-	}
-	if strings.EqualFold(v, "none") {
-		return func() {}, nil
-	}
-	d, err := parseTime(v)
-	return func() { s.timeout = d }, err
-}
-
-func parseTime(text string) (time.Duration, error) {
-	units := map[byte]time.Duration{
-		's': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour,
-	}
-	bad := fmt.Errorf("%q is no time", text)
-	var sum time.Duration
-	for rest := text; rest != ""; {
-		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
-		n, err := strconv.ParseInt(rest[:digits], 10, 32)
-		if err != nil {
-			return 0, bad
-		}
-		unit := time.Second
-		if rest = rest[digits:]; rest != "" {
-			var ok bool
-			if unit, ok = units[rest[0]|0x20]; !ok {
-				return 0, bad
-			}
-			rest = rest[1:]
-		}
-		sum += time.Duration(n) * unit
-		if n > 0 && sum <= 0 || sum > 1<<31*time.Second {
-			return 0, bad
-		}
-	}
-	return sum, nil
-}
-
-const blanks = " \t\r\n"
-
-// complete fills in what nobody has set, and expands file names and commands.
+// complete fills in what nobody has set.
 func (s *settings) complete(host string) error {
 	name := host
 	if s.hostName != "" {
@@ -471,42 +220,6 @@ func (s *settings) expand(host string) error {
 	}
 	s.proxyCommand, s.command = expand(s.proxyCommand), expand(s.command)
 	return errors.Join(errs...)
-}
-
-// checkHost refuses names that no host has. One with a colon is an IPv6 address.
-func checkHost(name string) error {
-	if _, err := netip.ParseAddr(name); err != nil && strings.Contains(name, ":") {
-		return fmt.Errorf("bad host name %q", name)
-	}
-	return checkName(name)
-}
-
-// shellMeaning is what a shell may take for more than a name. A name comes into
-// the commands of ProxyCommand and Match exec, and not always from the person who
-// wrote those: git takes it from a submodule (CVE-2023-51385).
-const shellMeaning = "'`\"$\\;&<>|(){}"
-
-// checkName refuses names, of a host or of a place in the configuration, that could
-// stand for more than a name in known_hosts, in a shell or on the terminal.
-func checkName(name string) error {
-	bad := func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }
-	if name == "" || strings.HasPrefix(name, "-") || !utf8.ValidString(name) || strings.ContainsFunc(name, bad) || strings.ContainsAny(name, ",#*?!@"+shellMeaning) {
-		return fmt.Errorf("bad host name %q", name)
-	}
-	return nil
-}
-
-// checkUser refuses likewise a user on the command line. In a file it is by who
-// wrote the commands.
-func checkUser(set sshconfig.Setting) error {
-	if set.Key != "user" || len(set.Words) != 1 {
-		return nil
-	}
-	// As OpenSSH since 9.6, which lets a backslash pass: Windows has it in names.
-	if name := set.Words[0]; strings.HasPrefix(name, "-") || strings.ContainsAny(name, strings.ReplaceAll(shellMeaning, `\`, "")) {
-		return fmt.Errorf("bad user name %q", name)
-	}
-	return nil
 }
 
 func sshDir() string { return filepath.Join(sshconfig.Home(), ".ssh") }
