@@ -153,6 +153,10 @@ func TestFirewall(t *testing.T) {
 				assert.Equal(t, "IPQoS 16", v.SSH)
 			}
 			require.NotEmpty(t, v.Dialer)
+			for _, a := range v.Tried {
+				given := a.Advice == v.Dialer || a.Advice == v.SSH
+				assert.Equal(t, given, a.Outcome == fine, "%+v", a)
+			}
 			s.requireAdviceWorks(t, netip.MustParseAddrPort(strings.TrimPrefix(target, "ssh://")), v)
 		})
 	}

@@ -97,6 +97,7 @@ type verdict struct {
 	SSH                 string `json:"ssh_config"`
 	Dialer              string
 	Notes               []string
+	Tried               []attempt
 }
 
 func (v verdict) texts() []string {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/godscp/godscp/dscp"
@@ -23,7 +22,8 @@ type sshLine struct {
 	probes []probe
 }
 
-// An attempt is a remedy that was tried.
+// An attempt is a remedy that was tried. The report for people does not show those
+// in vain: a line that can be pasted is taken for advice.
 type attempt struct {
 	Advice  string  `json:"advice"`
 	Outcome outcome `json:"outcome"`
@@ -130,9 +130,6 @@ func (d *diagnosis) tryOut(ctx context.Context, advice string, connections ...fu
 		}
 	}
 	d.tried = append(d.tried, a)
-	if a.Outcome != fine {
-		d.notes = append(d.notes, fmt.Sprintf("%s does not help: %s", advice, a.Error))
-	}
 	return a.Outcome == fine
 }
 
