@@ -150,10 +150,19 @@ func TestSftp(t *testing.T) {
 	rand.Read(data)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a"), data, 0o600))
 	transport := client(t, sshd, key, "-s", "HOST", "sftp")
-	sftp := exec.Command(sshtest.Tool(t, "sftp"), "-b", "-", "-D", strings.Join(transport.Args, " "))
-	sftp.Env = transport.Env
-	sftp.Stdin = strings.NewReader("put " + dir + "/a " + dir + "/b\nget " + dir + "/b " + dir + "/c\n")
-	out, err := sftp.CombinedOutput()
+	line := strings.Join(transport.Args, " ")
+	put := func(transportLine string) ([]byte, error) {
+		sftp := exec.Command(sshtest.Tool(t, "sftp"), "-b", "-", "-D", transportLine)
+		sftp.Env = transport.Env
+		sftp.Stdin = strings.NewReader("put " + dir + "/a " + dir + "/b\nget " + dir + "/b " + dir + "/c\n")
+		return sftp.CombinedOutput()
+	}
+	out, err := put(line)
+	if strings.Contains(string(out), "exec: "+line) { // before 9.1 sftp takes no arguments there
+		script := filepath.Join(dir, "transport")
+		require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\nexec "+line+"\n"), 0o700))
+		out, err = put(script)
+	}
 	require.NoError(t, err, "%s", out)
 	got, err := os.ReadFile(filepath.Join(dir, "c"))
 	require.NoError(t, err)
