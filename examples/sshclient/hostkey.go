@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/godscp/godscp/examples/internal/sshconfig"
 )
 
 // A hostKeys checks the key of one host against known_hosts files.
@@ -142,7 +144,14 @@ func (h *hostKeys) checkCertificate(cert *ssh.Certificate) error {
 	if cert.CertType != ssh.HostCert {
 		return fmt.Errorf("%w: %s shows a certificate that is none of a host", errHostKey, h.name)
 	}
-	if err := new(ssh.CertChecker).CheckCert(h.principal, cert); err != nil {
+	name := h.principal
+	for _, pattern := range cert.ValidPrincipals { // patterns to OpenSSH 10.6, names to 10.0
+		if sshconfig.MatchPattern(pattern, name) {
+			name = pattern
+			break
+		}
+	}
+	if err := new(ssh.CertChecker).CheckCert(name, cert); err != nil {
 		return fmt.Errorf("%w: the certificate of %s: %w", errHostKey, h.name, err)
 	}
 	return nil

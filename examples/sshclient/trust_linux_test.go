@@ -151,6 +151,8 @@ func TestHostCertificate(t *testing.T) {
 		says      string
 	}{
 		"for the host":            {principal: "127.0.0.1", known: "@cert-authority * " + authority.Line},
+		"for a pattern":           {principal: "127.0.*", known: "@cert-authority * " + authority.Line},
+		"for another pattern":     {principal: "127.1.*", known: "@cert-authority * " + authority.Line, says: "the certificate of [127.0.0.1]:"},
 		"for the alias":           {principal: "cluster", known: "@cert-authority cluster " + authority.Line, options: []string{"-o", "HostKeyAlias=cluster"}},
 		"for another host":        {principal: "192.0.2.1", known: "@cert-authority * " + authority.Line, says: "the certificate of [127.0.0.1]:"},
 		"of another authority":    {principal: "127.0.0.1", known: "@cert-authority * " + key.Line, says: "is not known"},
