@@ -42,7 +42,8 @@ func pinSupervised(o options, refusal syscall.Errno) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	// The connection to it closes when the program is executed, or this process
+	// ends: until then the supervisor is silent.
 	l, err := filter(true, refusal).InstallListener(true)
 	if err != nil {
 		return fmt.Errorf("%w; %s", err, instead)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"syscall"
 
@@ -23,12 +24,15 @@ type supervisor struct {
 	mark     dscp.CodePoint
 	refusal  syscall.Errno // of options that re-mark; 0: they do nothing
 	verbose  bool
+	quiet    bool   // about the call that is met
 	proc     int    // the directory /proc
 	home     uint64 // the network namespace, as network tells them apart
 }
 
 // supervise answers until the last program under the filter has ended.
 func supervise(args []string) (status int) {
+	// All signals are blocked, but Go unblocks those that end a program.
+	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGTERM)
 	s, err := newSupervisor(args)
 	answer := reply
 	if err != nil {
@@ -96,6 +100,7 @@ func receiveListener(conn int) (*seccomp.Listener, error) {
 // meet answers a call. Its error ends the supervisor: what concerns that call
 // alone is the caller's.
 func (s *supervisor) meet(c seccomp.Call) error {
+	s.quiet = !s.verbose || s.proving()
 	if abi := abiOf(c); abi.Socketcall != 0 && uint32(c.Number) == abi.Socketcall {
 		return s.meetSocketcall(c)
 	}
@@ -237,7 +242,7 @@ func (s *supervisor) network(process string) (uint64, error) {
 
 // say writes a line about a call of the program.
 func (s *supervisor) say(c seccomp.Call, format string, args ...any) {
-	if !s.verbose || s.proving() {
+	if s.quiet {
 		return
 	}
 	name := make([]byte, 16)
