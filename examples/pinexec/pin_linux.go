@@ -21,7 +21,7 @@ func pin(o options) error {
 		return err
 	}
 	if err := markInherited(o.mark); err != nil {
-		return fmt.Errorf("marking the sockets that are inherited: %w", err)
+		return fmt.Errorf("marking the sockets that are inherited: %w; %s", err, instead)
 	}
 	var refusal syscall.Errno
 	if o.strict {
