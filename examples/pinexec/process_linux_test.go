@@ -340,30 +340,83 @@ func TestSupervisedByAnother(t *testing.T) {
 	assert.Contains(t, string(r.out), "proxycommand -print-config")
 }
 
+// runUnder runs pinexec under a filter of somebody else's.
+func runUnder(t *testing.T, p *seccomp.Program, args ...string) (status int, out string) {
+	t.Helper()
+	pinexec := sshtest.Program(t, "pinexec")
+	needFilters(t)
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the thread ends with the goroutine
+		if err := p.Install(); err != nil {
+			done <- err
+			return
+		}
+		cmd := exec.Command(pinexec, args...)
+		text, err := cmd.CombinedOutput()
+		out = string(text)
+		if cmd.ProcessState != nil {
+			status, err = cmd.ProcessState.ExitCode(), nil
+		}
+		done <- err
+	}()
+	require.NoError(t, <-done)
+	return status, out
+}
+
 // TestFiltersForbidden claims the same for a container that permits no filters.
 func TestFiltersForbidden(t *testing.T) {
 	t.Parallel()
-	pinexec := sshtest.Program(t, "pinexec")
-	needFilters(t)
+	var p seccomp.Program
+	p.When(func() { p.Return(seccomp.Errno(unix.EPERM)) }, seccomp.Number.Is(unix.SYS_SECCOMP))
+	p.Return(seccomp.Allow)
 	for _, mark := range []string{"AF21", "DF"} {
-		results := make(chan string)
-		go func() {
-			runtime.LockOSThread() // the thread ends with the goroutine
-			var p seccomp.Program
-			p.When(func() { p.Return(seccomp.Errno(unix.EPERM)) }, seccomp.Number.Is(unix.SYS_SECCOMP))
-			p.Return(seccomp.Allow)
-			if err := p.Install(); err != nil {
-				results <- err.Error()
-				return
-			}
-			cmd := exec.Command(pinexec, mark, "true")
-			out, _ := cmd.CombinedOutput()
-			results <- fmt.Sprint(cmd.ProcessState.ExitCode(), " ", string(out))
-		}()
-		r := <-results
-		assert.Contains(t, r, "125 pinexec: ")
-		assert.Contains(t, r, "not permitted here")
-		assert.Contains(t, r, "proxycommand -print-config")
+		status, out := runUnder(t, &p, mark, "echo", "ran")
+		assert.Equal(t, statusFailed, status, "%s", out)
+		assert.Contains(t, out, "not permitted here")
+		assert.Contains(t, out, "proxycommand -print-config")
+	}
+}
+
+// TestOlderKernel claims that pinexec names the version that it needs, on a kernel
+// that does not know the flag. DF does without.
+func TestOlderKernel(t *testing.T) {
+	t.Parallel()
+	var p seccomp.Program
+	p.When(func() { p.Return(seccomp.Errno(unix.EINVAL)) }, seccomp.Number.Is(unix.SYS_SECCOMP), seccomp.Arg(1).AtLeast(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER))
+	p.Return(seccomp.Allow)
+	status, out := runUnder(t, &p, "AF21", "echo", "ran")
+	assert.Equal(t, statusFailed, status, "%s", out)
+	assert.Contains(t, out, "since 5.19")
+	status, out = runUnder(t, &p, "DF", "echo", "ran")
+	assert.Zero(t, status)
+	assert.Equal(t, "ran\n", out)
+}
+
+// TestUnderSeal claims that pinexec says why it cannot be in a child of a program
+// that has sealed itself.
+func TestUnderSeal(t *testing.T) {
+	t.Parallel()
+	p, err := seccomp.Guard(1, seccomp.Option{Level: unix.IPPROTO_IP, Name: unix.IP_TOS}, seccomp.Option{Level: unix.IPPROTO_IPV6, Name: unix.IPV6_TCLASS})
+	require.NoError(t, err)
+	for _, mark := range []string{"AF21", "DF"} {
+		status, out := runUnder(t, p, mark, "echo", "ran")
+		assert.Equal(t, statusFailed, status, "%s", out)
+		assert.Contains(t, out, "a program that has sealed itself: sockets stay at DF")
+	}
+}
+
+// TestFilterWithoutEffect claims that pinexec does not run the program where
+// seccomp(2) says that it has done what it has not.
+func TestFilterWithoutEffect(t *testing.T) {
+	t.Parallel()
+	var p seccomp.Program
+	p.When(func() { p.Return(seccomp.Errno(0)) }, seccomp.Number.Is(unix.SYS_SECCOMP))
+	p.Return(seccomp.Allow)
+	for _, args := range [][]string{{"DF"}, {"-strict", "DF"}} {
+		status, out := runUnder(t, &p, append(args, "echo", "ran")...)
+		assert.Equal(t, statusFailed, status, "%s", out)
+		assert.Contains(t, out, "the filter does not hold")
 	}
 }
 
