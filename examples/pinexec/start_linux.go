@@ -91,7 +91,7 @@ func orphan(args []string, fds [connFD + 1]int) error {
 		}
 		defer unix.Close(fds[i])
 	}
-	// The supervisor starts with this mask.
+	// In the children no handler of Go's may run.
 	var all, before unix.Sigset_t
 	for i := range all.Val {
 		all.Val[i] = ^all.Val[i]

@@ -31,7 +31,7 @@ type supervisor struct {
 
 // supervise answers until the last program under the filter has ended.
 func supervise(args []string) (status int) {
-	// All signals are blocked, but Go unblocks those that end a program.
+	// Those that end a program, for which Go unblocks its handler.
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGTERM)
 	s, err := newSupervisor(args)
 	answer := reply
