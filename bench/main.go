@@ -1,9 +1,9 @@
 // Command bench measures godscp beside what people would use instead, all in
 // one run, and prints tables of ratios as Markdown:
 //
-//	go run -C bench .                              # from the root of the repository
-//	go run -C bench . -o ../docs/performance.md    # writes them into the document
-//	go run -C bench . -run dial -rounds 50
+//	GOWORK=off go run -C bench .                              # from the root of the repository
+//	GOWORK=off go run -C bench . -o ../docs/performance.md    # writes them into the document
+//	GOWORK=off go run -C bench . -run dial -rounds 50
 //
 // It is a module of its own, so that the libraries it compares with never reach
 // a user's go.sum. It runs on Linux and needs no privilege. System calls are

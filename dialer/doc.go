@@ -10,7 +10,4 @@
 //
 // What a hook is good for, and what it must bear, is net's own contract; see
 // [Hook]. Package dscp marks sockets through it.
-//
-// [Race] makes one connection out of several attempts at it, one started after
-// another, whatever it is in which they differ.
 package dialer

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/godscp/godscp/dscp"
 )
@@ -153,6 +153,62 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// TestParseTOS reads every octet, in decimal and hexadecimal, and every name.
+func TestParseTOS(t *testing.T) {
+	t.Parallel()
+	for octet := range 256 {
+		for _, s := range []string{strconv.Itoa(octet), fmt.Sprintf("0x%02x", octet), fmt.Sprintf("0X%X", octet)} {
+			cp, err := dscp.ParseTOS(s)
+			if octet&3 != 0 {
+				require.ErrorIs(t, err, dscp.ErrSyntax, s)
+				require.ErrorContains(t, err, "ECN", s)
+				require.Zero(t, cp)
+				continue
+			}
+			require.NoError(t, err, s)
+			require.Equal(t, dscp.FromTOS(uint8(octet)), cp, s)
+		}
+	}
+	for s, want := range map[string]dscp.CodePoint{
+		"af21": dscp.AF21, "VOICE-ADMIT": dscp.VoiceAdmit, "va": dscp.VoiceAdmit, "cs0": dscp.DF, "DF": dscp.DF,
+		"lowdelay": dscp.LowDelay, "throughput": dscp.Throughput, "reliability": dscp.Reliability, "LE": dscp.LE,
+	} {
+		cp, err := dscp.ParseTOS(s)
+		require.NoError(t, err, s)
+		assert.Equal(t, want, cp, s)
+		same, err := dscp.Parse(s)
+		require.NoError(t, err, s)
+		assert.Equal(t, same, cp, "a name is the same to both")
+	}
+	for _, tt := range []struct {
+		text    string
+		is      error
+		mention string
+	}{
+		{"", dscp.ErrSyntax, "TOS octet from 0 to 255"},
+		{" 72", dscp.ErrSyntax, ""},
+		{"072", dscp.ErrSyntax, "072"},
+		{"00", dscp.ErrSyntax, ""},
+		{"-8", dscp.ErrSyntax, ""},
+		{"+72", dscp.ErrSyntax, ""},
+		{"0x", dscp.ErrSyntax, ""},
+		{"0x4g", dscp.ErrSyntax, ""},
+		{"af24", dscp.ErrSyntax, "af24"},
+		{"none", dscp.ErrSyntax, ""},
+		{"af21 cs1", dscp.ErrSyntax, ""},
+		{"72\r", dscp.ErrSyntax, `\r`},
+		{"18", dscp.ErrSyntax, "that of the DSCP 18 (AF21) is 72"},
+		{"256", dscp.ErrRange, "0 to 255"},
+		{"0x100", dscp.ErrRange, "0 to 255"},
+		{"99999999999999999999", dscp.ErrRange, ""},
+	} {
+		cp, err := dscp.ParseTOS(tt.text)
+		require.ErrorIs(t, err, tt.is, tt.text)
+		require.ErrorContains(t, err, tt.mention, tt.text)
+		assert.Zero(t, cp)
+	}
+}
+
 func TestAboveRange(t *testing.T) {
 	t.Parallel()
 	for _, cp := range []dscp.CodePoint{64, 72, 255} {
@@ -179,8 +235,8 @@ func TestTextInOtherPackages(t *testing.T) {
 		require.ErrorContains(t, fs.Parse([]string{"-dscp", "0x48"}), "TOS octet")
 	})
 	type config struct {
-		DSCP dscp.CodePoint            `json:"dscp" yaml:"dscp"`
-		By   map[dscp.CodePoint]string `json:"by" yaml:"by"`
+		DSCP dscp.CodePoint            `json:"dscp"`
+		By   map[dscp.CodePoint]string `json:"by"`
 	}
 	want := config{DSCP: dscp.LowDelay, By: map[dscp.CodePoint]string{dscp.CS1: "bulk"}}
 	t.Run("json", func(t *testing.T) {
@@ -190,14 +246,6 @@ func TestTextInOtherPackages(t *testing.T) {
 		var got config
 		require.NoError(t, json.Unmarshal(b, &got))
 		assert.Equal(t, want, got)
-	})
-	t.Run("yaml", func(t *testing.T) {
-		var got config
-		require.NoError(t, yaml.Unmarshal([]byte("dscp: lowdelay\nby:\n  CS1: bulk\n"), &got))
-		assert.Equal(t, want, got)
-		require.NoError(t, yaml.Unmarshal([]byte("dscp: 18"), &got))
-		assert.Equal(t, dscp.AF21, got.DSCP)
-		require.Error(t, yaml.Unmarshal([]byte("dscp: 0x48"), &got))
 	})
 }
 

@@ -53,18 +53,21 @@ var byName = func() map[string]CodePoint {
 // no code point at all, the empty one and an octal-looking "018" among them,
 // gives an error that matches [ErrSyntax].
 //
-// OpenSSH's IPQoS option reads the same numbers as octets.
+// [ParseTOS] reads numbers as octets, and so does OpenSSH's IPQoS option
+// ([ParseIPQoS]); [FromTOS] takes an octet that is a number already. The same
+// spelling side by side:
+//
+//	             Parse     ParseTOS   FromTOS
+//	18, 0x12     AF21      ErrSyntax  lowdelay (the octet 0x12 has an ECN bit set)
+//	72, 0x48     ErrRange  AF21       AF21
+//	16, 0x10     CS2       lowdelay   lowdelay
+//	"af21"       AF21      AF21
+//	"lowdelay"   lowdelay  lowdelay
 func Parse(s string) (CodePoint, error) {
 	if cp, ok := byName[upper(s)]; ok {
 		return cp, nil
 	}
-	digits, base := s, 10
-	if len(s) > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') {
-		digits, base = s[2:], 16
-	} else if len(s) > 1 && s[0] == '0' {
-		return 0, syntaxError(s)
-	}
-	n, err := number(digits, base)
+	n, err := parseNumber(s)
 	switch {
 	case errors.Is(err, strconv.ErrSyntax):
 		return 0, syntaxError(s)
@@ -72,6 +75,40 @@ func Parse(s string) (CodePoint, error) {
 		return 0, rangeError(s, n)
 	}
 	return CodePoint(n), nil
+}
+
+// ParseTOS reads a code point that is written as a TOS or Traffic Class octet: a
+// number from 0 to 255, decimal ("72") or hexadecimal ("0x48"), with both ECN bits
+// clear, or a name as [Parse] takes it. The table there has both side by side. A
+// number above 255 gives an error that matches [ErrRange]. An octet with an ECN
+// bit set, an octal-looking "072" and any other text give one that matches
+// [ErrSyntax].
+func ParseTOS(s string) (CodePoint, error) {
+	if cp, ok := byName[upper(s)]; ok {
+		return cp, nil
+	}
+	n, err := parseNumber(s)
+	switch {
+	case errors.Is(err, strconv.ErrSyntax):
+		return 0, fmt.Errorf("dscp: %w: %q (want a name such as AF21 or a TOS octet from 0 to 255)", ErrSyntax, s)
+	case err != nil || n > 0xff:
+		return 0, fmt.Errorf("dscp: %w: %s is not within 0 to 255", ErrRange, s)
+	case n&ecnMask != 0:
+		return 0, fmt.Errorf("dscp: %w: %s", ErrSyntax, ecnBits(s, uint8(n)))
+	}
+	return FromTOS(uint8(n)), nil
+}
+
+// parseNumber reads a decimal number or, after 0x, a hexadecimal one. A zero in
+// front of a decimal one would be octal to some programs, so it is no number.
+func parseNumber(s string) (uint64, error) {
+	if len(s) > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') {
+		return number(s[2:], 16)
+	}
+	if len(s) > 1 && s[0] == '0' {
+		return 0, strconv.ErrSyntax
+	}
+	return number(s, 10)
 }
 
 // number is strconv.ParseUint, which says of some texts that they are too large
@@ -97,23 +134,44 @@ func syntaxError(s string) error {
 	return fmt.Errorf("dscp: %w: %q (want a name such as AF21 or a number from 0 to 63)", ErrSyntax, s)
 }
 
-// rangeError tells that n, written as s, is too large, and what it would be as
+func rangeError(s string, n uint64) error { return fmt.Errorf("dscp: %w", outOfRange(s, n)) }
+
+// outOfRange tells that n, written as s, is too large, and what it would be as
 // a TOS octet, since that is the usual mistake.
-func rangeError(s string, n uint64) error {
+func outOfRange(s string, n uint64) error {
 	if n > 0xff {
-		return fmt.Errorf("dscp: %w: %s is not within 0 to 63", ErrRange, s)
+		return fmt.Errorf("%w: %s is not within 0 to 63", ErrRange, s)
 	}
 	meant := FromTOS(uint8(n))
-	return fmt.Errorf("dscp: %w: %s is not within 0 to 63; %d is a TOS octet: %v = %d?", ErrRange, s, n, meant, uint8(meant))
+	return fmt.Errorf("%w: %s is not within 0 to 63; %d is a TOS octet: %v = %d?", ErrRange, s, n, meant, uint8(meant))
+}
+
+// ecnBits tells that an octet has them set, and what was probably meant: the
+// class without them or, of a number that is one, the DSCP.
+func ecnBits(word string, octet uint8) string {
+	without := octet &^ ecnMask
+	s := fmt.Sprintf("%s sets ECN bits, the lower two of the octet: %v is %d", word, FromTOS(octet), without)
+	if cp := CodePoint(octet); cp.Valid() {
+		s += fmt.Sprintf("; a number here is an octet, and that of the DSCP %d (%v) is %d", octet, cp, cp.TOS())
+	}
+	return s
 }
 
 // check returns nil for a code point and an error that matches ErrRange for a
 // value above 63.
 func (c CodePoint) check() error {
-	if c.valid() {
+	if c.Valid() {
 		return nil
 	}
 	return rangeError(strconv.Itoa(int(c)), uint64(c))
+}
+
+// checkField is check for the value of a field, which the error names.
+func (c CodePoint) checkField(field string) error {
+	if c.Valid() {
+		return nil
+	}
+	return fmt.Errorf("dscp: %s: %w", field, outOfRange(strconv.Itoa(int(c)), uint64(c)))
 }
 
 // String returns the registry's name of c, "lowdelay" or "throughput" for 4
@@ -122,7 +180,7 @@ func (c CodePoint) check() error {
 // "CodePoint(72)".
 func (c CodePoint) String() string {
 	switch {
-	case !c.valid():
+	case !c.Valid():
 		return "CodePoint(" + strconv.Itoa(int(c)) + ")"
 	case names[c] != "":
 		return names[c]

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"syscall"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // A Conn is a TCP connection whose mark is pinned: it stays what it was when
@@ -43,7 +45,7 @@ func Pin(c *net.TCPConn) (*Conn, error) {
 	if err := conn.pin.set(c); err != nil {
 		return nil, err
 	}
-	octet, ok := savedSYN(conn.pin.raw)
+	octet, ok := tos.SavedSYN(conn.pin.raw)
 	conn.peer, conn.peerKnown = FromTOS(octet), ok
 	return conn, nil
 }
@@ -54,8 +56,11 @@ func Pin(c *net.TCPConn) (*Conn, error) {
 func pinDialed(c *net.TCPConn, m marking) (*Conn, error) {
 	conn := &Conn{TCPConn: c}
 	err := conn.pin.set(c)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = m.tolerate(conn.pin.holds(m.cp))
+	case m.cp != DF:
+		err = conn.pin.unreadable(m.cp, err)
 	}
 	if err != nil {
 		c.Close()
@@ -75,19 +80,31 @@ func pinAccepted(c *net.TCPConn) (*Conn, error) {
 }
 
 // Of returns the Conn under c: c itself, or what the NetConn methods of
-// [crypto/tls.Conn] and of other wrappers lead to.
-func Of(c net.Conn) (*Conn, bool) {
+// [crypto/tls.Conn] and of other wrappers lead to. It reports false if there is
+// none, for nil as well, and if a NetConn method panics, as that of a nil
+// *tls.Conn does.
+func Of(c net.Conn) (conn *Conn, ok bool) {
 	for range 32 { // wrappers nest a few levels; more is a loop
 		switch v := c.(type) {
 		case *Conn:
 			return v, v != nil
 		case interface{ NetConn() net.Conn }:
-			c = v.NetConn()
+			c = under(v)
 		default:
 			return nil, false
 		}
 	}
 	return nil, false
+}
+
+// under returns what w wraps, or nil if w, which may be a nil pointer, cannot tell.
+func under(w interface{ NetConn() net.Conn }) (c net.Conn) {
+	defer func() {
+		if recover() != nil {
+			c = nil
+		}
+	}()
+	return w.NetConn()
 }
 
 // DSCP returns the mark that c is pinned at: what the kernel held when the

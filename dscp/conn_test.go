@@ -55,7 +55,7 @@ func TestVerify(t *testing.T) {
 		client, server := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{DSCP: EF}, addr))
 		raw, err := client.TCPConn.SyscallConn() // a way out
 		require.NoError(t, err)
-		require.NoError(t, client.pin.option.set(raw, CS1.TOS()))
+		require.NoError(t, client.pin.option.Set(raw, CS1.TOS()))
 		err = client.Verify()
 		require.ErrorIs(t, err, ErrMidFlow)
 		require.ErrorContains(t, err, "CS1")
@@ -104,6 +104,11 @@ type wrapper struct {
 
 func (w wrapper) NetConn() net.Conn { return w.under }
 
+// panics is a wrapper that cannot tell what it wraps.
+type panics struct{ net.Conn }
+
+func (panics) NetConn() net.Conn { panic("nothing yet") }
+
 func TestOf(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -124,6 +129,13 @@ func TestOf(t *testing.T) {
 		{"nil", nil, nil},
 		{"a nil Conn", (*Conn)(nil), nil},
 		{"a loop", &loop, nil},
+		{"a nil tls.Conn", (*tls.Conn)(nil), nil},
+		{"wrapper of a nil tls.Conn", wrapper{under: (*tls.Conn)(nil)}, nil},
+		{"a nil wrapper", (*wrapper)(nil), nil},
+		{"wrapper of a nil Conn", wrapper{under: (*Conn)(nil)}, nil},
+		{"wrapper of a nil TCPConn", wrapper{under: (*net.TCPConn)(nil)}, nil},
+		{"tls over nothing", tls.Client(nil, nil), nil},
+		{"a wrapper that panics", panics{}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

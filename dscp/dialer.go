@@ -3,6 +3,7 @@ package dscp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -43,21 +44,24 @@ type Dialer struct {
 	// reset a flow whose precedence bits change. It maps Fallback, too.
 	NATSafe bool
 
-	// Fallback has further marks for TCP, for paths that lose packets marked
-	// with DSCP: some wifi drivers and policers drop the very SYN. If a
+	// Fallback has further marks for TCP, for paths that lose or refuse packets
+	// marked with DSCP: some wifi drivers and policers drop the SYN. If a
 	// connection with one mark is not up within FallbackDelay, or fails in a way
-	// that the mark may have brought about, another connection is tried with the
-	// next. The first to come up is returned, Conn.DSCP tells which mark that
-	// is, and the others are closed; a connection never changes its mark. End
-	// with DF if to get through matters more than the mark:
+	// that the mark may have caused, another connection is tried with the next
+	// mark. The first to come up is returned, Conn.DSCP tells its mark, and the
+	// others are closed; a connection never changes its mark. End with DF if
+	// connecting matters more than the mark:
 	//
 	//	dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}}
 	//
-	// A timeout, an unreachable host or network, and a refusal by the system's
-	// own routes or filters (EPERM, EACCES) lead on to the next mark. A refused
-	// connection, a name that does not resolve, a socket that cannot be marked
-	// and everything else ends the dial: another mark would not help. Repeated
-	// marks are skipped.
+	// These failures start the attempt with the next mark at once: a timeout, a
+	// refused or reset connection, an unreachable host, network or protocol, and
+	// a refusal by the system's own routes or filters (EPERM, EACCES). A port on
+	// which nobody listens therefore gets one SYN for each mark, at each address
+	// of the name. If every mark is refused, the error is net's own "connection
+	// refused", as without a mark. A name that does not resolve, a socket that
+	// cannot be marked and every other failure with the first mark end the dial.
+	// Repeated marks are skipped.
 	//
 	// NetDialer's Timeout and Deadline, and the context, hold for all marks
 	// together: leave each its FallbackDelay. A name that has several addresses
@@ -65,9 +69,12 @@ type Dialer struct {
 	// allows one connection at a time, so there each gives up after
 	// FallbackDelay.
 	//
-	// UDP has no handshake that could fail to come up, so there, and on all
-	// other networks, Fallback has no effect. Nor has it on systems that do not
-	// mark.
+	// TCP Fast Open is switched off (Linux, TCP_FASTOPEN_CONNECT), even if a
+	// Control function of NetDialer has switched it on: it reports a connection
+	// as up before the SYN is sent.
+	//
+	// UDP has no handshake that could fail, so there, and on all other networks,
+	// Fallback has no effect. Nor has it on systems that do not mark.
 	Fallback []CodePoint
 
 	// FallbackDelay is how long a connection is waited for, once its name has
@@ -116,16 +123,17 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 //     unix networks, which know no marks.
 //
 // Errors are those of net, [net.OpError] with the address in it; if the dial
-// was marked, a [MarkError] inside names the code point. A socket that cannot
-// be marked is an [UnsupportedError] or a MarkError, unless AllowUnmarked is
-// set. If several marks of Fallback were tried, a [dialer.RaceError] inside
-// has a MarkError for each.
+// was marked, the text inside names the code point. A socket that cannot be
+// marked is an [UnsupportedError] or a [MarkError], unless AllowUnmarked is set.
+// With several marks of Fallback the error inside has an Unwrap() []error method,
+// which returns one error for each mark, in the order of the attempts; if every
+// mark was refused, it is net's own.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if err := d.check(network, address); err != nil {
 		return nil, err
 	}
-	if rungs := d.ladder(network); rungs != nil {
-		return noNil(d.climb(network, address, rungs).run(ctx))
+	if marks := d.fallbackMarks(network); marks != nil {
+		return noNil(d.fallback(network, address, marks).dial(ctx))
 	}
 	t := tracer(d.Trace)
 	begin := t.clock()
@@ -148,7 +156,7 @@ func (d *Dialer) dialOnce(ctx context.Context, network, address string) (net.Con
 	case *net.TCPConn:
 		return noNil(pinDialed(c, m))
 	case *net.UDPConn:
-		return noNil(pinUDP(c))
+		return noNil(pinUDPOrClose(c))
 	}
 	return c, nil
 }
@@ -159,8 +167,8 @@ func (d *Dialer) DialTCP(ctx context.Context, network string, laddr, raddr netip
 	if err := d.check(network, raddr.String()); err != nil {
 		return nil, err
 	}
-	if rungs := d.ladder(network); rungs != nil {
-		return d.climbTCP(network, laddr, raddr, rungs).run(ctx)
+	if marks := d.fallbackMarks(network); marks != nil {
+		return d.fallbackTCP(network, laddr, raddr, marks).dial(ctx)
 	}
 	t := tracer(d.Trace)
 	begin := t.clock()
@@ -200,7 +208,7 @@ func (d *Dialer) dialUDPOnce(ctx context.Context, network string, laddr, raddr n
 	if err != nil {
 		return nil, err
 	}
-	return pinUDP(c)
+	return pinUDPOrClose(c)
 }
 
 // Marked returns a new [net.Dialer] that marks, for libraries that insist on
@@ -233,10 +241,34 @@ func (d *Dialer) check(network, address string) error {
 		err = d.marking().check(network)
 	}
 	if err == nil {
-		err = d.checkLadder(network)
+		err = d.checkFallback(network)
 	}
 	if err != nil {
 		return opError("dial", network, address, err)
+	}
+	return nil
+}
+
+// Validate returns an error for what would fail every dial: a nil Dialer, a code
+// point above 63 in DSCP or Fallback (the error matches [ErrRange]), a negative
+// FallbackDelay. A program that reads its marks from a configuration calls it
+// before it starts. It makes no socket: whether this system can mark is not asked,
+// nor whether an address can be reached. To repeat a mark in Fallback, or DSCP
+// itself, is no mistake: repeated marks are skipped.
+func (d *Dialer) Validate() error {
+	if d == nil {
+		return errNilDialer
+	}
+	if err := d.DSCP.checkField("Dialer.DSCP"); err != nil {
+		return err
+	}
+	for i, cp := range d.Fallback {
+		if err := cp.checkField(fmt.Sprintf("Dialer.Fallback[%d]", i)); err != nil {
+			return err
+		}
+	}
+	if d.FallbackDelay < 0 {
+		return fmt.Errorf("%w: %v", errNegativeDelay, d.FallbackDelay)
 	}
 	return nil
 }

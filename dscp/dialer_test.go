@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,26 +19,6 @@ import (
 
 	"github.com/godscp/godscp/internal/nobody"
 )
-
-// pair returns both ends of a connection through l.
-func pair(t *testing.T, d *Dialer, l net.Listener) (client, server *Conn) {
-	t.Helper()
-	c, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
-	require.NoError(t, err)
-	t.Cleanup(func() { c.Close() })
-	s, err := l.Accept()
-	require.NoError(t, err)
-	t.Cleanup(func() { s.Close() })
-	return c.(*Conn), s.(*Conn)
-}
-
-func listenOn(t *testing.T, lc *ListenConfig, address string) net.Listener {
-	t.Helper()
-	l, err := lc.Listen(t.Context(), "tcp", address)
-	require.NoError(t, err)
-	t.Cleanup(func() { l.Close() })
-	return l
-}
 
 func TestSYNCarriesEveryCodePoint(t *testing.T) {
 	t.Parallel()
@@ -94,8 +75,8 @@ func TestDialTCPAndUDP(t *testing.T) {
 	}
 }
 
-// TestBadInput holds that each mistake is an error that says what was wrong.
-func TestBadInput(t *testing.T) {
+// TestDialReportsInvalidInput holds that each mistake is an error that says what was wrong.
+func TestDialReportsInvalidInput(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	l := listenOn(t, &ListenConfig{}, "127.0.0.1:0")
@@ -151,7 +132,56 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-func TestBadInputElsewhere(t *testing.T) {
+// TestValidate holds that Validate finds what fails every dial and every listener,
+// and nothing else.
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	negative := &Dialer{DSCP: AF21, FallbackDelay: -time.Second}
+	for name, tt := range map[string]struct {
+		validate func() error
+		is       error
+		mentions string
+	}{
+		"nil Dialer":              {(*Dialer)(nil).Validate, errNilDialer, "nil Dialer"},
+		"DSCP":                    {(&Dialer{DSCP: 72}).Validate, ErrRange, "Dialer.DSCP"},
+		"DSCP with NATSafe":       {(&Dialer{DSCP: 64, NATSafe: true}).Validate, ErrRange, "CS2 = 16?"},
+		"DSCP with AllowUnmarked": {(&Dialer{DSCP: 255, AllowUnmarked: true}).Validate, ErrRange, "255"},
+		"Fallback":                {(&Dialer{Fallback: []CodePoint{DF, 64}}).Validate, ErrRange, "Dialer.Fallback[1]"},
+		"FallbackDelay":           {negative.Validate, errNegativeDelay, "-1s"},
+		"nil ListenConfig":        {(*ListenConfig)(nil).Validate, errNilListenConfig, "nil ListenConfig"},
+		"listener's DSCP":         {(&ListenConfig{DSCP: 72}).Validate, ErrRange, "ListenConfig.DSCP"},
+		"zero Dialer":             {new(Dialer).Validate, nil, ""},
+		"zero ListenConfig":       {new(ListenConfig).Validate, nil, ""},
+		"highest Dialer":          {(&Dialer{DSCP: 63, NATSafe: true, Fallback: []CodePoint{63, 63, DF}, FallbackDelay: 1}).Validate, nil, ""},
+		"highest ListenConfig":    {(&ListenConfig{DSCP: 63}).Validate, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := tt.validate()
+			if tt.is == nil {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, tt.is)
+			require.ErrorContains(t, err, tt.mentions)
+			assert.Equal(t, 1, strings.Count(err.Error(), "dscp:"), "%v", err)
+		})
+	}
+	for cp := range CodePoint(255) {
+		assert.Equal(t, cp.Valid(), (&Dialer{DSCP: cp}).Validate() == nil)
+		assert.Equal(t, cp.Valid(), (&Dialer{Fallback: []CodePoint{cp}}).Validate() == nil)
+		assert.Equal(t, cp.Valid(), (&ListenConfig{DSCP: cp}).Validate() == nil)
+		assert.Equal(t, cp <= 63, cp.Valid())
+	}
+	requireHost(t)
+	for _, d := range []*Dialer{nil, {DSCP: 64}, {DSCP: AF21, Fallback: []CodePoint{64}}, negative} {
+		_, err := d.Dial("tcp", "127.0.0.1:1")
+		require.Error(t, d.Validate())
+		require.Error(t, err)
+	}
+}
+
+func TestInvalidInputIsAnErrorEverywhere(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	ctx := t.Context()
@@ -185,6 +215,14 @@ func TestBadInputElsewhere(t *testing.T) {
 	require.Error(t, err)
 	_, err = Pin(nil)
 	require.Error(t, err)
+	_, err = PinUDP(nil)
+	require.Error(t, err)
+	_, err = (&ListenConfig{}).WrapPacket(nil)
+	require.Error(t, err)
+	_, err = (&ListenConfig{DSCP: EF}).WrapPacket(new(net.UDPConn))
+	require.Error(t, err)
+	_, err = PinUDP(new(net.UDPConn))
+	require.Error(t, err)
 
 	l := listenOn(t, &ListenConfig{}, "127.0.0.1:0")
 	_, err = badLC.Wrap(l.(*Listener).TCPListener)
@@ -216,9 +254,9 @@ func TestErrorsOfNet(t *testing.T) {
 	var refused *os.SyscallError
 	require.ErrorAs(t, bare, &refused)
 	require.ErrorIs(t, err, refused.Err)
-	var m *MarkError
-	require.ErrorAs(t, err, &m)
-	assert.Equal(t, AF21, m.CodePoint)
+	require.ErrorContains(t, err, "with DSCP AF21: ")
+	_, marking := errors.AsType[*MarkError](err)
+	assert.False(t, marking, "the mark is not the reason")
 	assert.False(t, op.Timeout())
 
 	_, err = (&Dialer{DSCP: AF21, NetDialer: &net.Dialer{Deadline: time.Unix(1, 0)}}).Dial("tcp", closed)
@@ -227,6 +265,8 @@ func TestErrorsOfNet(t *testing.T) {
 	require.True(t, ok)
 	assert.True(t, ne.Timeout())
 	require.ErrorContains(t, err, "AF21")
+	_, marking = errors.AsType[*MarkError](err)
+	assert.False(t, marking)
 }
 
 func TestCallersDialerUnchanged(t *testing.T) {
@@ -266,7 +306,7 @@ func TestUnixPassesThrough(t *testing.T) {
 
 	_, err = (&Dialer{DSCP: AF21}).Dial("unix", path+"none")
 	require.ErrorIs(t, err, os.ErrNotExist)
-	_, marked := errors.AsType[*MarkError](err)
+	_, marked := errors.AsType[*dialError](err)
 	assert.False(t, marked, "nothing was marked: %v", err)
 
 	pc, err := (&ListenConfig{DSCP: EF}).ListenPacket(t.Context(), "unixgram", path+"gram")

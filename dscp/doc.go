@@ -40,9 +40,8 @@
 // AF21, 18. OpenSSH's IPQoS and the IP_TOS socket option speak of octets, this
 // package of code points everywhere.
 //
-// What becomes of a code point on Wi-Fi tells [CodePoint.AccessCategory], and in
-// the queue of the sending Linux host [CodePoint.SocketPriority]. To mark by the
-// kind of traffic, see [ServiceClass].
+// What a code point means for a kind of traffic, on Wi-Fi and in the queue of the
+// sending Linux host is in docs/networks.md.
 //
 // # Systems
 //
@@ -74,7 +73,7 @@
 // wildcard is a listener, or an unconnected UDP socket, that takes peers of both
 // families; where one socket cannot mark for both, use "tcp4" and "tcp6" (with
 // IPV6_V6ONLY, which net sets for those) separately. On Linux IP_TOS sets the
-// socket's SO_PRIORITY too, see [CodePoint.SocketPriority].
+// socket's SO_PRIORITY too, which can select the band of a qdisc.
 //
 // Linux needs no privilege for any code point.
 //

@@ -53,24 +53,19 @@ func (e *UnsupportedError) Unwrap() error { return e.Err }
 // Is reports whether target is [errors.ErrUnsupported].
 func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
 
-// A MarkError adds the code point to an error of net. It stands inside the
-// [net.OpError] that names the operation and the address.
-//
-// With an Option, setting or reading back that socket option failed. Without
-// one, the attempt with that mark failed for the reason in Err, which the network
-// or the caller's own hook gave: a timeout may mean that the path drops packets
-// marked so.
+// A MarkError says that a socket does not carry a mark because setting or reading
+// back the socket option failed. It stands inside the [net.OpError] that names the
+// operation and the address. A dial that fails for any other reason, the network's
+// or that of the caller's own hook, makes no MarkError, though its text names the
+// code point, too.
 type MarkError struct {
-	CodePoint CodePoint
-	Option    string // "IP_TOS" or "IPV6_TCLASS", or empty
-	Err       error
+	CodePoint CodePoint // the mark that was asked for
+	Option    string    // "IP_TOS" or "IPV6_TCLASS", or "IPV6_V6ONLY", which tells what must be set
+	Err       error     // the reason, mostly the system's
 }
 
 func (e *MarkError) Error() string {
-	if e.Option != "" {
-		return fmt.Sprintf("dscp: %s = %v (0x%02x): %v", e.Option, e.CodePoint, e.CodePoint.TOS(), e.Err)
-	}
-	return fmt.Sprintf("with DSCP %v: %v", e.CodePoint, e.Err)
+	return fmt.Sprintf("dscp: %s = %v (0x%02x): %v", e.Option, e.CodePoint, e.CodePoint.TOS(), e.Err)
 }
 
 // Unwrap returns e.Err.
@@ -78,20 +73,36 @@ func (e *MarkError) Unwrap() error { return e.Err }
 
 // Timeout reports whether e.Err is a timeout, so that the [net.OpError] around
 // e still answers as before.
-func (e *MarkError) Timeout() bool {
+func (e *MarkError) Timeout() bool { return isTimeout(e.Err) }
+
+// Temporary reports what e.Err reports; see [net.Error].
+func (e *MarkError) Temporary() bool { return isTemporary(e.Err) }
+
+// A dialError adds the code point to the reason, not the mark's, for which a
+// marked dial failed: a timeout may mean that the path drops packets marked so.
+type dialError struct {
+	cp  CodePoint
+	err error
+}
+
+func (e *dialError) Error() string   { return fmt.Sprintf("with DSCP %v: %v", e.cp, e.err) }
+func (e *dialError) Unwrap() error   { return e.err }
+func (e *dialError) Timeout() bool   { return isTimeout(e.err) }
+func (e *dialError) Temporary() bool { return isTemporary(e.err) }
+
+func isTimeout(err error) bool {
 	t, ok := errors.AsType[interface {
 		error
 		Timeout() bool
-	}](e.Err)
+	}](err)
 	return ok && t.Timeout()
 }
 
-// Temporary reports what e.Err reports; see [net.Error].
-func (e *MarkError) Temporary() bool {
+func isTemporary(err error) bool {
 	t, ok := errors.AsType[interface {
 		error
 		Temporary() bool
-	}](e.Err)
+	}](err)
 	return ok && t.Temporary()
 }
 
@@ -109,8 +120,11 @@ func withCodePoint(err error, cp CodePoint) error {
 	if _, ok := errors.AsType[*UnsupportedError](err); ok {
 		return err
 	}
+	if _, ok := errors.AsType[*dialError](err); ok {
+		return err
+	}
 	marked := *op
-	marked.Err = &MarkError{CodePoint: cp, Err: op.Err}
+	marked.Err = &dialError{cp, op.Err}
 	return &marked
 }
 

@@ -2,6 +2,7 @@ package dscp
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 
@@ -14,9 +15,39 @@ func TestErrorsNameTheMarkOnce(t *testing.T) {
 	t.Parallel()
 	for _, inner := range []error{
 		&MarkError{CodePoint: AF21, Option: "IP_TOS", Err: errors.New("refused")},
+		&dialError{AF21, errors.New("timed out")},
 		&UnsupportedError{OS: "plan10", Network: "tcp4", Option: "IP_TOS", CodePoint: AF21},
 	} {
 		err := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}, Err: inner}
 		assert.Same(t, err, withCodePoint(err, AF21))
+	}
+}
+
+// transient is an error of net that says of itself that it will pass.
+type transient struct{ error }
+
+func (transient) Timeout() bool   { return true }
+func (transient) Temporary() bool { return true }
+
+// TestErrorsAnswerAsTheirReason holds that an error which names the mark says of
+// timeouts and passing errors what its reason says, and [net.OpError] says the same.
+func TestErrorsAnswerAsTheirReason(t *testing.T) {
+	t.Parallel()
+	for _, want := range []bool{true, false} {
+		reason := errors.New("reason")
+		if want {
+			reason = fmt.Errorf("wrapped: %w", transient{reason})
+		}
+		for _, err := range []error{
+			&MarkError{CodePoint: AF21, Option: "IP_TOS", Err: reason},
+			&dialError{AF21, reason},
+		} {
+			op := &net.OpError{Op: "dial", Net: "tcp", Err: err}
+			for _, e := range []net.Error{err.(net.Error), op} {
+				assert.Equal(t, want, e.Timeout(), "%v", e)
+				assert.Equal(t, want, e.(interface{ Temporary() bool }).Temporary(), "%v", e)
+			}
+			assert.ErrorIs(t, op, reason)
+		}
 	}
 }

@@ -224,26 +224,106 @@ func ExampleReceivedMark() {
 	// Output: to myself: EF, ECN 00, true
 }
 
-// What becomes of a mark on Wi-Fi that follows RFC 8325, on Wi-Fi that takes the
-// upper three bits, and in the queue of the Linux host that sends it over IPv4.
-func ExampleCodePoint_AccessCategory() {
-	for _, cp := range []dscp.CodePoint{dscp.EF, dscp.AF41, dscp.AF21, dscp.DF, dscp.CS1, dscp.LowDelay} {
-		old := dscp.UserPriority(cp.Precedence()).AccessCategory()
-		fmt.Printf("%-8v %v  %v  %d\n", cp, cp.AccessCategory(), old, cp.SocketPriority())
-	}
+// A program that reads its mark from a flag or a file says at once what is wrong
+// with it.
+func ExampleDialer_Validate() {
+	d := dscp.Dialer{DSCP: 72}
+	fmt.Println(d.Validate())
+	d = dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.DF}}
+	fmt.Println(d.Validate())
 	// Output:
-	// EF       AC_VO  AC_VI  4
-	// AF41     AC_VI  AC_VI  2
-	// AF21     AC_BE  AC_BK  2
-	// DF       AC_BE  AC_BE  0
-	// CS1      AC_BK  AC_BK  0
-	// lowdelay AC_BE  AC_BE  6
+	// dscp: Dialer.DSCP: code point out of range: 72 is not within 0 to 63; 72 is a TOS octet: AF21 = 18?
+	// <nil>
 }
 
-func ExampleServiceClass() {
-	fmt.Println(dscp.LowLatencyData.CodePoint(), dscp.Telephony.CodePoint(), dscp.LowPriorityData.CodePoint())
-	fmt.Println(dscp.CS1.ServiceClass())
+func ExampleListenConfig_Validate() {
+	lc := dscp.ListenConfig{DSCP: 184}
+	fmt.Println(lc.Validate())
+	// Output: dscp: ListenConfig.DSCP: code point out of range: 184 is not within 0 to 63; 184 is a TOS octet: EF = 46?
+}
+
+func ExampleCodePoint_Valid() {
+	fmt.Println(dscp.AF21.Valid(), dscp.CodePoint(0x48).Valid())
+	// Output: true false
+}
+
+// The same spellings as a DSCP, as a TOS octet, and as an octet that is a number
+// already.
+func ExampleParseTOS() {
+	for _, s := range []string{"18", "0x48", "af21", "lowdelay"} {
+		asDSCP, err := dscp.Parse(s)
+		fmt.Printf("%-8s  Parse %v, %t;", s, asDSCP, err == nil)
+		asOctet, err := dscp.ParseTOS(s)
+		fmt.Printf(" ParseTOS %v, %t\n", asOctet, err == nil)
+	}
+	fmt.Println("FromTOS ", dscp.FromTOS(18), dscp.FromTOS(0x48))
 	// Output:
-	// AF21 EF LE
-	// Low-Priority Data true
+	// 18        Parse AF21, true; ParseTOS DF, false
+	// 0x48      Parse DF, false; ParseTOS AF21, true
+	// af21      Parse AF21, true; ParseTOS AF21, true
+	// lowdelay  Parse lowdelay, true; ParseTOS lowdelay, true
+	// FromTOS  lowdelay AF21
+}
+
+// A server that wants the marks of its connections needs no type assertion.
+func ExampleListener_AcceptConn() {
+	lc := dscp.ListenConfig{DSCP: dscp.EF}
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	conn, err := l.(*dscp.Listener).AcceptConn()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+	fmt.Println(conn.DSCP())
+	// Output: EF
+}
+
+// A socket that another package has made is marked, and then kept at that mark.
+func ExampleListenConfig_WrapPacket() {
+	made, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	lc := dscp.ListenConfig{DSCP: dscp.EF}
+	conn, err := lc.WrapPacket(made)
+	if err != nil {
+		fmt.Println(err)
+		made.Close()
+		return
+	}
+	defer conn.Close()
+	fmt.Println(conn.DSCP(), errors.Is(conn.SetDSCP(dscp.CS1), dscp.ErrMidFlow))
+	// Output: EF true
+}
+
+// PinUDP keeps a socket at the mark that it has.
+func ExamplePinUDP() {
+	lc := dscp.ListenConfig{DSCP: dscp.AF41}
+	bare, err := lc.Marked().ListenPacket(context.Background(), "udp4", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	conn, err := dscp.PinUDP(bare.(*net.UDPConn))
+	if err != nil {
+		fmt.Println(err)
+		bare.Close()
+		return
+	}
+	defer conn.Close()
+	fmt.Println(conn.DSCP())
+	// Output: AF41
 }

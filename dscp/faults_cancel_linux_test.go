@@ -101,7 +101,7 @@ func TestFaultCancelled(t *testing.T) {
 			}
 			t.Logf("%d dials cancelled within %v: %d came up nevertheless", points, span, up)
 			assert.Less(t, up, points)
-			requireGone(t, before)
+			requireNothingLeft(t, before)
 		})
 	}
 }
@@ -149,7 +149,7 @@ func TestFaultCancelledAtEveryCall(t *testing.T) {
 				}
 				t.Logf("%d dials cancelled: %d came up nevertheless", cancelled+up, up)
 				assert.NotZero(t, cancelled)
-				requireGone(t, before)
+				requireNothingLeft(t, before)
 			})
 		}
 	}
@@ -265,5 +265,5 @@ func TestFaultListenerClosed(t *testing.T) {
 		}
 	}
 	t.Logf("%d listeners closed under %d Accepts each, %d conns accepted", rounds, accepting, accepted)
-	requireGone(t, before)
+	requireNothingLeft(t, before)
 }

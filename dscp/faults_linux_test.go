@@ -125,7 +125,7 @@ func meet(t *testing.T, op operation, f *fault, call faults.Call) {
 	})
 	defer hung.Stop()
 	op.run(t, f)
-	requireGone(t, before)
+	requireNothingLeft(t, before)
 }
 
 // marking returns the option that the only call that failed sets or reads.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // guardedConn is a syscall.RawConn that refuses to change the mark.
@@ -16,16 +18,16 @@ func (p *pin) guarded() (syscall.RawConn, error) {
 	return guardedConn{p}, nil
 }
 
-// Control runs f on the socket, unless it is x/net's and its rehearsal on a scratch
-// one has changed the mark, or could not be held. What has failed there may succeed
-// here, so it is watched too.
+// Control runs f on the socket, unless it is x/net's and the trial on another
+// socket has changed the mark, or could not be made. What has failed there may
+// succeed here, so it is watched too.
 func (g guardedConn) Control(f func(fd uintptr)) error {
 	watch := g.watch
-	switch whose(f) {
+	switch originOf(f) {
 	case xnetGet:
 		return g.raw.Control(f)
 	case xnetSet:
-		changes, err := g.rehearse(f)
+		changes, err := g.tryElsewhere(f)
 		if err != nil {
 			return g.opError("raw-control", err)
 		}
@@ -33,7 +35,7 @@ func (g guardedConn) Control(f func(fd uintptr)) error {
 			return g.opError("raw-control", changes)
 		}
 		// An unknown closure that is at work may be the one that calls, and must
-		// not wait for itself. So f runs as it is, on the word of its rehearsal.
+		// not wait for itself. So f runs as it is, since its trial changed no mark.
 		if !g.closure.TryLock() {
 			return g.raw.Control(f)
 		}
@@ -49,7 +51,7 @@ func (g guardedConn) Control(f func(fd uintptr)) error {
 
 // Read runs f as net's own raw conn does, until it reports that it is done.
 func (g guardedConn) Read(f func(fd uintptr) (done bool)) error {
-	if whose(f) == xnetIO {
+	if originOf(f) == xnetIO {
 		return g.raw.Read(f)
 	}
 	var refused error
@@ -59,7 +61,7 @@ func (g guardedConn) Read(f func(fd uintptr) (done bool)) error {
 
 // Write runs f as net's own raw conn does, until it reports that it is done.
 func (g guardedConn) Write(f func(fd uintptr) (done bool)) error {
-	if whose(f) == xnetIO {
+	if originOf(f) == xnetIO {
 		return g.raw.Write(f)
 	}
 	var refused error
@@ -98,7 +100,7 @@ func (g guardedConn) watch(fd uintptr, f func()) (refused error) {
 // no offence, on either option. f does not run at all while the marks cannot be
 // read.
 func (g guardedConn) compare(fd uintptr, f func()) (refused error) {
-	before := marksOf(heldFD(fd))
+	before := marksOf(tos.FD(fd))
 	if err := g.unread(before); err != nil {
 		return err
 	}
@@ -108,20 +110,20 @@ func (g guardedConn) compare(fd uintptr, f func()) (refused error) {
 }
 
 func (g guardedConn) restore(fd uintptr, before marks) error {
-	after := marksOf(heldFD(fd))
+	after := marksOf(tos.FD(fd))
 	refused := g.unread(after)
-	blind := refused != nil // so all that may have changed is put back
+	unknown := refused != nil // so all that may have changed is put back
 	var failed error
-	for _, opt := range []option{ipTOS, trafficClass} {
+	for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
 		wanted, changed := after.changed(before, opt)
 		switch {
-		case blind && before.has(opt):
+		case unknown && before.has(opt):
 		case changed && wanted != g.pinned(opt):
 			refused = g.midFlow(opt, wanted)
 		default:
 			continue
 		}
-		failed = errors.Join(failed, opt.set(heldFD(fd), before[opt].octet))
+		failed = errors.Join(failed, opt.Set(tos.FD(fd), before[opt].octet))
 	}
 	if failed != nil {
 		return fmt.Errorf("%w, and putting it back failed: %w", refused, failed)
@@ -132,8 +134,8 @@ func (g guardedConn) restore(fd uintptr, before marks) error {
 // unread returns the reason why m does not tell all that the socket holds. One
 // that has been reset sends nothing any more.
 func (p *pin) unread(m marks) error {
-	for _, opt := range []option{ipTOS, trafficClass} {
-		if err := m[opt].err; err != nil && !p.lacks(opt, err) && !(host.mutesReset && gone(err)) {
+	for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
+		if err := m[opt].err; err != nil && !p.meansNoOption(opt, err) && !(tos.Host.RefusesAfterReset && resetByPeer(err)) {
 			return fmt.Errorf("the mark cannot be read: %v: %w", opt, err)
 		}
 	}
@@ -147,19 +149,19 @@ type marks [2]struct {
 }
 
 // has reports whether the socket has the option.
-func (m marks) has(opt option) bool { return m[opt].err == nil }
+func (m marks) has(opt tos.Option) bool { return m[opt].err == nil }
 
 func marksOf(raw syscall.RawConn) marks {
 	var m marks
-	for _, opt := range []option{ipTOS, trafficClass} {
-		m[opt].octet, m[opt].err = opt.get(raw)
+	for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
+		m[opt].octet, m[opt].err = opt.Get(raw)
 	}
 	return m
 }
 
 // changed returns the code point that opt holds in m, and whether it is another
 // than in before. ECN bits are not ours to guard.
-func (m marks) changed(before marks, opt option) (CodePoint, bool) {
+func (m marks) changed(before marks, opt tos.Option) (CodePoint, bool) {
 	cp := FromTOS(m[opt].octet)
 	return cp, m.has(opt) && before.has(opt) && cp != FromTOS(before[opt].octet)
 }

@@ -2,7 +2,6 @@ package dscp
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"syscall"
 	"testing"
@@ -12,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // guardPairs runs f for a client conn of each family, pinned at AF21.
@@ -33,7 +34,7 @@ func TestXNetIsRefused(t *testing.T) {
 		v4, v6 := ipv4.NewConn(c), ipv6.NewConn(c)
 		for cp := range CodePoint(64) {
 			sets := map[string]error{}
-			if c.pin.option == ipTOS {
+			if c.pin.option == tos.IPv4TOS {
 				sets["IP_TOS"] = v4.SetTOS(int(cp.TOS()))
 				require.Error(t, v6.SetTrafficClass(int(cp.TOS())), "an IPv4 socket has no such option")
 			} else {
@@ -60,7 +61,7 @@ func TestXNetIsRefused(t *testing.T) {
 func TestUnknownClosures(t *testing.T) {
 	t.Parallel()
 	set := func(c *Conn, cp CodePoint) func(fd uintptr) error {
-		return func(fd uintptr) error { return c.pin.option.set(heldFD(fd), cp.TOS()) }
+		return func(fd uintptr) error { return c.pin.option.Set(tos.FD(fd), cp.TOS()) }
 	}
 	methods := map[string]func(raw syscall.RawConn, f func(uintptr) error) (err, inner error){
 		"Control": func(raw syscall.RawConn, f func(uintptr) error) (err, inner error) {
@@ -112,7 +113,7 @@ func TestClosureThatPanics(t *testing.T) {
 		require.NoError(t, err)
 		assert.Panics(t, func() {
 			raw.Control(func(fd uintptr) {
-				c.pin.option.set(heldFD(fd), CS1.TOS())
+				c.pin.option.Set(tos.FD(fd), CS1.TOS())
 				panic("boom")
 			})
 		})
@@ -127,19 +128,19 @@ func TestPutBackToWhatWasJustBefore(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
-	require.NoError(t, ipTOS.set(c.pin.raw, CS2.TOS()))
+	require.NoError(t, tos.IPv4TOS.Set(c.pin.raw, CS2.TOS()))
 	raw, err := c.SyscallConn()
 	require.NoError(t, err)
 	require.NoError(t, raw.Control(func(uintptr) {}), "a harmless closure is not blamed")
-	require.ErrorIs(t, raw.Control(func(fd uintptr) { ipTOS.set(heldFD(fd), CS1.TOS()) }), ErrMidFlow)
+	require.ErrorIs(t, raw.Control(func(fd uintptr) { tos.IPv4TOS.Set(tos.FD(fd), CS1.TOS()) }), ErrMidFlow)
 	require.ErrorIs(t, ipv4.NewConn(c).SetTOS(int(CS1.TOS())), ErrMidFlow)
-	octet, err := ipTOS.get(c.pin.raw)
+	octet, err := tos.IPv4TOS.Get(c.pin.raw)
 	require.NoError(t, err)
 	assert.Equal(t, CS2.TOS(), octet)
 	require.NoError(t, ipv4.NewConn(c).SetTOS(int(AF21.TOS())), "back to the pinned mark")
 	require.NoError(t, c.Verify())
-	require.NoError(t, ipTOS.set(c.pin.raw, CS2.TOS()))
-	require.NoError(t, raw.Control(func(fd uintptr) { ipTOS.set(heldFD(fd), AF21.TOS()) }), "back to the pinned mark")
+	require.NoError(t, tos.IPv4TOS.Set(c.pin.raw, CS2.TOS()))
+	require.NoError(t, raw.Control(func(fd uintptr) { tos.IPv4TOS.Set(tos.FD(fd), AF21.TOS()) }), "back to the pinned mark")
 	require.NoError(t, c.Verify())
 }
 
@@ -153,7 +154,7 @@ func TestClosuresRunAlone(t *testing.T) {
 	require.NoError(t, err)
 	ran, answered := make(chan struct{}), make(chan error, 1)
 	err = raw.Control(func(fd uintptr) {
-		ipTOS.set(heldFD(fd), CS1.TOS())
+		tos.IPv4TOS.Set(tos.FD(fd), CS1.TOS())
 		go func() { answered <- raw.Control(func(uintptr) { close(ran) }) }()
 		select {
 		case <-ran:
@@ -182,7 +183,7 @@ func TestClosuresAreToldApart(t *testing.T) {
 				if i%2 == 0 {
 					assert.NoError(t, raw.Control(func(uintptr) {}))
 				} else {
-					err := raw.Control(func(fd uintptr) { ipTOS.set(heldFD(fd), CS1.TOS()) })
+					err := raw.Control(func(fd uintptr) { tos.IPv4TOS.Set(tos.FD(fd), CS1.TOS()) })
 					assert.ErrorIs(t, err, ErrMidFlow)
 				}
 			}
@@ -235,81 +236,6 @@ func TestGuardAfterClose(t *testing.T) {
 	require.Error(t, raw.Write(func(uintptr) bool { t.Error("ran"); return true }))
 }
 
-// recorder is a RawConn that notes whose closures it is given.
-type recorder struct {
-	syscall.RawConn
-	whose *[]origin
-}
-
-func (r recorder) Control(f func(uintptr)) error {
-	*r.whose = append(*r.whose, whose(f))
-	return r.RawConn.Control(f)
-}
-
-func (r recorder) Read(f func(uintptr) bool) error {
-	*r.whose = append(*r.whose, whose(f))
-	return r.RawConn.Read(f)
-}
-
-func (r recorder) Write(f func(uintptr) bool) error {
-	*r.whose = append(*r.whose, whose(f))
-	return r.RawConn.Write(f)
-}
-
-// TestXNetClosuresAreKnown is a drift test: it fails when x/net or the compiler
-// names the closures otherwise, and the guard would have to watch instead of to
-// rehearse.
-func TestXNetClosuresAreKnown(t *testing.T) {
-	t.Parallel()
-	requireHost(t)
-	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
-	var seen []origin
-	x := newVia()
-	x.socket.RawConn = recorder{c.pin.raw, &seen}
-	v4, v6 := x.v4, x.v6
-	require.NoError(t, v4.SetTOS(0x48))
-	_, err := v4.TOS()
-	require.NoError(t, err)
-	v6.SetTrafficClass(0x48)
-	v6.TrafficClass()
-	require.NoError(t, v4.SetTTL(3))
-	assert.Equal(t, []origin{xnetSet, xnetGet, xnetSet, xnetGet, xnetSet}, seen)
-
-	assert.Equal(t, unknown, whose(func(uintptr) {}))
-	assert.Equal(t, unknown, whose(func(uintptr) bool { return true }))
-
-	seen = nil
-	pc, err := (&ListenConfig{}).ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer pc.Close()
-	u := pc.(*UDPConn)
-	p4 := ipv4.NewPacketConn(udpRecorder{u, recorder{u.pin.raw, &seen}})
-	_, err = p4.WriteBatch([]ipv4.Message{{Buffers: [][]byte{{1}}, Addr: u.LocalAddr()}}, 0)
-	require.NoError(t, err)
-	_, err = p4.ReadBatch([]ipv4.Message{{Buffers: [][]byte{make([]byte, 1)}}}, 0)
-	require.NoError(t, err)
-	for i, o := range seen {
-		assert.Equal(t, xnetIO, o, "call %d", i)
-	}
-	assert.NotEmpty(t, seen)
-}
-
-// TestRefusedOptionNeverReachesTheFlow listens in on the raw conn behind the
-// guard: what the rehearsal refuses must not run on it.
-func TestRefusedOptionNeverReachesTheFlow(t *testing.T) {
-	t.Parallel()
-	requireHost(t)
-	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
-	var seen []origin
-	c.pin.raw = recorder{c.pin.raw, &seen}
-	require.ErrorIs(t, ipv4.NewConn(c).SetTOS(int(CS1.TOS())), ErrMidFlow)
-	assert.NotContains(t, seen, xnetSet)
-	require.NoError(t, ipv4.NewConn(c).SetTTL(44))
-	ttl, err := ipv4.NewConn(c).TTL()
-	require.NoError(t, err)
-	assert.Equal(t, 44, ttl, "what is harmless does")
-}
-
 // TestXNetInsideAClosure has a caller's own closure set options through x/net, as
 // code does that gathers them in one call.
 func TestXNetInsideAClosure(t *testing.T) {
@@ -336,36 +262,4 @@ func TestXNetInsideAClosure(t *testing.T) {
 		t.Fatal("the closure waits for itself")
 	}
 	require.NoError(t, c.Verify())
-}
-
-// TestVendoredXNetIsKnown has the names that the closures have in a program that
-// vendors x/net.
-func TestVendoredXNetIsKnown(t *testing.T) {
-	t.Parallel()
-	for name, want := range map[string]origin{
-		"golang.org/x/net/internal/socket.(*Option).set.func1":                           xnetSet,
-		"example.com/prog/vendor/golang.org/x/net/internal/socket.(*Option).set.func1":   xnetSet,
-		"example.com/prog/vendor/golang.org/x/net/internal/socket.(*Option).get.func1":   xnetGet,
-		"example.com/prog/vendor/golang.org/x/net/internal/socket.(*Conn).sendMsg.func1": xnetIO,
-		"golang.org/x/net/internal/socket.(*Option).set.func2":                           unknown,
-		"example.com/socket.(*Option).set.func1":                                         unknown,
-	} {
-		assert.Equal(t, want, originOf(name), name)
-	}
-}
-
-type udpRecorder struct {
-	*UDPConn
-	raw recorder
-}
-
-func (u udpRecorder) SyscallConn() (syscall.RawConn, error) { return u.raw, nil }
-
-// TestNoScratchSocket has the making of a scratch socket fail: then nothing is
-// known of the closure, and the flow must not be touched.
-func TestNoScratchSocket(t *testing.T) {
-	t.Parallel()
-	boom := errors.New("boom")
-	err := onScratchSocket(false, func(uintptr) error { return fmt.Errorf("scratch: %w", boom) })
-	require.ErrorIs(t, err, boom)
 }

@@ -123,17 +123,6 @@ func decimal(digits string) string {
 	return "0"
 }
 
-// ecnBits tells that an octet has them set, and what was probably meant: the
-// class without them or, of a number that is one, the DSCP.
-func ecnBits(word string, octet uint8) string {
-	without := octet &^ ecnMask
-	s := fmt.Sprintf("%s sets ECN bits, the lower two of the octet: %v is %d", word, FromTOS(octet), without)
-	if cp := CodePoint(octet); cp.valid() {
-		s += fmt.Sprintf("; a number here is an octet, and that of the DSCP %d (%v) is %d", octet, cp, cp.TOS())
-	}
-	return s
-}
-
 // String returns q in words that every OpenSSH reads, first the interactive one
 // and then the one for bulk, as "ssh -G" prints them: "af21 cs1". A class that
 // some versions do not know, or ignore, is a decimal octet: [LE] is 4, [LowDelay]
@@ -147,7 +136,7 @@ func (q IPQoS) String() string {
 // it had the option, which is 5.7.
 func ipqosWord(cp CodePoint) string {
 	switch {
-	case !cp.valid():
+	case !cp.Valid():
 		return cp.String()
 	case cp == DF:
 		return "cs0"

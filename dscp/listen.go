@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/godscp/godscp/dialer"
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // A ListenConfig makes listeners whose connections carry one DSCP from the
@@ -90,7 +91,7 @@ func (lc *ListenConfig) listenPacket(ctx context.Context, network, address strin
 	if !ok {
 		return c, nil
 	}
-	pc, err := pinUDP(uc)
+	pc, err := pinUDPOrClose(uc)
 	if err != nil {
 		return nil, err
 	}
@@ -129,14 +130,65 @@ func (lc *ListenConfig) wrap(l *net.TCPListener, network, address string) error 
 	if err != nil {
 		return err
 	}
-	if hook := lc.marking().hook(); hook != nil {
-		err := hook(context.Background(), network, address, raw)
-		if err != nil && !lc.AllowUnmarked {
-			return err
-		}
+	if err := lc.markExisting(network, address, raw); err != nil {
+		return err
 	}
-	saveSYN(raw)
+	_ = tos.SaveSYN(raw)
 	return nil
+}
+
+// markExisting marks a socket that is in use already.
+func (lc *ListenConfig) markExisting(network, address string, raw syscall.RawConn) error {
+	hook := lc.marking().hook()
+	if hook == nil {
+		return nil
+	}
+	err := hook(context.Background(), network, address, raw)
+	if err != nil && !lc.AllowUnmarked {
+		return err
+	}
+	return nil
+}
+
+// WrapPacket marks a UDP socket that was made elsewhere, by socket activation or
+// by a parent process, and returns it pinned; lc.NetListenConfig is not used. The
+// socket may be connected. Datagrams that it has sent before carry the old mark,
+// and those that are sent meanwhile either. Its ECN bits stay. If WrapPacket fails,
+// c is left open and keeps what marks it had got.
+func (lc *ListenConfig) WrapPacket(c *net.UDPConn) (*UDPConn, error) {
+	if c == nil {
+		return nil, opError("wrap", "udp", "", errors.New("dscp: nil UDPConn"))
+	}
+	network, address := "udp6", ""
+	far := c.RemoteAddr()
+	if far == nil {
+		far = c.LocalAddr()
+	}
+	if far != nil {
+		address = far.String()
+	}
+	if isIPv4(far) {
+		network = "udp4"
+	}
+	if err := lc.check("wrap", network, address); err != nil {
+		return nil, err
+	}
+	t := tracer(lc.Trace)
+	begin := t.clock()
+	pinned, err := lc.wrapPacket(c, network, address)
+	t.socket("wrap", network, address, lc.marking().cp, begin, pinned, err)
+	return pinned, err
+}
+
+func (lc *ListenConfig) wrapPacket(c *net.UDPConn, network, address string) (*UDPConn, error) {
+	raw, err := c.SyscallConn()
+	if err == nil {
+		err = lc.markExisting(network, address, raw)
+	}
+	if err != nil {
+		return nil, opError("wrap", network, address, err)
+	}
+	return PinUDP(c)
 }
 
 // Marked returns a new [net.ListenConfig] that marks, for libraries that insist
@@ -154,6 +206,16 @@ func (lc *ListenConfig) Marked() *net.ListenConfig {
 
 var errNilListenConfig = errors.New("dscp: nil ListenConfig")
 
+// Validate returns an error for what would fail every call of Listen and
+// ListenPacket: a nil ListenConfig, a DSCP above 63 (the error matches
+// [ErrRange]). It makes no socket: whether this system can mark is not asked.
+func (lc *ListenConfig) Validate() error {
+	if lc == nil {
+		return errNilListenConfig
+	}
+	return lc.DSCP.checkField("ListenConfig.DSCP")
+}
+
 func (lc *ListenConfig) check(op, network, address string) error {
 	err := errNilListenConfig
 	if lc != nil {
@@ -165,11 +227,12 @@ func (lc *ListenConfig) check(op, network, address string) error {
 	return nil
 }
 
-// saveSYNHook prepares TCP listeners for PeerDSCP.
+// saveSYNHook prepares TCP listeners for PeerDSCP, which can say that it does not
+// know, so a failure is not an error.
 func saveSYNHook(_ context.Context, network, _ string, c syscall.RawConn) error {
 	switch network {
 	case "tcp4", "tcp6":
-		saveSYN(c)
+		_ = tos.SaveSYN(c)
 	}
 	return nil
 }
@@ -188,10 +251,13 @@ type Listener struct {
 // Accept waits for the next connection and returns it as a [*Conn]. It is pinned
 // at the mark that the kernel gave it: the listener's, or the peer's where the
 // system reflects it (Linux's net.ipv4.tcp_reflect_tos).
-func (l *Listener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) { return noNil(l.AcceptConn()) }
+
+// AcceptConn is [Listener.Accept] without the need of a type assertion.
+func (l *Listener) AcceptConn() (*Conn, error) {
 	c, err := l.accept()
 	l.trace.socket("accept", l.network, l.address, l.requested, time.Time{}, c, err)
-	return noNil(c, err)
+	return c, err
 }
 
 func (l *Listener) accept() (*Conn, error) { return acceptPinned(l.AcceptTCP, pinAccepted) }
@@ -204,7 +270,7 @@ func acceptPinned(accept func() (*net.TCPConn, error), pin func(*net.TCPConn) (*
 			return nil, err
 		}
 		conn, err := pin(c)
-		if gone(err) {
+		if resetByPeer(err) {
 			continue // its peer has left already: no fault of the listener, which net's servers would end for it
 		}
 		return conn, err

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 func TestListenerConns(t *testing.T) {
@@ -74,10 +76,10 @@ func TestControlKeepsMPTCPAway(t *testing.T) {
 				defer l.Close()
 				raw, err := l.(*net.TCPListener).SyscallConn()
 				require.NoError(t, err)
-				require.NoError(t, refuseMPTCP("tcp6", EF, raw), "net has gone back to plain TCP")
-				for _, opt := range []option{ipTOS, trafficClass} {
-					octet, err := opt.get(raw)
-					if addr == ":0" || (opt == ipTOS) == (addr == "127.0.0.1:0") {
+				require.False(t, tos.IsMPTCP(raw), "net has gone back to plain TCP")
+				for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
+					octet, err := opt.Get(raw)
+					if addr == ":0" || (opt == tos.IPv4TOS) == (addr == "127.0.0.1:0") {
 						require.NoError(t, err)
 						assert.Equal(t, EF.TOS(), octet, "%v", opt)
 					}
@@ -144,7 +146,7 @@ func TestWrapMPTCP(t *testing.T) {
 	defer tl.Close()
 	raw, err := tl.(*net.TCPListener).SyscallConn()
 	require.NoError(t, err)
-	if refuseMPTCP("tcp4", EF, raw) == nil {
+	if !tos.IsMPTCP(raw) {
 		t.Skip("this system has no Multipath TCP")
 	}
 	_, err = (&ListenConfig{DSCP: EF}).Wrap(tl.(*net.TCPListener))
@@ -167,6 +169,34 @@ func TestAcceptAfterClose(t *testing.T) {
 	c, err := l.Accept()
 	require.ErrorIs(t, err, net.ErrClosed)
 	assert.True(t, c == nil, "no typed nil") // which assert.Nil would take
+	conn, err := l.(*Listener).AcceptConn()
+	require.ErrorIs(t, err, net.ErrClosed)
+	assert.Nil(t, conn)
+}
+
+// TestAcceptConn holds that AcceptConn is Accept, for Trace as well.
+func TestAcceptConn(t *testing.T) {
+	t.Parallel()
+	requireHost(t)
+	var events eventLog
+	for _, addr := range loopbacks(t) {
+		l := listenOn(t, &ListenConfig{DSCP: EF, Trace: events.add}, addr)
+		events.last(t)
+		client, err := (&Dialer{DSCP: AF21}).Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		defer client.Close()
+		c, err := l.(*Listener).AcceptConn()
+		require.NoError(t, err)
+		defer c.Close()
+		assert.Equal(t, EF, c.DSCP())
+		if peer, ok := c.PeerDSCP(); runtime.GOOS == "linux" && assert.True(t, ok) {
+			assert.Equal(t, AF21, peer)
+		}
+		e := events.last(t)
+		assert.Equal(t, "accept", e.Op)
+		assert.Equal(t, EF, e.Effective)
+		assert.Equal(t, c.RemoteAddr(), e.Remote)
+	}
 }
 
 // TestListenCancelled tries several times: net may have looked up the name

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"syscall"
 
 	"github.com/godscp/godscp/dialer"
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // A marking is what a Dialer or a ListenConfig wants done to its sockets.
@@ -32,13 +34,13 @@ func (m marking) check(network string) error {
 	if m.allowUnmarked {
 		return nil
 	}
-	return host.check(network, m.cp)
+	return checkHost(network, m.cp)
 }
 
 // hook returns the hook that marks a socket, or nil where there is nothing to
 // mark: on js and wasip1 net fails every dial that has a hook.
 func (m marking) hook() dialer.Hook {
-	if m.idle() {
+	if m.nothingToMark() {
 		return nil
 	}
 	return func(_ context.Context, network, address string, c syscall.RawConn) error {
@@ -52,7 +54,7 @@ func (m marking) hook() dialer.Hook {
 // connect and one after. (A system that makes Multipath TCP of every TCP socket
 // by itself is taken for one that does not.)
 func (m marking) dialHook() dialer.Hook {
-	if m.idle() || !m.cp.valid() || !host.holds {
+	if m.nothingToMark() || !m.cp.Valid() || !tos.Host.Tested {
 		return m.hook()
 	}
 	return dialHooks()[m]
@@ -61,7 +63,7 @@ func (m marking) dialHook() dialer.Hook {
 // keepMPTCPOut does beforehand what the hook would bring about, without a socket
 // made in vain.
 func (m marking) keepMPTCPOut(nd *net.Dialer) {
-	if !m.idle() {
+	if !m.nothingToMark() {
 		nd.SetMultipathTCP(false)
 	}
 }
@@ -82,9 +84,9 @@ var dialHooks = sync.OnceValue(func() map[marking]dialer.Hook {
 	return hooks
 })
 
-// idle reports whether there is nothing to mark, or nothing to mark with.
-func (m marking) idle() bool {
-	return m.cp == DF || m.allowUnmarked && m.cp.valid() && host.blind != ""
+// nothingToMark reports whether there is nothing to mark, or nothing to mark with.
+func (m marking) nothingToMark() bool {
+	return m.cp == DF || m.allowUnmarked && m.cp.Valid() && tos.Host.Unmarkable != ""
 }
 
 // apply marks a socket that is about to connect, bind or listen.
@@ -97,11 +99,14 @@ func (m marking) apply(network, address string, c syscall.RawConn) error {
 	}
 	// On this error net tries again with a plain TCP socket, so it holds for
 	// AllowUnmarked too: to go on would leave IPv6 peers unmarked.
-	if err := refuseMPTCP(network, m.cp, c); err != nil {
-		return err
+	if isTCP(network) && tos.IsMPTCP(c) {
+		return &UnsupportedError{OS: tos.Host.OS, Network: network, Option: "IPPROTO_MPTCP", CodePoint: m.cp, Err: errMPTCP}
 	}
 	return m.tolerate(mark(network, address, m.cp, c, true))
 }
+
+// errMPTCP is the reason why a Multipath TCP socket is refused.
+var errMPTCP = errors.New("marks do not hold on every subflow")
 
 // tolerate returns err unless the caller takes unmarked sockets.
 func (m marking) tolerate(err error) error {
@@ -113,49 +118,55 @@ func (m marking) tolerate(err error) error {
 
 // mark sets the options that mark the socket, and reads them back if told so.
 func mark(network, address string, cp CodePoint, c syscall.RawConn, readBack bool) error {
-	opts, err := host.options(network, peersOf(address), func() (bool, error) { return v6only(c) })
+	opts, err := tos.Host.Options(network, tos.PeersOf(address), func() (bool, error) { return tos.V6Only(c) })
+	if missing, ok := errors.AsType[*tos.MissingError](err); ok {
+		return unsupportedOption(missing, network, cp)
+	}
 	if err != nil {
-		if u, ok := errors.AsType[*UnsupportedError](err); ok {
-			u.CodePoint = cp
-			return u
-		}
 		return &MarkError{CodePoint: cp, Option: "IPV6_V6ONLY", Err: err}
 	}
 	for _, opt := range opts {
-		if err := opt.apply(cp, c, isTCP(network), readBack); err != nil {
-			return opt.failure(network, cp, err)
+		if err := setMark(opt, cp, c, isTCP(network), readBack); err != nil {
+			return optionError(opt, network, cp, err)
 		}
 	}
 	return nil
 }
 
-// failure puts the reason why o does not hold cp into an error of its kind.
-func (o option) failure(network string, cp CodePoint, err error) error {
-	if unsupported(err) {
-		return &UnsupportedError{OS: host.os, Network: network, Option: o.String(), CodePoint: cp, Err: err}
+// optionError puts the reason why opt does not hold cp into an error of its kind.
+func optionError(opt tos.Option, network string, cp CodePoint, err error) error {
+	if isUnsupported(err) {
+		return &UnsupportedError{OS: tos.Host.OS, Network: network, Option: opt.String(), CodePoint: cp, Err: err}
 	}
-	return &MarkError{CodePoint: cp, Option: o.String(), Err: err}
+	return &MarkError{CodePoint: cp, Option: opt.String(), Err: err}
+}
+
+// unsupportedOption adds to missing what only this package knows.
+func unsupportedOption(missing *tos.MissingError, network string, cp CodePoint) error {
+	return &UnsupportedError{
+		OS: tos.Host.OS, Network: network, Option: missing.Option, CodePoint: cp, Err: errors.New(missing.Reason),
+	}
 }
 
 // errNotHeld says that the system took an option and did not keep it.
 var errNotHeld = errors.New("the system took the mark but does not hold it")
 
-// apply sets o to cp, and reads it back if told so.
-func (o option) apply(cp CodePoint, c syscall.RawConn, stream, readBack bool) error {
+// setMark sets opt to cp, and reads it back if told so.
+func setMark(opt tos.Option, cp CodePoint, c syscall.RawConn, stream, readBack bool) error {
 	octet := cp.TOS()
 	if !stream {
 		// On datagram sockets the ECN bits are the application's; on TCP the
 		// kernel keeps them out of our reach by itself.
-		held, err := o.get(c)
+		held, err := opt.Get(c)
 		if err != nil {
 			return err
 		}
 		octet |= held & ecnMask
 	}
-	if err := o.set(c, octet); err != nil || !readBack {
+	if err := opt.Set(c, octet); err != nil || !readBack {
 		return err
 	}
-	held, err := o.get(c)
+	held, err := opt.Get(c)
 	if err != nil {
 		return err
 	}
@@ -169,10 +180,10 @@ func notHeld(octet uint8) error {
 	return fmt.Errorf("%w: read back 0x%02x", errNotHeld, octet)
 }
 
-// unsupported reports whether err says that the system lacks the option, rather
+// isUnsupported reports whether err says that the system lacks the option, rather
 // than that it refused it this time.
-func unsupported(err error) bool {
-	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, errNotHeld) || noSuchOption(err)
+func isUnsupported(err error) bool {
+	return errors.Is(err, errNotHeld) || tos.IsUnsupported(err)
 }
 
 // Control returns a function for the Control field of a [net.Dialer] or a
@@ -199,4 +210,26 @@ func Control(cp CodePoint) func(network, address string, c syscall.RawConn) erro
 		}
 		return m.apply(network, address, c)
 	}
+}
+
+// markable reports whether network is one of the Internet networks. The others,
+// unix and whatever net does not know, pass through untouched.
+func markable(network string) bool {
+	return strings.HasPrefix(network, "tcp") || strings.HasPrefix(network, "udp") || strings.HasPrefix(network, "ip")
+}
+
+// isTCP reports whether network is one of TCP's.
+func isTCP(network string) bool { return strings.HasPrefix(network, "tcp") }
+
+// checkHost returns an UnsupportedError where no socket of the network can be
+// marked on this system, whatever its address.
+func checkHost(network string, cp CodePoint) error {
+	if tos.Host.Unmarkable == "" || cp == DF || !markable(network) {
+		return nil
+	}
+	opt := tos.IPv4TOS
+	if family, _, _ := strings.Cut(network, ":"); strings.HasSuffix(family, "6") { // "ip6:ipv6-icmp"
+		opt = tos.IPv6TClass
+	}
+	return unsupportedOption(&tos.MissingError{Option: opt.String(), Reason: tos.Host.Unmarkable}, network, cp)
 }

@@ -15,7 +15,7 @@ import (
 type forgetful struct{ syscall.RawConn }
 
 func (f forgetful) Control(g func(uintptr)) error {
-	if whose(g) == xnetSet {
+	if originOf(g) == xnetSet {
 		return nil
 	}
 	return f.RawConn.Control(g)

@@ -1,11 +1,7 @@
 package dscp
 
 import (
-	"cmp"
-	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
+	"container/list"
 	"sync"
 	"time"
 )
@@ -17,61 +13,42 @@ const (
 )
 
 // A Memory remembers where a [Dialer] had to fall back to another mark, so that
-// the next dial to the same place starts with the one that came up, without the
-// wait. It belongs to whoever makes it: give it to as many Dialers as it should
-// serve, by their Memory field, and [Memory.Clear] it when the machine has moved
-// to another network, since paths lose marks, not destinations.
+// the next dial to the same address starts with the mark that came up, without
+// the wait. Several Dialers may share one. Call [Memory.Clear] when the machine
+// has moved to another network: it is the path that loses marks, not the
+// destination.
 //
-// What is remembered is forgotten after TTL, and a dial then starts with the
-// first mark again. A Dialer with another first mark has memories of its own.
+// What is remembered is forgotten after TTL, and a dial then starts with DSCP
+// again. Dialers with different DSCP remember separately.
 //
 // The zero value is ready for use. A Memory may be used by several goroutines
 // at once, as long as none changes its fields, and must not be copied after the
-// first use. It is kept across runs as JSON, by [Memory.MarshalJSON] and
-// [Memory.UnmarshalJSON].
+// first use.
 type Memory struct {
 	// TTL is how long a destination is remembered. Zero or less means 10
 	// minutes.
 	TTL time.Duration
 
-	// Limit is how many destinations are remembered at most; the one that has
-	// the least time left gives way to a new one. Zero or less means 1,000.
+	// Limit is how many destinations are remembered at most: a new one replaces
+	// the one that was learnt first. Zero or less means 1,000.
 	Limit int
 
 	mu    sync.Mutex
-	known map[destination]MemoryEntry
+	known map[destination]*list.Element // in order
+	order list.List                     // of memory, the oldest first
 }
 
-// A MemoryEntry is what a [Memory] knows of one destination.
-type MemoryEntry struct {
-	Network string    `json:"network"` // as in Dial
-	Address string    `json:"address"` // as in Dial
-	DSCP    CodePoint `json:"dscp"`    // the first mark of the ladder, which did not come up
-	Works   CodePoint `json:"works"`   // the one that did
-	Expires time.Time `json:"expires"`
-}
-
-// A destination is what an entry is about.
+// A destination is where a dial goes to, and the mark that it would start with.
 type destination struct {
-	network, address string
+	network, address string // as in Dial
 	first            CodePoint
 }
 
-func (e MemoryEntry) destination() destination { return destination{e.Network, e.Address, e.DSCP} }
-
-// Entries returns what is remembered now, sorted by address.
-func (m *Memory) Entries() []MemoryEntry {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.expire()
-	entries := make([]MemoryEntry, 0, len(m.known))
-	for _, e := range m.known {
-		entries = append(entries, e)
-	}
-	slices.SortFunc(entries, func(a, b MemoryEntry) int {
-		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Network, b.Network), cmp.Compare(a.DSCP, b.DSCP))
-	})
-	return entries
+// A memory is what a Memory knows of one destination.
+type memory struct {
+	destination
+	works   CodePoint
+	expires time.Time
 }
 
 // Clear forgets everything.
@@ -79,34 +56,7 @@ func (m *Memory) Clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.known)
-}
-
-// MarshalJSON returns the entries as a JSON array, code points by name.
-func (m *Memory) MarshalJSON() ([]byte, error) { return json.Marshal(m.Entries()) }
-
-// UnmarshalJSON replaces what is remembered by what MarshalJSON has returned. It
-// leaves out what has expired meanwhile, and holds the rest to TTL and Limit. On
-// an error, such as a code point that does not exist, nothing changes.
-func (m *Memory) UnmarshalJSON(data []byte) error {
-	if string(data) == "null" {
-		return nil // as encoding/json wants it
-	}
-	var entries []MemoryEntry
-	if err := json.Unmarshal(data, &entries); err != nil {
-		return fmt.Errorf("dscp: reading a Memory: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.known = make(map[destination]MemoryEntry)
-	latest := time.Now().Add(m.ttl())
-	for _, e := range entries {
-		if e.Expires.After(latest) {
-			e.Expires = latest
-		}
-		m.known[e.destination()] = e
-	}
-	m.makeRoom() // once: the text may be far longer than Limit
-	return nil
+	m.order.Init()
 }
 
 // recall returns the mark that came up for d.
@@ -114,55 +64,40 @@ func (m *Memory) recall(d destination) (works CodePoint, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e, ok := m.known[d]
-	return e.Works, ok && time.Now().Before(e.Expires)
+	if !ok {
+		return DF, false
+	}
+	known := e.Value.(memory)
+	if !time.Now().Before(known.expires) {
+		m.forget(e)
+		return DF, false
+	}
+	return known.works, true
 }
 
-// learn remembers the mark that came up for d. That it is the first of the
-// ladder is nothing to remember.
+// learn remembers the mark that came up for d. The first mark itself is nothing
+// to remember. It takes the same time however much is remembered.
 func (m *Memory) learn(d destination, works CodePoint) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if e, ok := m.known[d]; ok {
+		m.forget(e)
+	}
 	if works == d.first {
-		delete(m.known, d)
 		return
 	}
-	m.put(MemoryEntry{d.network, d.address, d.first, works, time.Now().Add(m.ttl())})
-}
-
-// put adds e and makes room for it. m.mu is held.
-func (m *Memory) put(e MemoryEntry) {
 	if m.known == nil {
-		m.known = make(map[destination]MemoryEntry)
+		m.known = make(map[destination]*list.Element)
 	}
-	m.known[e.destination()] = e
-	m.makeRoom()
-}
-
-// makeRoom forgets what is past its time, and of the rest what has the least
-// time left, down to Limit. m.mu is held.
-func (m *Memory) makeRoom() {
-	m.expire()
-	limit := m.Limit
-	if limit <= 0 {
-		limit = defaultMemoryLimit
-	}
-	if len(m.known) <= limit {
-		return
-	}
-	byTime := slices.SortedFunc(maps.Values(m.known), func(a, b MemoryEntry) int { return a.Expires.Compare(b.Expires) })
-	for _, e := range byTime[:len(byTime)-limit] {
-		delete(m.known, e.destination())
+	m.known[d] = m.order.PushBack(memory{d, works, time.Now().Add(m.ttl())})
+	for m.order.Len() > m.limit() {
+		m.forget(m.order.Front())
 	}
 }
 
-// expire forgets what is past its time. m.mu is held.
-func (m *Memory) expire() {
-	now := time.Now()
-	for d, e := range m.known {
-		if !now.Before(e.Expires) {
-			delete(m.known, d)
-		}
-	}
+// forget removes e. m.mu is held.
+func (m *Memory) forget(e *list.Element) {
+	delete(m.known, m.order.Remove(e).(memory).destination)
 }
 
 func (m *Memory) ttl() time.Duration {
@@ -170,4 +105,11 @@ func (m *Memory) ttl() time.Duration {
 		return defaultMemoryTTL
 	}
 	return m.TTL
+}
+
+func (m *Memory) limit() int {
+	if m.Limit <= 0 {
+		return defaultMemoryLimit
+	}
+	return m.Limit
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"syscall"
+
+	"github.com/godscp/godscp/internal/tos"
 )
 
 // A pin is what a Conn and a UDPConn have in common: a live socket and the mark
@@ -13,8 +15,8 @@ import (
 type pin struct {
 	raw    syscall.RawConn // net's own
 	local  net.Addr
-	remote net.Addr // nil on an unconnected socket
-	option option   // the one that marks what the socket sends
+	remote net.Addr   // nil on an unconnected socket
+	option tos.Option // the one that marks what the socket sends
 	cp     CodePoint
 
 	// An unconnected IPv6 socket that takes both options sends to IPv4 peers
@@ -33,9 +35,9 @@ func (p *pin) set(c interface {
 	p.local, p.remote = c.LocalAddr(), c.RemoteAddr()
 	// The family of the packets counts, not that of the socket: an IPv6 socket
 	// with an IPv4-mapped peer sends IPv4.
-	p.option = trafficClass
+	p.option = tos.IPv6TClass
 	if isIPv4(p.far()) {
-		p.option = ipTOS
+		p.option = tos.IPv4TOS
 	}
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -45,8 +47,8 @@ func (p *pin) set(c interface {
 	if p.cp, err = p.held(p.option); err != nil {
 		return p.opError("pin", err)
 	}
-	if p.dual = p.option == trafficClass && p.remote == nil && host.tosOnIPv6; p.dual {
-		if p.cp4, err = p.held(ipTOS); err != nil {
+	if p.dual = p.option == tos.IPv6TClass && p.remote == nil && tos.Host.MappedTOS; p.dual {
+		if p.cp4, err = p.held(tos.IPv4TOS); err != nil {
 			return p.opError("pin", err)
 		}
 	}
@@ -63,8 +65,8 @@ func (p *pin) far() net.Addr {
 }
 
 // pinned returns the mark that opt is held at.
-func (p *pin) pinned(opt option) CodePoint {
-	if p.dual && opt == ipTOS {
+func (p *pin) pinned(opt tos.Option) CodePoint {
+	if p.dual && opt == tos.IPv4TOS {
 		return p.cp4
 	}
 	return p.cp
@@ -81,12 +83,12 @@ func (p *pin) alive() error {
 
 // held asks the kernel for the mark. Where there is no such option the socket
 // carries none.
-func (p *pin) held(opt option) (CodePoint, error) {
-	if host.blind != "" {
+func (p *pin) held(opt tos.Option) (CodePoint, error) {
+	if tos.Host.Unmarkable != "" {
 		return DF, p.alive()
 	}
-	octet, err := opt.get(p.raw)
-	if p.lacks(opt, err) {
+	octet, err := opt.Get(p.raw)
+	if p.meansNoOption(opt, err) {
 		return DF, nil
 	}
 	return FromTOS(octet), err
@@ -98,32 +100,49 @@ func (p *pin) holds(cp CodePoint) error {
 	if cp == DF || cp == p.cp {
 		return nil
 	}
-	network := "tcp6"
-	if p.option == ipTOS {
-		network = "tcp4"
-	}
-	return p.opError("dial", p.option.failure(network, cp, notHeld(p.cp.TOS())))
+	return p.opError("dial", optionError(p.option, p.network(), cp, notHeld(p.cp.TOS())))
 }
 
-// lacks reports whether err, with which the system refused to tell what opt
+// unreadable adds the code point, which was asked for, and the option to the error
+// of a pin that could not read the mark back. What failed before it could be asked
+// stays as it is.
+func (p *pin) unreadable(cp CodePoint, err error) error {
+	op, ok := err.(*net.OpError)
+	if !ok || p.raw == nil {
+		return err
+	}
+	marked := *op
+	marked.Err = optionError(p.option, p.network(), cp, op.Err)
+	return &marked
+}
+
+// network returns the one that net would give to a hook of this TCP socket.
+func (p *pin) network() string {
+	if p.option == tos.IPv4TOS {
+		return "tcp4"
+	}
+	return "tcp6"
+}
+
+// meansNoOption reports whether err, with which the system refused to tell what opt
 // holds, means no more than that the socket has no such option. An option that
 // marks nothing of what the socket sends may fail as it likes: macOS says EINVAL
 // where others say ENOPROTOOPT. One that does may hold a mark nevertheless, if a
 // filter of system calls has refused.
-func (p *pin) lacks(opt option, err error) bool {
+func (p *pin) meansNoOption(opt tos.Option, err error) bool {
 	if err == nil {
 		return false
 	}
-	if marks := opt == p.option || p.dual; !marks || host.blind != "" {
+	if marks := opt == p.option || p.dual; !marks || tos.Host.Unmarkable != "" {
 		return true
 	}
-	if opt == ipTOS && !host.tosOnIPv6 {
+	if opt == tos.IPv4TOS && !tos.Host.MappedTOS {
 		// An IPv6 socket with an IPv4-mapped peer: nothing can mark what it sends.
-		if _, err := trafficClass.get(p.raw); err == nil {
+		if _, err := tos.IPv6TClass.Get(p.raw); err == nil {
 			return true
 		}
 	}
-	return unsupported(err) && hasNone(p.raw, opt)
+	return isUnsupported(err) && hasNoOption(p.raw, opt)
 }
 
 func (p *pin) setDSCP(cp CodePoint) error {
@@ -140,10 +159,10 @@ func (p *pin) verify() error {
 	if err := p.verifyOption(p.option); err != nil || !p.dual {
 		return err
 	}
-	return p.verifyOption(ipTOS)
+	return p.verifyOption(tos.IPv4TOS)
 }
 
-func (p *pin) verifyOption(opt option) error {
+func (p *pin) verifyOption(opt tos.Option) error {
 	cp, err := p.held(opt)
 	if err != nil {
 		return p.opError("verify", err)
@@ -155,7 +174,7 @@ func (p *pin) verifyOption(opt option) error {
 }
 
 // midFlow is the reason why cp is refused for opt.
-func (p *pin) midFlow(opt option, cp CodePoint) error {
+func (p *pin) midFlow(opt tos.Option, cp CodePoint) error {
 	return &midFlowError{p.pinned(opt), "refused", cp}
 }
 
@@ -195,4 +214,37 @@ func isIPv4(a net.Addr) bool {
 		return a != nil && a.IP.To4() != nil
 	}
 	return false
+}
+
+// hasNoOption reports whether a socket that would not tell what opt holds has no
+// such option: it is a Multipath TCP socket, or no socket of the family has it. A
+// system that has not been tested is believed: its IPv6 sockets may lack IP_TOS.
+func hasNoOption(c syscall.RawConn, opt tos.Option) bool {
+	if !tos.Host.Tested || tos.IsMPTCP(c) {
+		return true
+	}
+	none := false
+	err := onTrialSocket(opt == tos.IPv6TClass, func(fd uintptr) error {
+		_, err := opt.Get(tos.FD(fd))
+		none = isUnsupported(err)
+		return nil
+	})
+	return err == nil && none
+}
+
+// pinControl returns oob with the pinned mark in every control message that
+// sets the TOS or Traffic Class octet, or the reason why one asks for another
+// mark. It copies oob before it changes anything.
+func (p *pin) pinControl(oob []byte) ([]byte, error) {
+	return tos.RewriteControl(oob, func(opt tos.Option, octet uint8) (uint8, error) {
+		pinned := p.pinned(opt)
+		switch cp := FromTOS(octet); cp {
+		case pinned:
+			return octet, nil
+		case DF:
+			return octet&ecnMask | pinned.TOS(), nil
+		default:
+			return 0, p.midFlow(opt, cp)
+		}
+	})
 }

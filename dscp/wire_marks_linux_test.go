@@ -81,6 +81,11 @@ func TestWireRoutes(t *testing.T) {
 		}
 		for name, listen := range map[string]listening{
 			"Listen": listened(lc),
+			"AcceptConn": func(network, address string) (net.Listener, error) {
+				l, err := lc.Listen(ctx, network, address)
+				require.NoError(t, err)
+				return acceptConn{l.(*dscp.Listener)}, nil
+			},
 			"Marked": func(network, address string) (net.Listener, error) {
 				return lc.Marked().Listen(ctx, network, address)
 			},
@@ -101,3 +106,8 @@ func TestWireRoutes(t *testing.T) {
 		}
 	}
 }
+
+// acceptConn is a listener whose Accept is AcceptConn.
+type acceptConn struct{ *dscp.Listener }
+
+func (l acceptConn) Accept() (net.Conn, error) { return l.AcceptConn() }

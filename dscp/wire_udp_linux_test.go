@@ -70,6 +70,50 @@ var udpSockets = []udpSocket{
 	{name: "ListenPacket IPv6 wildcard", host: "::1", open: listenUDP("udp6", ":0")},
 	{name: "ListenPacket dual stack to IPv4", host: "127.0.0.1", open: listenUDP("udp", ":0"), dual: true},
 	{name: "ListenPacket dual stack to IPv6", host: "::1", open: listenUDP("udp", ":0"), dual: true},
+	{name: "WrapPacket IPv4", host: "127.0.0.1", open: wrapUDP("udp4", "127.0.0.1:0")},
+	{name: "WrapPacket IPv6", host: "::1", open: wrapUDP("udp6", "[::1]:0")},
+	{name: "WrapPacket dual stack to IPv4", host: "127.0.0.1", open: wrapUDP("udp", ":0"), dual: true},
+	{name: "WrapPacket dual stack to IPv6", host: "::1", open: wrapUDP("udp", ":0"), dual: true},
+	{name: "WrapPacket connected IPv4", host: "127.0.0.1", open: wrapDialledUDP, connected: true},
+	{name: "WrapPacket connected IPv6", host: "::1", open: wrapDialledUDP, connected: true},
+	{name: "PinUDP IPv4", host: "127.0.0.1", open: pinBareUDP("udp4", "127.0.0.1:0")},
+	{name: "PinUDP dual stack to IPv4", host: "127.0.0.1", open: pinBareUDP("udp", ":0"), dual: true},
+	{name: "PinUDP dual stack to IPv6", host: "::1", open: pinBareUDP("udp", ":0"), dual: true},
+}
+
+// wrapUDP has a socket made unmarked, and marked once it is bound.
+func wrapUDP(network, address string) func(*testing.T, dscp.CodePoint, netip.AddrPort, hook) *dscp.UDPConn {
+	return func(t *testing.T, cp dscp.CodePoint, _ netip.AddrPort, control hook) *dscp.UDPConn {
+		t.Helper()
+		bare, err := (&net.ListenConfig{Control: control}).ListenPacket(t.Context(), network, address)
+		require.NoError(t, err)
+		c, err := (&dscp.ListenConfig{DSCP: cp}).WrapPacket(bare.(*net.UDPConn))
+		require.NoError(t, err)
+		return c
+	}
+}
+
+// wrapDialledUDP is wrapUDP for a socket that is connected already.
+func wrapDialledUDP(t *testing.T, cp dscp.CodePoint, peer netip.AddrPort, control hook) *dscp.UDPConn {
+	t.Helper()
+	bare, err := (&net.Dialer{Control: control}).Dial("udp", peer.String())
+	require.NoError(t, err)
+	c, err := (&dscp.ListenConfig{DSCP: cp}).WrapPacket(bare.(*net.UDPConn))
+	require.NoError(t, err)
+	return c
+}
+
+// pinBareUDP pins a socket that is marked but bare.
+func pinBareUDP(network, address string) func(*testing.T, dscp.CodePoint, netip.AddrPort, hook) *dscp.UDPConn {
+	return func(t *testing.T, cp dscp.CodePoint, _ netip.AddrPort, control hook) *dscp.UDPConn {
+		t.Helper()
+		lc := dscp.ListenConfig{DSCP: cp, NetListenConfig: &net.ListenConfig{Control: control}}
+		bare, err := lc.Marked().ListenPacket(t.Context(), network, address)
+		require.NoError(t, err)
+		c, err := dscp.PinUDP(bare.(*net.UDPConn))
+		require.NoError(t, err)
+		return c
+	}
 }
 
 func openDialUDP(network string) func(*testing.T, dscp.CodePoint, netip.AddrPort, hook) *dscp.UDPConn {

@@ -4,5 +4,5 @@
 //
 // BenchmarkQUIC compares quic-go's throughput with and without pinning:
 //
-//	go test -run='^$' -bench=QUIC .
+//	GOWORK=off go test -run='^$' -bench=QUIC .
 package integration

@@ -9,17 +9,18 @@ import (
 	"strings"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 )
 
 // A chain is the models of a box in their order. It holds no state: what a
 // flow has shown is in a history, one for each direction.
 type chain struct {
-	links  []link
+	models []namedModel
 	inside Side
 }
 
-// A link is one model and its name.
-type link struct {
+// A namedModel is one model and its name.
+type namedModel struct {
 	model Model
 	name  string
 }
@@ -27,16 +28,16 @@ type link struct {
 // A history is what each model of a chain has been shown in one direction of
 // one flow. Models that stand behind a rewriter see other marks than those
 // before it.
-type history []shown
+type history []modelHistory
 
-// shown is what one model has been shown.
-type shown struct {
+// A modelHistory is what one model has been shown.
+type modelHistory struct {
 	first, prev dscp.CodePoint
 	begun       bool
 }
 
-// A ruling is what a chain makes of one segment.
-type ruling struct {
+// A decision is what a chain does with one segment.
+type decision struct {
 	verdict Verdict        // the hardest of its models' verdicts
 	model   string         // the model that it came from
 	out     dscp.CodePoint // the mark with which the segment travels on
@@ -44,12 +45,33 @@ type ruling struct {
 	reporter string // the first model that said Report, whatever others said
 }
 
+// firstReason says why the first mark of a direction met its verdict.
+func (d decision) firstReason(dir Direction, cp dscp.CodePoint) string {
+	if d.verdict == Pass {
+		return ""
+	}
+	return fmt.Sprintf("%s: the %v began with %v", d.model, dir.From(), cp)
+}
+
+// changeReason says why a change met its verdict.
+func (d decision) changeReason(dir Direction, from, to dscp.CodePoint) string {
+	if d.verdict == Pass {
+		return ""
+	}
+	return fmt.Sprintf("%s: the %v's mark went from %v to %v", d.model, dir.From(), from, to)
+}
+
+// payloadReason says why payload under an unchanged mark met its verdict.
+func (d decision) payloadReason(dir Direction, cp dscp.CodePoint) string {
+	return fmt.Sprintf("%s: the %v sent data marked %v", d.model, dir.From(), cp)
+}
+
 // newChain leaves nil models out.
 func newChain(models []Model, inside Side) chain {
 	c := chain{inside: inside}
 	for _, m := range models {
 		if m != nil {
-			c.links = append(c.links, link{m, modelName(m)})
+			c.models = append(c.models, namedModel{m, modelName(m)})
 		}
 	}
 	return c
@@ -57,16 +79,16 @@ func newChain(models []Model, inside Side) chain {
 
 // history returns an empty history that fits c.
 func (c chain) history() history {
-	return make(history, len(c.links))
+	return make(history, len(c.models))
 }
 
 // judge shows s to the models, in order, until one ends the flow. Of s only
 // Network, Direction, Handshake, DSCP and Offset count; the rest comes from h,
 // which is brought up to date. A model that panics makes an error.
-func (c chain) judge(s Segment, h history) (r ruling, err error) {
-	r.out = s.DSCP
+func (c chain) judge(s Segment, h history) (d decision, err error) {
+	d.out = s.DSCP
 	if !c.inside.includes(s.Direction) {
-		return r, nil
+		return d, nil
 	}
 	var running string
 	defer func() {
@@ -74,38 +96,38 @@ func (c chain) judge(s Segment, h history) (r ruling, err error) {
 			err = &panicError{model: running, value: v, stack: debug.Stack()}
 		}
 	}()
-	for i, l := range c.links {
-		running = l.name
+	for i, m := range c.models {
+		running = m.name
 		seen := &h[i]
 		if !seen.begun {
-			*seen = shown{first: r.out, prev: r.out, begun: true}
+			*seen = modelHistory{first: d.out, prev: d.out, begun: true}
 		}
-		s.DSCP, s.First, s.Prev = r.out, seen.first, seen.prev
-		v := l.model(s)
-		if v == Report && r.reporter == "" {
-			r.reporter = l.name
+		s.DSCP, s.First, s.Prev = d.out, seen.first, seen.prev
+		v := m.model(s)
+		if v == Report && d.reporter == "" {
+			d.reporter = m.name
 		}
-		seen.prev = r.out
+		seen.prev = d.out
 		if cp, ok := v.Mark(); ok {
-			if cp == r.out {
+			if cp == d.out {
 				continue // nothing was rewritten
 			}
-			r.out = cp
+			d.out = cp
 		}
-		if v.harder(r.verdict) {
-			r.verdict, r.model = v, l.name
+		if v.harder(d.verdict) {
+			d.verdict, d.model = v, m.name
 		}
 		if v.ends() {
 			break
 		}
 	}
-	return r, nil
+	return d, nil
 }
 
 // losesSYNs returns the marks of the SYNs that c loses: it is asked about each
 // of the 64.
-func (c chain) losesSYNs(network string) (markSet, error) {
-	var lost markSet
+func (c chain) losesSYNs(network string) (kernel.MarkSet, error) {
+	var lost kernel.MarkSet
 	for cp := range dscp.CodePoint(64) {
 		r, err := c.judge(Segment{Network: network, Handshake: true, DSCP: cp}, c.history())
 		if err != nil {

@@ -106,7 +106,7 @@ func FuzzChain(f *testing.F) {
 			require.NoError(t, err)
 			require.Equal(t, got, twice)
 			if !inside.includes(d) {
-				require.Equal(t, ruling{out: s.DSCP}, got)
+				require.Equal(t, decision{out: s.DSCP}, got)
 				continue
 			}
 			verdict, out := ref[d].judge(s)
@@ -133,7 +133,7 @@ func FuzzChain(f *testing.F) {
 		require.NoError(t, err)
 		for cp := range dscp.CodePoint(64) {
 			v, _ := (&naive{models, make([][]dscp.CodePoint, len(models))}).judge(Segment{Network: network, Handshake: true, DSCP: cp})
-			require.Equal(t, inside.includes(ClientToServer) && (v == Drop || v == Blackhole), lost.has(cp), "SYN marked %v", cp)
+			require.Equal(t, inside.includes(ClientToServer) && (v == Drop || v == Blackhole), lost.Has(cp), "SYN marked %v", cp)
 		}
 	})
 }

@@ -22,7 +22,7 @@ func startDelayed(t testing.TB, upstream string, models ...dscptest.Model) *dscp
 	return dscptest.Config{Upstream: upstream, Models: models, Delay: delay}.NewMiddlebox(t)
 }
 
-func TestDelay(t *testing.T) {
+func TestDelayIsLatency(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		box := startDelayed(t, serve(t, address, echo))
 		c := dial(t, box.Addr())
@@ -56,8 +56,8 @@ func TestDelayUDP(t *testing.T) {
 	})
 }
 
-// TestDelayAndFaults has delayed flows end in every way.
-func TestDelayAndFaults(t *testing.T) {
+// TestDelayedFlowsEnd has delayed flows end in every way.
+func TestDelayedFlowsEnd(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		t.Run("reset", func(t *testing.T) {
 			t.Parallel()

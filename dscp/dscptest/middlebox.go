@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 )
 
 // A Middlebox is a relay on loopback that stands between a client and a server
@@ -25,16 +26,16 @@ type Middlebox struct {
 	upstream netip.AddrPort
 	network  string // "tcp4" or "tcp6"
 	local    bool   // the upstream is in this network namespace
-	senses   senses
+	kernel   kernel.Kernel
 	listener *net.TCPListener
 	udp      *net.UDPConn
 	closers  []io.Closer // its sockets, to be closed from the last to the first
 
-	stopping  context.Context // done when Close begins
-	stop      context.CancelFunc
-	running   sync.WaitGroup
-	synACK    atomic.Uint32 // the mark that the listener answers with
-	remarking sync.Mutex    // held while that mark is changed
+	stopping context.Context // done when Close begins
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+	synACK   atomic.Uint32 // the mark that the listener answers with
+	marking  sync.Mutex    // held while that mark is changed
 
 	mu       sync.Mutex
 	records  []recorder // every flow there was
@@ -53,10 +54,72 @@ func Start(upstream string, models ...Model) (*Middlebox, error) {
 	return Config{Upstream: upstream, Models: models}.Start()
 }
 
+// A Config describes a [Middlebox]. Upstream is required; the zero value of
+// every other field is useful.
+type Config struct {
+	// Upstream is the host:port that the box forwards to. It decides the
+	// address family of the box.
+	Upstream string
+
+	// Models say how the box treats marks. Each judges what the one before
+	// it let through, with the mark that the one before it left. Without a
+	// model the box forwards and tells what it saw.
+	Models []Model
+
+	// Inside is the side that sits behind the NAT: only what that side sends
+	// is judged by the models. Zero means both, which is stricter than any
+	// one real box. What the other side sends is forwarded and recorded.
+	Inside Side
+
+	// Sensor is how the box shall learn marks. Empty means the best that this
+	// process may use. One that is not to be had makes Start fail.
+	Sensor Sensor
+
+	// Delay is added to the payload in each direction. The handshake is the
+	// kernel's and stays as fast as loopback.
+	Delay time.Duration
+}
+
+// Start starts the box. The caller has to close it; in a test,
+// [Config.NewMiddlebox] does.
+//
+// On an operating system where marks cannot be sensed, the error is a
+// *[dscp.UnsupportedError]. So it is on IPv4 where the upstream is outside this
+// network namespace and a model would judge what it sends later on: see
+// [SocketOption], and set Inside to [Client].
+func (c Config) Start() (*Middlebox, error) {
+	upstream, err := c.check()
+	if err != nil {
+		return nil, err
+	}
+	return start(c, upstream)
+}
+
+// check finds what is wrong with c and resolves the upstream.
+func (c Config) check() (netip.AddrPort, error) {
+	if c.Inside > Server {
+		return netip.AddrPort{}, fmt.Errorf("dscptest: Config.Inside is %d: it must be Client, Server or zero", c.Inside)
+	}
+	if c.Delay < 0 {
+		return netip.AddrPort{}, fmt.Errorf("dscptest: Config.Delay is negative: %v", c.Delay)
+	}
+	if c.Upstream == "" {
+		return netip.AddrPort{}, errors.New("dscptest: no upstream: a box needs the host:port of a server to stand before")
+	}
+	a, err := net.ResolveTCPAddr("tcp", c.Upstream)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("dscptest: upstream %q: %w", c.Upstream, err)
+	}
+	if a.IP == nil || a.Port == 0 {
+		return netip.AddrPort{}, fmt.Errorf("dscptest: upstream %q: host and port are needed", c.Upstream)
+	}
+	return kernel.AddrPort(a), nil
+}
+
 // start starts a box for a config that was checked.
 func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 	v6 := upstream.Addr().Is6()
-	sense, err := openSenses(v6)
+	k, err := kernel.Open(v6)
 	if err != nil {
 		return nil, fmt.Errorf("dscptest: box before %v: %w", upstream, err)
 	}
@@ -66,7 +129,7 @@ func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 		upstream: upstream,
 		network:  "tcp4",
 		local:    isLocal(upstream.Addr()),
-		senses:   sense,
+		kernel:   k,
 		live:     make(map[*tcpFlow]struct{}),
 	}
 	if v6 {
@@ -90,7 +153,7 @@ func (b *Middlebox) open() error {
 	if err := b.chooseSensor(); err != nil {
 		return err
 	}
-	if err := b.checkReach(); err != nil {
+	if err := b.checkSensorReach(); err != nil {
 		return err
 	}
 	return b.openUDP()
@@ -100,21 +163,21 @@ func (b *Middlebox) open() error {
 func (b *Middlebox) chooseSensor() error {
 	want := b.config.Sensor
 	if want == "" || want == WireEvery {
-		err := b.senses.capture(addrPort(b.listener.Addr()).Port(), b.upstream)
+		err := b.kernel.Capture(kernel.AddrPort(b.listener.Addr()).Port(), b.upstream)
 		if err != nil && want == WireEvery {
-			return unsupported(b.network, "AF_PACKET", err)
+			return kernel.Unsupported(b.network, "AF_PACKET", err)
 		}
 	}
-	if want != "" && want != b.senses.sensor() {
-		return unsupported(b.network, string(want), errors.New("no such sensor for this family"))
+	if want != "" && want != b.Sensor() {
+		return kernel.Unsupported(b.network, string(want), errors.New("no such sensor for this family"))
 	}
 	return nil
 }
 
-// openTCP makes the listener, and the hole for the SYNs that the models lose.
+// openTCP makes the listener, and the sink for the SYNs that the models lose.
 func (b *Middlebox) openTCP() error {
-	syn, _ := b.foretell(dscp.DF)
-	out, err := b.answer(syn)
+	syn, _ := b.predictSYNACK(dscp.DF)
+	out, err := b.forwardedSYNACK(syn)
 	if err != nil {
 		return err
 	}
@@ -122,7 +185,7 @@ func (b *Middlebox) openTCP() error {
 	if err != nil {
 		return err
 	}
-	lc := net.ListenConfig{Control: b.senses.prepareListener(out, lost != 0), KeepAlive: -1}
+	lc := net.ListenConfig{Control: b.kernel.PrepareListener(out, lost != 0), KeepAlive: -1}
 	lc.SetMultipathTCP(false) // an MPTCP listener saves no SYNs and has no Traffic Class
 	l, err := lc.Listen(b.stopping, b.network, loopback(b.network))
 	if err != nil {
@@ -134,44 +197,44 @@ func (b *Middlebox) openTCP() error {
 	if lost == 0 {
 		return nil
 	}
-	h, err := b.senses.openHole(b.listener, b.network, lost)
+	sink, err := b.kernel.OpenSYNSink(b.listener, b.network, lost)
 	if err != nil {
 		return err
 	}
-	b.closers = append(b.closers, h) // after the listener, so that it is closed before
+	b.closers = append(b.closers, sink) // after the listener, so that it is closed before
 	return nil
 }
 
-// checkReach refuses models that would have to judge what a server sends whose
+// checkSensorReach refuses models that would have to judge what a server sends whose
 // socket the sensor cannot reach.
-func (b *Middlebox) checkReach() error {
-	if b.senses.sensor() != SocketOption || b.local {
+func (b *Middlebox) checkSensorReach() error {
+	if b.Sensor() != SocketOption || b.local {
 		return nil
 	}
 	judges, err := b.chain.judgesLater(b.network, ServerToClient)
 	if err != nil || !judges {
 		return err
 	}
-	return unsupported(b.network, "NETLINK_SOCK_DIAG", errors.New(
+	return kernel.Unsupported(b.network, "NETLINK_SOCK_DIAG", errors.New(
 		"the socket of an upstream outside this network namespace cannot be looked at; Config.Inside = Client judges the client alone"))
 }
 
-// foretell returns the mark of the SYN-ACK with which the upstream will answer
+// predictSYNACK returns the mark of the SYN-ACK with which the upstream will answer
 // a SYN marked syn, if its listener can be looked at. Asking about a socket
 // elsewhere could find one of this namespace that listens on every address.
-func (b *Middlebox) foretell(syn dscp.CodePoint) (dscp.CodePoint, bool) {
+func (b *Middlebox) predictSYNACK(syn dscp.CodePoint) (dscp.CodePoint, bool) {
 	if !b.local {
 		return 0, false
 	}
-	return b.senses.synACKMark(b.upstream, syn)
+	return b.kernel.SYNACKMark(b.upstream, syn)
 }
 
-// answer returns the mark with which a SYN-ACK of the upstream's, marked cp,
+// forwardedSYNACK returns the mark with which a SYN-ACK of the upstream's, marked cp,
 // reaches the client.
-func (b *Middlebox) answer(cp dscp.CodePoint) (dscp.CodePoint, error) {
+func (b *Middlebox) forwardedSYNACK(cp dscp.CodePoint) (dscp.CodePoint, error) {
 	s := Segment{Network: b.network, Direction: ServerToClient, Handshake: true, DSCP: cp}
-	r, err := b.chain.judge(s, b.chain.history())
-	return r.out, err
+	d, err := b.chain.judge(s, b.chain.history())
+	return d.out, err
 }
 
 // accept takes connections until the listener is closed.
@@ -202,7 +265,7 @@ func (b *Middlebox) accept() {
 	}
 }
 
-// add takes a flow in; it reports false if the box is closing.
+// add registers a flow; it reports false if the box is closing.
 func (b *Middlebox) add(f *tcpFlow) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -243,7 +306,7 @@ func (b *Middlebox) Flows() []Flow {
 }
 
 // Sensor returns how the box learns the marks that follow the SYN's.
-func (b *Middlebox) Sensor() Sensor { return b.senses.sensor() }
+func (b *Middlebox) Sensor() Sensor { return sensorOf(b.kernel.Source()) }
 
 // Close stops the box and resets the connections that it still holds. When it
 // returns, no goroutine and no socket of the box is left. It may be called
@@ -264,7 +327,7 @@ func (b *Middlebox) Close() error {
 	}
 	b.mu.Unlock()
 	b.running.Wait()
-	return errors.Join(append(errs, b.senses.close())...)
+	return errors.Join(append(errs, b.kernel.Close())...)
 }
 
 // loopback returns the address that a box of this network listens on.
@@ -273,6 +336,13 @@ func loopback(network string) string {
 		return "[::1]:0"
 	}
 	return "127.0.0.1:0"
+}
+
+// dial connects to the upstream with a marked SYN.
+func (b *Middlebox) dial(syn dscp.CodePoint) (*net.TCPConn, error) {
+	d := net.Dialer{Control: b.kernel.PrepareDial(syn), KeepAlive: -1}
+	d.SetMultipathTCP(false)
+	return d.DialTCP(b.stopping, b.network, netip.AddrPort{}, b.upstream)
 }
 
 // isLocal reports whether addr belongs to this network namespace.
@@ -294,10 +364,10 @@ func isLocal(addr netip.Addr) bool {
 	return false
 }
 
-// remark changes the mark that the listener answers with.
-func (b *Middlebox) remark(cp dscp.CodePoint) error {
-	b.remarking.Lock()
-	defer b.remarking.Unlock()
+// setSYNACKMark changes the mark that the listener answers with.
+func (b *Middlebox) setSYNACKMark(cp dscp.CodePoint) error {
+	b.marking.Lock()
+	defer b.marking.Unlock()
 	if b.synACK.Load() == uint32(cp) {
 		return nil
 	}
@@ -305,7 +375,7 @@ func (b *Middlebox) remark(cp dscp.CodePoint) error {
 	if err != nil {
 		return err
 	}
-	if err := b.senses.mark(raw, cp); err != nil {
+	if err := b.kernel.SetMark(raw, cp); err != nil {
 		return err
 	}
 	b.synACK.Store(uint32(cp))

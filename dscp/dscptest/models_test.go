@@ -9,7 +9,7 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-func TestModels(t *testing.T) {
+func TestModelVerdicts(t *testing.T) {
 	t.Parallel()
 	const (
 		lowDelay   = dscp.LowDelay
@@ -110,16 +110,16 @@ func FuzzModels(f *testing.F) {
 	})
 }
 
-// TestHandshakeOnly tells DropMarkedData from DropMarked.
-func TestHandshakeOnly(t *testing.T) {
+// TestDropMarkedDataSparesHandshake tells DropMarkedData from DropMarked.
+func TestDropMarkedDataSparesHandshake(t *testing.T) {
 	t.Parallel()
 	syn := dscptest.Segment{Network: "tcp4", Handshake: true, DSCP: dscp.AF21, First: dscp.AF21, Prev: dscp.AF21}
 	assert.Equal(t, dscptest.Pass, dscptest.DropMarkedData()(syn))
 	assert.Equal(t, dscptest.Drop, dscptest.DropMarked()(syn))
 }
 
-// TestRewriters checks the table of RFC 9435, section 4.
-func TestRewriters(t *testing.T) {
+// TestRewritersFollowRFC9435 checks the table of RFC 9435, section 4.
+func TestRewritersFollowRFC9435(t *testing.T) {
 	t.Parallel()
 	marks := []dscp.CodePoint{dscp.DF, dscp.LE, dscp.LowDelay, dscp.CS1, dscp.AF11, dscp.AF21, dscp.AF42, dscp.NQB, dscp.EF, dscp.CS6, 0b111_111}
 	tests := []struct {
@@ -144,19 +144,4 @@ func TestRewriters(t *testing.T) {
 			assert.Equal(t, tt.want[i], got, "%s of %v", tt.name, cp)
 		}
 	}
-}
-
-func TestVerdictString(t *testing.T) {
-	t.Parallel()
-	for v, want := range map[dscptest.Verdict]string{
-		dscptest.Pass: "passed", dscptest.Report: "reported", dscptest.Drop: "dropped",
-		dscptest.Blackhole: "blackholed", dscptest.Reset: "reset", dscptest.MarkAs(dscp.AF21): "marked AF21",
-	} {
-		assert.Equal(t, want, v.String())
-	}
-	_, ok := dscptest.Reset.Mark()
-	assert.False(t, ok)
-	cp, ok := dscptest.MarkAs(dscp.DF).Mark()
-	assert.True(t, ok)
-	assert.Equal(t, dscp.DF, cp)
 }

@@ -2,15 +2,15 @@ package dscptest
 
 import "time"
 
-// A sender writes to one leg what a pump has read off the other.
+// A sender writes to one endpoint what a pump has read off the other.
 type sender interface {
-	send(b []byte) bool // false if the leg is gone
+	send(b []byte) bool // false if the endpoint is gone
 	sendEOF()
 	finish() // nothing more will be sent; waits for what is under way
 }
 
 // newSender returns the sender for a pump.
-func (f *tcpFlow) newSender(from, to *leg) sender {
+func (f *tcpFlow) newSender(from, to *endpoint) sender {
 	now := directSender{f, from, to}
 	if f.box.config.Delay == 0 {
 		return now
@@ -27,12 +27,12 @@ func (f *tcpFlow) newSender(from, to *leg) sender {
 // A directSender sends at once.
 type directSender struct {
 	flow     *tcpFlow
-	from, to *leg
+	from, to *endpoint
 }
 
 func (s directSender) send(b []byte) bool {
 	_, err := s.to.conn.Write(b)
-	return err == nil || s.flow.lost(s.from)
+	return err == nil || s.flow.writeFailed(s.from)
 }
 
 func (s directSender) sendEOF() { s.to.conn.CloseWrite() }

@@ -1,5 +1,9 @@
 package dscptest
 
+import (
+	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
+)
+
 // A Sensor is the means by which a [Middlebox] learns the marks of TCP
 // segments after the SYN. The mark of the SYN itself is always read off the
 // SYN as it arrived (TCP_SAVED_SYN), and on UDP every datagram tells its own.
@@ -30,3 +34,14 @@ const (
 
 // String returns the sensor in words that promise no more than it gives.
 func (s Sensor) String() string { return string(s) }
+
+// sensorOf returns the sensor that reads marks from a source.
+func sensorOf(s kernel.Source) Sensor {
+	switch s {
+	case kernel.EverySegment:
+		return WireEvery
+	case kernel.LatestSegment:
+		return WireLatest
+	}
+	return SocketOption
+}

@@ -1,45 +1,77 @@
 package dscptest
 
 import (
+	"errors"
+	"io"
 	"net"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 )
 
 // drainTime is how long a server may go on sending after its flow was reset.
 const drainTime = 2 * time.Second
 
-// A tcpFlow relays one connection. Two goroutines pump, one for each
-// direction; either may look at both legs and pronounce a verdict.
+// Buffers of the pumps. A flow that never fills a small one, like most of many
+// thousand, does not need a large one; in a bulk flow every read costs a sample of
+// the marks, and large reads make them cheap.
+const (
+	smallBuffer = 16 << 10
+	largeBuffer = 512 << 10
+)
+
+var (
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, smallBuffer); return &b }}
+	largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
+)
+
+// bulkFrom is the size of a read from which on samples are spared where they can
+// be: interactive flows get exact offsets, bulk flows keep their speed.
+const bulkFrom = 4 << 10
+
+// An action is what a pump does with what it has read.
+type action uint8
+
+const (
+	forward action = iota
+	discard        // read on, send nothing
+	hold           // read no more, hold the connection while the other side does
+	quit
+)
+
+// A tcpFlow relays one connection. Two goroutines pump, one for each direction;
+// either may observe both endpoints and act on what the models say.
 type tcpFlow struct {
 	box    *Middlebox
-	client *leg
-	server *leg // its conn is nil until the upstream has been reached
+	client *endpoint
+	server *endpoint // its conn is nil until the upstream has been reached
 
-	mu    sync.Mutex
-	rec   Flow // without what is kept elsewhere
-	seen  events
-	reset bool          // by a verdict: the client is gone, the server is drained
-	dark  [2]bool       // by a verdict: the direction is silent
-	gone  chan struct{} // closed with both connections
-	fault bool          // over at once, for a reset by one of the sides or a fault of the box
-	torn  bool          // one side is gone: the other shall know when it has had its last bytes
+	mu         sync.Mutex
+	rec        Flow // without what is kept elsewhere
+	log        eventLog
+	reset      bool          // by a verdict: the client is gone, the server is drained
+	discarding [2]bool       // by a verdict: what the direction carries is discarded
+	done       chan struct{} // closed with both connections
+	aborted    bool          // over at once, for a reset by one of the sides or a fault of the box
+	peerClosed bool          // one side is gone: the other shall know when it has had its last bytes
 }
+
+// errNoSYN says that nothing tells the mark of a flow's SYN.
+var errNoSYN = errors.New("dscptest: the mark of the SYN is not known: it came with a cookie and its sender is gone")
 
 func newTCPFlow(b *Middlebox, c *net.TCPConn) *tcpFlow {
 	return &tcpFlow{
 		box:    b,
-		gone:   make(chan struct{}),
-		client: &leg{conn: c, dir: ClientToServer, history: b.chain.history()},
-		server: &leg{dir: ServerToClient, history: b.chain.history()},
+		done:   make(chan struct{}),
+		client: &endpoint{conn: c, dir: ClientToServer, history: b.chain.history()},
+		server: &endpoint{dir: ServerToClient, history: b.chain.history()},
 		rec: Flow{
 			Network:  b.network,
-			Client:   addrPort(c.RemoteAddr()),
-			Box:      addrPort(c.LocalAddr()),
+			Client:   kernel.AddrPort(c.RemoteAddr()),
+			Box:      kernel.AddrPort(c.LocalAddr()),
 			Upstream: b.upstream,
 			Start:    time.Now(),
 		},
@@ -51,7 +83,7 @@ func (f *tcpFlow) record() Flow {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := f.rec
-	r.Changes, r.Events = slices.Clone(r.Changes), f.seen.list()
+	r.Changes, r.Events = slices.Clone(r.Changes), f.log.list()
 	r.ClientBytes, r.ServerBytes = f.client.taken, f.server.taken
 	return r
 }
@@ -59,9 +91,9 @@ func (f *tcpFlow) record() Flow {
 // run carries the flow from its SYN to its end.
 func (f *tcpFlow) run() {
 	defer f.finish()
-	out, ok := f.meetClient()
-	if !ok || !f.meetServer(out) {
-		f.holdIfDark()
+	out, ok := f.readSYN()
+	if !ok || !f.dialUpstream(out) {
+		f.holdIfDiscarding()
 		return
 	}
 	done := make(chan struct{})
@@ -73,43 +105,44 @@ func (f *tcpFlow) run() {
 	<-done
 }
 
-// holdIfDark keeps a silenced client waiting until the box closes.
-func (f *tcpFlow) holdIfDark() {
+// holdIfDiscarding keeps a silenced client waiting until the box closes.
+func (f *tcpFlow) holdIfDiscarding() {
 	f.mu.Lock()
-	dark := f.dark[ClientToServer]
+	discarding := f.discarding[ClientToServer]
 	f.mu.Unlock()
-	if dark {
-		<-f.gone
+	if discarding {
+		<-f.done
 	}
 }
 
-// meetClient learns the mark of the SYN and returns the one with which it
+// readSYN learns the mark of the SYN and returns the one with which it
 // travels on; false if that was the end of the flow.
-func (f *tcpFlow) meetClient() (dscp.CodePoint, bool) {
+func (f *tcpFlow) readSYN() (dscp.CodePoint, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := f.client
+	e := f.client
 	var err error
-	if l.probe, err = f.box.senses.probe(l.conn); err != nil {
+	if e.probe, err = f.box.kernel.Probe(e.conn); err != nil {
 		return f.fail(err)
 	}
-	syn, ok := f.box.senses.savedSYN(l.conn)
-	if !ok { // a SYN cookie: the next best is what the client sends now
-		if syn, ok = l.probe.look(); !ok {
+	syn, err := kernel.SavedSYN(e.conn)
+	if err != nil { // a SYN cookie: the next best is what the client sends now
+		var ok bool
+		if syn, ok = e.probe.Mark(); !ok {
 			return f.fail(errNoSYN)
 		}
 	}
 	f.rec.SYN = syn
-	l.old.segments = 2 // the SYN, and under its mark the acknowledgement that ended the handshake
-	return f.first(l, syn)
+	e.unchanged.Segments = 2 // the SYN, and under its mark the acknowledgement that ended the handshake
+	return f.judgeFirst(e, syn)
 }
 
-// meetServer connects to the upstream with a SYN marked syn and learns the
+// dialUpstream connects to the upstream with a SYN marked syn and learns the
 // mark of the answer; false if that was the end of the flow.
-func (f *tcpFlow) meetServer(syn dscp.CodePoint) bool {
+func (f *tcpFlow) dialUpstream(syn dscp.CodePoint) bool {
 	b := f.box
-	foretold, known := b.foretell(syn)
-	conn, err := dialUpstream(b, syn)
+	predicted, known := b.predictSYNACK(syn)
+	conn, err := b.dial(syn)
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -117,140 +150,140 @@ func (f *tcpFlow) meetServer(syn dscp.CodePoint) bool {
 		f.fail(err)
 		return false
 	}
-	l := f.server
-	l.conn = conn
+	e := f.server
+	e.conn = conn
 	if b.stopping.Err() != nil { // Close has been here and saw no server
 		f.fail(net.ErrClosed)
 		return false
 	}
-	if l.probe, err = b.senses.probe(conn); err != nil {
+	if e.probe, err = b.kernel.Probe(conn); err != nil {
 		f.fail(err)
 		return false
 	}
 	// The mark of the SYN-ACK: read, where nothing but the SYN-ACK has come
 	// yet; else what the listener was set to; else what comes first.
-	cp, ok := l.probe.look()
-	at, counted := l.probe.position()
-	fresh := counted && at.segments == 1
+	cp, ok := e.probe.Mark()
+	at, counted := e.probe.Position()
+	fresh := counted && at.Segments == 1
 	if fresh {
-		l.old = at
+		e.unchanged = at
 	}
 	switch {
 	case !known || ok && fresh && b.Sensor() != SocketOption:
 	case !ok || b.Sensor() != WireEvery: // which has it, if it has lost nothing
-		cp, ok = foretold, true
+		cp, ok = predicted, true
 	}
 	if !ok {
 		return true
 	}
 	f.rec.SYNACK, f.rec.Answered = cp, true
-	out, ok := f.first(l, cp)
+	out, ok := f.judgeFirst(e, cp)
 	if !ok {
 		return false
 	}
-	if err := b.remark(out); err != nil { // for the next client
+	if err := b.setSYNACKMark(out); err != nil { // for the next client
 		f.fail(err)
 		return false
 	}
 	return true
 }
 
-// first shows the models the first mark of a leg. f.mu is held.
-func (f *tcpFlow) first(l *leg, cp dscp.CodePoint) (dscp.CodePoint, bool) {
-	l.mark, l.known = cp, true
-	r, err := f.box.chain.judge(Segment{
-		Network: f.rec.Network, Direction: l.dir, Handshake: true, DSCP: cp,
-	}, l.history)
+// judgeFirst shows the models the first mark of an endpoint. f.mu is held.
+func (f *tcpFlow) judgeFirst(e *endpoint, cp dscp.CodePoint) (dscp.CodePoint, bool) {
+	e.mark, e.known = cp, true
+	d, err := f.box.chain.judge(Segment{
+		Network: f.rec.Network, Direction: e.dir, Handshake: true, DSCP: cp,
+	}, e.history)
 	if err != nil {
 		return f.fail(err)
 	}
-	f.rec.note(r, reasonFirst(r, l.dir, cp))
-	f.act(l, r.verdict)
-	if l.dir == ClientToServer {
-		l.out, l.outKnown = r.out, true // the box's own SYN will have it
+	f.rec.note(d, d.firstReason(e.dir, cp))
+	f.apply(e, d.verdict)
+	if e.dir == ClientToServer {
+		e.out, e.outKnown = d.out, true // the box's own SYN will have it
 	} else {
-		f.forwardMark(l, r.out)
+		f.forwardMark(e, d.out)
 	}
-	return r.out, !f.reset && (l.dir == ServerToClient || !f.dark[l.dir])
+	return d.out, !f.reset && (e.dir == ServerToClient || !f.discarding[e.dir])
 }
 
-// restPeriod is how seldom a bulk transfer in one direction has the box look at
-// the other, which only acknowledges: a look costs as much as some kilobytes.
-const restPeriod = 200 * time.Microsecond
+// idleSample is how seldom a bulk transfer in one direction has the box observe
+// the other, which only acknowledges: a sample costs as much as some kilobytes.
+const idleSample = 200 * time.Microsecond
 
-// watch looks at both legs and acts on what they show. Something has just
+// observe samples both endpoints and acts on what they show. Something has just
 // arrived on one, a bulk transfer perhaps. f.mu is held.
-func (f *tcpFlow) watch(arrived *leg, now time.Time, bulk bool) {
-	for _, l := range [...]*leg{f.client, f.server} {
-		if f.reset || f.dark[l.dir] || bulk && l != arrived && now.Sub(l.looked) < restPeriod {
+func (f *tcpFlow) observe(arrived *endpoint, now time.Time, bulk bool) {
+	for _, e := range [...]*endpoint{f.client, f.server} {
+		if f.reset || f.discarding[e.dir] || bulk && e != arrived && now.Sub(e.sampled) < idleSample {
 			continue
 		}
-		l.looked = now
-		for !f.reset && !f.fault && !f.dark[l.dir] {
-			s, ok := l.look(f.box.Sensor(), !bulk)
+		e.sampled = now
+		for !f.reset && !f.aborted && !f.discarding[e.dir] {
+			o, ok := e.observe(f.box.Sensor(), !bulk)
 			if !ok {
 				break
 			}
-			if !l.known {
-				f.rec.SYNACK, f.rec.Answered = s.mark, true
-				f.first(l, s.mark)
+			if !e.known {
+				f.rec.SYNACK, f.rec.Answered = o.Mark, true
+				f.judgeFirst(e, o.Mark)
 			} else {
-				f.change(l, s, now)
+				f.judgeChange(e, o, now)
 			}
 		}
 	}
 }
 
-// change records that a leg shows another mark, asks the models and acts. f.mu
-// is held.
-func (f *tcpFlow) change(l *leg, s sight, now time.Time) {
-	r, err := f.box.chain.judge(Segment{
-		Network: f.rec.Network, Direction: l.dir, DSCP: s.mark, Offset: s.from,
-	}, l.history)
+// judgeChange records that an endpoint shows another mark, asks the models and
+// acts. f.mu is held.
+func (f *tcpFlow) judgeChange(e *endpoint, o kernel.Observation, now time.Time) {
+	d, err := f.box.chain.judge(Segment{
+		Network: f.rec.Network, Direction: e.dir, DSCP: o.Mark, Offset: o.From,
+	}, e.history)
 	if err != nil {
 		f.fail(err)
 		return
 	}
-	reason := reasonChange(r, l.dir, l.mark, s.mark)
+	reason := d.changeReason(e.dir, e.mark, o.Mark)
 	f.rec.add(Change{
-		Direction: l.dir, From: l.mark, To: s.mark,
-		Offset: s.from, OffsetMax: s.to, At: now,
-		Verdict: r.verdict, Reason: reason,
+		Direction: e.dir, From: e.mark, To: o.Mark,
+		Offset: o.From, OffsetMax: o.To, At: now,
+		Verdict: d.verdict, Reason: reason,
 	})
-	l.mark = s.mark
-	l.old = position{bytes: s.to}
-	f.rec.note(r, reason)
-	f.act(l, r.verdict)
-	f.forwardMark(l, r.out)
+	e.mark = o.Mark
+	e.unchanged = kernel.Position{Bytes: o.To}
+	f.rec.note(d, reason)
+	f.apply(e, d.verdict)
+	f.forwardMark(e, d.out)
 }
 
-// payload asks the models about what was read off a leg, from offset on, under
-// its latest mark, and acts. f.mu is held.
-func (f *tcpFlow) payload(l *leg, offset int64) {
-	if !l.known {
-		return // its sender cannot be looked at
+// judgePayload asks the models about what was read off an endpoint, from offset
+// on, under its latest mark, and acts. f.mu is held.
+func (f *tcpFlow) judgePayload(e *endpoint, offset int64) {
+	if !e.known {
+		return // the mark of its sender is not to be had
 	}
-	r, err := f.box.chain.judge(Segment{
-		Network: f.rec.Network, Direction: l.dir, DSCP: l.mark, Offset: offset,
-	}, l.history)
+	d, err := f.box.chain.judge(Segment{
+		Network: f.rec.Network, Direction: e.dir, DSCP: e.mark, Offset: offset,
+	}, e.history)
 	if err != nil {
 		f.fail(err)
 		return
 	}
-	if r.verdict.harder(f.rec.Verdict) || r.reporter != "" && f.rec.Reported == "" { // the reason is made for the first time only
-		f.rec.note(r, reasonPayload(r, l.dir, l.mark))
+	if d.verdict.harder(f.rec.Verdict) || d.reporter != "" && f.rec.Reported == "" { // the reason is made for the first time only
+		f.rec.note(d, d.payloadReason(e.dir, e.mark))
 	}
-	f.act(l, r.verdict)
-	f.forwardMark(l, r.out)
+	f.apply(e, d.verdict)
+	f.forwardMark(e, d.out)
 }
 
-// act carries out a verdict on what arrived on l. f.mu is held; the record has
-// the verdict already, so that whoever feels it finds it there.
-func (f *tcpFlow) act(l *leg, v Verdict) {
+// apply carries out a verdict on what arrived on e. f.mu is held; the record has
+// the verdict already, so that a program that notices it finds it there.
+func (f *tcpFlow) apply(e *endpoint, v Verdict) {
 	switch v {
 	case Reset:
-		// The client first, and the server with a FIN once it has said its
-		// last: with the server first, most clients read a clean EOF.
+		// The client first, and the server with a FIN once it has sent all
+		// it has: with the server first, most clients read a clean EOF.
 		f.reset = true
 		f.client.conn.SetLinger(0)
 		f.client.conn.Close()
@@ -259,26 +292,26 @@ func (f *tcpFlow) act(l *leg, v Verdict) {
 			s.SetReadDeadline(time.Now().Add(drainTime))
 		}
 	case Drop, Blackhole:
-		f.dark[l.dir] = true
-		if err := f.box.senses.darken(l.conn); err != nil {
+		f.discarding[e.dir] = true
+		if err := f.box.kernel.DiscardInput(e.conn); err != nil {
 			f.fail(err)
 		}
 	}
 }
 
-// forwardMark marks what the box sends on in the direction of l. f.mu is held.
-func (f *tcpFlow) forwardMark(l *leg, cp dscp.CodePoint) {
+// forwardMark marks what the box sends on in the direction of e. f.mu is held.
+func (f *tcpFlow) forwardMark(e *endpoint, cp dscp.CodePoint) {
 	to := f.server.conn
-	if l.dir == ServerToClient {
+	if e.dir == ServerToClient {
 		to = f.client.conn
 	}
-	if to == nil || f.reset || l.out == cp && l.outKnown {
+	if to == nil || f.reset || e.out == cp && e.outKnown {
 		return
 	}
-	l.out, l.outKnown = cp, true
+	e.out, e.outKnown = cp, true
 	raw, err := to.SyscallConn()
 	if err == nil {
-		err = f.box.senses.mark(raw, cp)
+		err = f.box.kernel.SetMark(raw, cp)
 	}
 	if err != nil && !isGone(err) {
 		f.fail(err)
@@ -290,15 +323,15 @@ func (f *tcpFlow) fail(err error) (dscp.CodePoint, bool) {
 	if f.rec.Err == nil && f.box.stopping.Err() == nil {
 		f.rec.Err = err
 	}
-	f.hangUp()
+	f.resetBoth()
 	return 0, false
 }
 
-// hangUp resets both ends. f.mu is held.
-func (f *tcpFlow) hangUp() {
-	if !f.fault {
-		f.fault = true
-		close(f.gone)
+// resetBoth resets both ends. f.mu is held.
+func (f *tcpFlow) resetBoth() {
+	if !f.aborted {
+		f.aborted = true
+		close(f.done)
 	}
 	for _, c := range [...]*net.TCPConn{f.client.conn, f.server.conn} {
 		if c != nil {
@@ -312,27 +345,27 @@ func (f *tcpFlow) hangUp() {
 func (f *tcpFlow) abort() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	// One last look: a change that came last may not have woken a pump yet.
-	if !f.reset && !f.fault && f.client.probe != nil && f.server.probe != nil {
-		f.watch(f.client, time.Now(), false)
+	// A change that came last may not have woken a pump yet.
+	if !f.reset && !f.aborted && f.client.probe != nil && f.server.probe != nil {
+		f.observe(f.client, time.Now(), false)
 	}
-	f.hangUp()
+	f.resetBoth()
 }
 
 // finish closes what is left of the flow.
 func (f *tcpFlow) finish() {
 	f.mu.Lock()
-	if f.fault || f.torn || f.dark != [2]bool{} {
-		f.hangUp()
+	if f.aborted || f.peerClosed || f.discarding != [2]bool{} {
+		f.resetBoth()
 	} else {
 		f.client.conn.Close()
 		if f.server.conn != nil {
 			f.server.conn.Close()
 		}
 	}
-	for _, l := range [...]*leg{f.client, f.server} {
-		if h, ok := l.probe.(historian); ok {
-			h.release()
+	for _, e := range [...]*endpoint{f.client, f.server} {
+		if q, ok := e.probe.(kernel.QueueingProbe); ok {
+			q.Release()
 		}
 	}
 	f.rec.Over, f.rec.End = true, time.Now()
@@ -340,9 +373,104 @@ func (f *tcpFlow) finish() {
 	f.box.remove(f)
 }
 
-// dialUpstream connects to the upstream with a marked SYN.
-func dialUpstream(b *Middlebox, syn dscp.CodePoint) (*net.TCPConn, error) {
-	d := net.Dialer{Control: b.senses.prepareDial(syn), KeepAlive: -1}
-	d.SetMultipathTCP(false)
-	return d.DialTCP(b.stopping, b.network, netip.AddrPort{}, b.upstream)
+// pump carries from's payload to to until one of them is done.
+func (f *tcpFlow) pump(from, to *endpoint) {
+	pool, buf := &smallBuffers, smallBuffers.Get().(*[]byte)
+	defer func() { pool.Put(buf) }()
+	out := f.newSender(from, to)
+	defer out.finish()
+	for {
+		n, err := from.conn.Read(*buf)
+		switch f.handleRead(from, n, err) {
+		case discard:
+			continue
+		case hold:
+			<-f.done
+			return
+		case quit:
+			return
+		}
+		if n > 0 && !out.send((*buf)[:n]) {
+			return
+		}
+		if err != nil {
+			out.sendEOF()
+			return
+		}
+		if n == smallBuffer && f.box.config.Delay == 0 {
+			pool.Put(buf)
+			pool, buf = &largeBuffers, largeBuffers.Get().(*[]byte)
+		}
+	}
+}
+
+// handleRead notes that a read returned, observes both endpoints before anything
+// is forwarded, and says what to do.
+func (f *tcpFlow) handleRead(from *endpoint, n int, err error) action {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	from.taken += int64(n)
+	from.eof = err != nil
+	if !f.reset && !f.aborted {
+		now := time.Now()
+		f.observe(from, now, n >= bulkFrom)
+		if n > 0 && !f.reset && !f.aborted && !f.discarding[from.dir] {
+			f.judgePayload(from, from.taken-int64(n))
+		}
+		f.logRead(from, now, n, err)
+	}
+	switch {
+	case f.aborted || f.peerClosed && err != nil && !errors.Is(err, io.EOF):
+		return quit
+	case f.reset:
+		if err != nil || from == f.client {
+			return quit
+		}
+		return discard
+	case f.discarding[from.dir]:
+		return hold
+	case err != nil && !errors.Is(err, io.EOF):
+		// This side is gone, and the other shall know. What has been sent to
+		// it before has been taken.
+		f.resetBoth()
+		return quit
+	}
+	return forward
+}
+
+// logRead keeps what a read returned. f.mu is held.
+func (f *tcpFlow) logRead(from *endpoint, now time.Time, n int, err error) {
+	e := Event{At: now, Direction: from.dir, DSCP: from.mark, Offset: from.taken - int64(n), Bytes: n}
+	e.Lost = f.reset || f.aborted || f.discarding[from.dir]
+	if n > 0 {
+		f.log.add(e)
+	}
+	if err == nil {
+		return
+	}
+	e.Kind, e.Offset, e.Bytes = FIN, from.taken, 0
+	if !errors.Is(err, io.EOF) {
+		e.Kind = RST
+	}
+	f.log.add(e)
+}
+
+// writeFailed notes that a write to the other side of from failed, and reports
+// whether to go on reading.
+func (f *tcpFlow) writeFailed(from *endpoint) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.reset {
+		return true // by our own verdict: drain
+	}
+	// The other side is gone. What it sent last may still be on the way to this
+	// one; that ends by itself, and so does a writer that is stuck.
+	f.peerClosed = true
+	from.conn.SetWriteDeadline(time.Now().Add(drainTime))
+	return false
+}
+
+// isGone reports whether err says that a connection has ended.
+func isGone(err error) bool {
+	return errors.Is(err, net.ErrClosed)
 }

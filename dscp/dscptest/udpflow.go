@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
+	"github.com/godscp/godscp/internal/tos"
 )
 
 const (
@@ -33,13 +35,13 @@ type udpFlow struct {
 	client netip.AddrPort
 	server *net.UDPConn // connected to the upstream
 
-	over chan struct{}
+	done chan struct{} // closed when the flow is over
 
 	toServer, toClient func(datagram)
 
 	mu     sync.Mutex
 	rec    Flow
-	seen   events
+	log    eventLog
 	active time.Time  // when something moved last
 	sides  [2]udpSide // by direction
 }
@@ -50,12 +52,12 @@ type udpSide struct {
 	mark    dscp.CodePoint
 	known   bool
 	taken   int64
-	dark    bool // by a verdict
+	silent  bool // by a verdict
 }
 
 // openUDP makes the box's socket for datagrams.
 func (b *Middlebox) openUDP() error {
-	lc := net.ListenConfig{Control: b.senses.prepareUDP()}
+	lc := net.ListenConfig{Control: b.kernel.PrepareUDP()}
 	network := udpNetwork(b.network)
 	c, err := lc.ListenPacket(b.stopping, network, loopback(network))
 	if err != nil {
@@ -104,19 +106,19 @@ func (b *Middlebox) udpFlow(client netip.AddrPort) (*udpFlow, error) {
 	if b.stopping.Err() != nil {
 		return nil, net.ErrClosed
 	}
-	f := &udpFlow{box: b, client: client, over: make(chan struct{})}
+	f := &udpFlow{box: b, client: client, done: make(chan struct{})}
 	f.rec = Flow{
 		ID:       len(b.records) + 1,
 		Network:  udpNetwork(b.network),
 		Client:   client,
-		Box:      addrPort(b.udp.LocalAddr()),
+		Box:      kernel.AddrPort(b.udp.LocalAddr()),
 		Upstream: b.upstream,
 		Start:    time.Now(),
 	}
 	for d := range f.sides {
 		f.sides[d].history = b.chain.history()
 	}
-	d := net.Dialer{Control: b.senses.prepareUDP()}
+	d := net.Dialer{Control: b.kernel.PrepareUDP()}
 	c, err := d.DialUDP(b.stopping, f.rec.Network, netip.AddrPort{}, b.upstream)
 	if err != nil {
 		return nil, err // every further datagram would leave one more record
@@ -134,7 +136,7 @@ func (f *udpFlow) delayed(send func(datagram)) func(datagram) {
 	if f.box.config.Delay == 0 {
 		return send
 	}
-	line := newDelayLine[datagram](f.box.config.Delay, f.over)
+	line := newDelayLine[datagram](f.box.config.Delay, f.done)
 	f.box.running.Go(func() { line.run(send) })
 	return func(g datagram) {
 		g.payload = append([]byte(nil), g.payload...)
@@ -168,7 +170,7 @@ func (f *udpFlow) idle() bool {
 
 // finish closes the flow and lets the box forget the client.
 func (f *udpFlow) finish() {
-	close(f.over)
+	close(f.done)
 	f.server.Close()
 	f.box.mu.Lock()
 	delete(f.box.udpFlows, f.client)
@@ -183,14 +185,14 @@ func (f *udpFlow) record() Flow {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := f.rec
-	r.Changes, r.Events = slices.Clone(r.Changes), f.seen.list()
+	r.Changes, r.Events = slices.Clone(r.Changes), f.log.list()
 	r.ClientBytes, r.ServerBytes = f.sides[ClientToServer].taken, f.sides[ServerToClient].taken
 	return r
 }
 
 // carry judges one datagram and sends it on.
 func (f *udpFlow) carry(d Direction, payload, oob []byte) {
-	octet, ok := f.box.senses.octet(oob)
+	octet, ok := tos.ReceivedOctet(oob)
 	if !ok {
 		return // the kernel was asked to tell: it always does
 	}
@@ -212,49 +214,49 @@ func (f *udpFlow) take(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoint
 	defer f.mu.Unlock()
 	f.active = time.Now()
 	s := &f.sides[d]
-	if s.dark {
+	if s.silent {
 		return 0, false
 	}
 	offset := s.taken
 	s.taken += int64(size)
 	out, ok := f.judge(d, cp, offset)
-	f.seen.add(Event{At: f.active, Direction: d, DSCP: cp, Offset: offset, Bytes: size, Lost: !ok})
+	f.log.add(Event{At: f.active, Direction: d, DSCP: cp, Offset: offset, Bytes: size, Lost: !ok})
 	s.mark, s.known = cp, true
 	return out, ok
 }
 
 // judge asks the models about a datagram; false if it is lost. f.mu is held.
-func (f *udpFlow) judge(d Direction, cp dscp.CodePoint, offset int64) (dscp.CodePoint, bool) {
-	s := &f.sides[d]
-	r, err := f.box.chain.judge(Segment{Network: f.rec.Network, Direction: d, DSCP: cp, Offset: offset}, s.history)
+func (f *udpFlow) judge(dir Direction, cp dscp.CodePoint, offset int64) (dscp.CodePoint, bool) {
+	s := &f.sides[dir]
+	d, err := f.box.chain.judge(Segment{Network: f.rec.Network, Direction: dir, DSCP: cp, Offset: offset}, s.history)
 	if err != nil {
-		f.rec.Err, s.dark = err, true
+		f.rec.Err, s.silent = err, true
 		return 0, false
 	}
 	var reason string
 	switch {
-	case !s.known && d == ClientToServer:
+	case !s.known && dir == ClientToServer:
 		f.rec.SYN = cp
-		reason = reasonFirst(r, d, cp)
+		reason = d.firstReason(dir, cp)
 	case !s.known:
 		f.rec.SYNACK, f.rec.Answered = cp, true
-		reason = reasonFirst(r, d, cp)
+		reason = d.firstReason(dir, cp)
 	case cp != s.mark:
-		reason = reasonChange(r, d, s.mark, cp)
+		reason = d.changeReason(dir, s.mark, cp)
 		f.rec.add(Change{
-			Direction: d, From: s.mark, To: cp, Offset: offset, OffsetMax: offset,
-			At: f.active, Verdict: r.verdict, Reason: reason,
+			Direction: dir, From: s.mark, To: cp, Offset: offset, OffsetMax: offset,
+			At: f.active, Verdict: d.verdict, Reason: reason,
 		})
 	default:
-		reason = reasonPayload(r, d, cp)
+		reason = d.payloadReason(dir, cp)
 	}
-	f.rec.note(r, reason)
-	s.dark = r.verdict == Blackhole || r.verdict == Reset
-	return r.out, !r.verdict.ends()
+	f.rec.note(d, reason)
+	s.silent = d.verdict == Blackhole || d.verdict == Reset
+	return d.out, !d.verdict.ends()
 }
 
 func (f *udpFlow) sendToServer(g datagram) {
-	octet := f.box.senses.withOctet(g.octet)
+	octet := f.box.kernel.AppendOctet(nil, g.octet)
 	if _, _, err := f.server.WriteMsgUDP(g.payload, octet, nil); err != nil {
 		// It may be ICMP's word on a datagram before, which run has not come to
 		// read: then this one has not been sent.
@@ -263,5 +265,5 @@ func (f *udpFlow) sendToServer(g datagram) {
 }
 
 func (f *udpFlow) sendToClient(g datagram) {
-	f.box.udp.WriteMsgUDPAddrPort(g.payload, f.box.senses.withOctet(g.octet), f.client)
+	f.box.udp.WriteMsgUDPAddrPort(g.payload, f.box.kernel.AppendOctet(nil, g.octet), f.client)
 }

@@ -7,11 +7,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 )
 
-// TestICMPTakesNoDatagram has an upstream that was down come up before the flow
+// TestICMPErrorLosesNoDatagram has an upstream that was down come up before the flow
 // has read ICMP's word on what it had sent.
-func TestICMPTakesNoDatagram(t *testing.T) {
+func TestICMPErrorLosesNoDatagram(t *testing.T) {
 	t.Parallel()
 	for name, address := range map[string]string{"IPv4": "127.0.0.1:0", "IPv6": "[::1]:0"} {
 		t.Run(name, func(t *testing.T) {
@@ -25,7 +27,10 @@ func TestICMPTakesNoDatagram(t *testing.T) {
 			server, err := net.Dial("udp", keeper.LocalAddr().String())
 			require.NoError(t, err)
 			defer server.Close()
-			f := &udpFlow{box: &Middlebox{senses: &linuxSenses{v6: name == "IPv6"}}, server: server.(*net.UDPConn)}
+			k, err := kernel.Open(name == "IPv6")
+			require.NoError(t, err)
+			defer k.Close()
+			f := &udpFlow{box: &Middlebox{kernel: k}, server: server.(*net.UDPConn)}
 			f.sendToServer(datagram{payload: []byte("anybody?")})
 
 			require.NoError(t, keeper.Close())

@@ -12,8 +12,14 @@ import (
 // remark changes the mark of a live connection, as this project tells everybody
 // not to do.
 func remark(c net.Conn, cp dscp.CodePoint) error {
+	option, err := "IPV6_TCLASS", error(nil)
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok && a.IP.To4() != nil {
-		return ipv4.NewConn(c).SetTOS(int(cp.TOS()))
+		option, err = "IP_TOS", ipv4.NewConn(c).SetTOS(int(cp.TOS()))
+	} else {
+		err = ipv6.NewConn(c).SetTrafficClass(int(cp.TOS()))
 	}
-	return ipv6.NewConn(c).SetTrafficClass(int(cp.TOS()))
+	if err != nil {
+		return &dscp.MarkError{CodePoint: cp, Option: option, Err: err}
+	}
+	return nil
 }

@@ -84,7 +84,7 @@ func (x tester) talk(ctx context.Context, t *trial) (outcome, error) {
 	err = exchanges[x.target.scheme](c, x.target.host, t, func() error {
 		if t.probe.changes {
 			if err := remark(c, t.probe.to); err != nil {
-				return &dscp.MarkError{CodePoint: t.probe.to, Err: err}
+				return err
 			}
 		}
 		t.stage = after
@@ -100,9 +100,9 @@ func (x tester) talk(ctx context.Context, t *trial) (outcome, error) {
 }
 
 func connectOutcome(err error) outcome {
-	m, marking := errors.AsType[*dscp.MarkError](err)
+	_, marking := errors.AsType[*dscp.MarkError](err)
 	switch {
-	case errors.Is(err, errors.ErrUnsupported), marking && m.Option != "":
+	case errors.Is(err, errors.ErrUnsupported), marking:
 		return unmarkable
 	case isTimeout(err):
 		return lost

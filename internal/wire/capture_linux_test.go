@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -199,6 +198,9 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.said = append(r.said, fmt.Sprintf(format, args...))
 }
 
+// fewFrames is the least that a ring can have.
+const fewFrames = 256
+
 func TestCaptureDrop(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -207,9 +209,9 @@ func TestCaptureDrop(t *testing.T) {
 	require.NoError(t, err)
 	defer c.Close()
 	tb := &recorder{TB: t}
-	capture := start(tb, 1, "lo", nil)
+	capture := start(tb, fewFrames, "lo", nil)
 	capture.mu.Lock() // the reader stands still
-	for range 2 * blockSize / frameSize {
+	for range 2 * fewFrames {
 		_, err := c.WriteTo(nil, c.LocalAddr())
 		require.NoError(t, err)
 	}
@@ -232,9 +234,10 @@ func TestCaptureOvertaken(t *testing.T) {
 		_, err := c.WriteTo(nil, c.LocalAddr())
 		assert.NoError(t, err)
 	}
-	capture := start(t, 1, "lo", nil)
-	status := &(*unix.Tpacket2Hdr)(unsafe.Pointer(&capture.ring[0])).Status
+	capture := start(t, fewFrames, "lo", nil)
 	capture.mu.Lock() // the reader stands still
+	_, header := capture.ring.Frame(0)
+	status := &header.Status
 	send()
 	full := atomic.SwapUint32(status, unix.TP_STATUS_KERNEL)
 	send()

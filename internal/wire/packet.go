@@ -1,158 +1,23 @@
-// Package wire reads TCP and UDP packets off a network interface, so that a
+// Package wire captures the TCP and UDP packets of a network interface, so that a
 // test can say what left a socket and not only what was set on it.
 package wire
 
-import (
-	"encoding/binary"
-	"fmt"
-	"net/netip"
+import "github.com/godscp/godscp/internal/packet"
+
+// What a capture holds, see package packet.
+type (
+	Packet = packet.Packet
+	Flags  = packet.Flags
 )
 
-// The transport protocols that a [Packet] can carry.
+// The transport protocols and the flags of a [Packet].
 const (
-	TCP uint8 = 6
-	UDP uint8 = 17
+	TCP = packet.TCP
+	UDP = packet.UDP
+
+	FIN = packet.FIN
+	SYN = packet.SYN
+	RST = packet.RST
+	PSH = packet.PSH
+	ACK = packet.ACK
 )
-
-// Flags are the flags of a TCP segment.
-type Flags uint8
-
-// The flags of RFC 9293, section 3.1.
-const (
-	FIN Flags = 1 << iota
-	SYN
-	RST
-	PSH
-	ACK
-)
-
-func (f Flags) String() string {
-	s := ""
-	for i, name := range []string{"FIN", "SYN", "RST", "PSH", "ACK"} {
-		if f&(1<<i) != 0 {
-			s += "," + name
-		}
-	}
-	if s == "" {
-		return "-"
-	}
-	return s[1:]
-}
-
-// A Packet is the part of a TCP segment or UDP datagram, over IPv4 or IPv6,
-// that the tests look at. Where the sender or the receiver offloads
-// segmentation, one Packet may stand for several segments with the same mark.
-type Packet struct {
-	Proto    uint8 // TCP or UDP
-	Src, Dst netip.AddrPort
-	TOS      uint8  // the TOS or Traffic Class octet, ECN included
-	Flags    Flags  // TCP only
-	Seq, Ack uint32 // TCP only
-	Len      int    // of the payload
-}
-
-// DSCP returns the upper six bits of p.TOS.
-func (p Packet) DSCP() uint8 { return p.TOS >> 2 }
-
-// ECN returns the lower two bits of p.TOS.
-func (p Packet) ECN() uint8 { return p.TOS & 3 }
-
-// Has reports whether all of the flags are set.
-func (p Packet) Has(f Flags) bool { return p.Flags&f == f }
-
-func (p Packet) String() string {
-	if p.Proto == UDP {
-		return fmt.Sprintf("%v > %v tos 0x%02x UDP len %d", p.Src, p.Dst, p.TOS, p.Len)
-	}
-	return fmt.Sprintf("%v > %v tos 0x%02x %v seq %d ack %d len %d", p.Src, p.Dst, p.TOS, p.Flags, p.Seq, p.Ack, p.Len)
-}
-
-// Ownerless reports whether p is a reset with which a kernel answers a segment of
-// a connection whose socket is gone (RFC 9293, section 3.10.7.1). Linux takes the
-// mark of that segment for it, which is the other side's; no program has a say in
-// it. The reset of a socket also acknowledges, as does the one that refuses a
-// SYN.
-func (p Packet) Ownerless() bool { return p.Has(RST) && !p.Has(ACK) }
-
-// Snap is the number of octets that hold the headers of every packet that
-// [Parse] understands: IPv4 and TCP with all of their options.
-const Snap = 60 + 60
-
-// Parse reads a packet that begins with its IP header. b may be cut short
-// after the headers; n is the length that the packet had. It reports false for
-// anything but a whole TCP segment or UDP datagram: other protocols, later
-// fragments, IPv6 extension headers and headers that contradict themselves.
-func Parse(b []byte, n int) (Packet, bool) {
-	if len(b) == 0 || n < len(b) {
-		return Packet{}, false
-	}
-	switch b[0] >> 4 {
-	case 4:
-		return parse4(b, n)
-	case 6:
-		return parse6(b, n)
-	}
-	return Packet{}, false
-}
-
-func parse4(b []byte, n int) (Packet, bool) {
-	if len(b) < 20 {
-		return Packet{}, false
-	}
-	header, total := int(b[0]&0x0f)*4, int(binary.BigEndian.Uint16(b[2:]))
-	if total == 0 {
-		total = n // a super-segment above 64 KiB (BIG TCP) has no length
-	}
-	fragment := binary.BigEndian.Uint16(b[6:]) &^ 0x4000 // all but "don't fragment"
-	if header < 20 || header > len(b) || total < header || total > n || fragment != 0 {
-		return Packet{}, false
-	}
-	p := Packet{Proto: b[9], TOS: b[1]}
-	src, dst := netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:]))
-	return p, p.transport(src, dst, b[header:], total-header)
-}
-
-func parse6(b []byte, n int) (Packet, bool) {
-	const header = 40
-	if len(b) < header {
-		return Packet{}, false
-	}
-	payload := int(binary.BigEndian.Uint16(b[4:]))
-	if payload == 0 {
-		payload = n - header // as above
-	}
-	if payload > n-header {
-		return Packet{}, false
-	}
-	p := Packet{Proto: b[6], TOS: uint8(binary.BigEndian.Uint16(b) >> 4)}
-	src, dst := netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:]))
-	return p, p.transport(src, dst, b[header:], payload)
-}
-
-// transport reads the TCP or UDP header at b into p; n is the length of header
-// and payload.
-func (p *Packet) transport(src, dst netip.Addr, b []byte, n int) bool {
-	header := 8
-	switch p.Proto {
-	case TCP:
-		if len(b) < 20 {
-			return false
-		}
-		header = int(b[12]>>4) * 4
-		if header < 20 {
-			return false
-		}
-		p.Seq, p.Ack = binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])
-		p.Flags = Flags(b[13]) & (FIN | SYN | RST | PSH | ACK)
-	case UDP:
-	default:
-		return false
-	}
-	if len(b) < header || n < header {
-		return false
-	}
-	p.Src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(b))
-	p.Dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:]))
-	p.Len = n - header
-	return true
-}

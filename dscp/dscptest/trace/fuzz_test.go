@@ -16,7 +16,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
 	"github.com/godscp/godscp/dscp/dscptest/trace"
-	"github.com/godscp/godscp/internal/wire"
+	"github.com/godscp/godscp/internal/packet"
 )
 
 // FuzzWriters holds for any record: the capture file is well-formed and its
@@ -114,23 +114,23 @@ func checkCapture(t *testing.T, flow dscptest.Flow) {
 			last = at
 			captured, length := int(le.Uint32(body[12:])), int(le.Uint32(body[16:]))
 			require.LessOrEqual(t, captured, length)
-			packet := body[20:][:captured]
-			p, ok := wire.Parse(packet, length)
-			require.True(t, ok, "% x", packet[:min(60, len(packet))])
+			octets := body[20:][:captured]
+			p, ok := packet.Parse(octets, length)
+			require.True(t, ok, "% x", octets[:min(60, len(octets))])
 			require.Zero(t, p.ECN())
-			udp := p.Proto == wire.UDP
+			udp := p.Proto == packet.UDP
 			require.Equal(t, flow.Network[:3] == "udp", udp)
 			ends := []netip.AddrPort{flow.Client, flow.Upstream}
 			require.ElementsMatch(t, ends, []netip.AddrPort{p.Src, p.Dst})
-			if udp || !p.Has(wire.SYN) {
+			if udp || !p.Has(packet.SYN) {
 				payload += p.Len
-			} else if p.Has(wire.ACK) {
+			} else if p.Has(packet.ACK) {
 				require.EqualValues(t, flow.SYNACK, p.DSCP())
 			} else {
 				require.EqualValues(t, flow.SYN, p.DSCP())
 			}
 			if captured == length {
-				require.Zero(t, transportSum(packet, p), "checksum of %v", p)
+				require.Zero(t, transportSum(octets, p), "checksum of %v", p)
 			}
 			checkOptions(t, body[20+(captured+3)/4*4:])
 		default:
@@ -161,12 +161,12 @@ func checkOptions(t *testing.T, b []byte) {
 }
 
 // transportSum adds up what a checksum covers, the checksum included: 0 is right.
-func transportSum(packet []byte, p wire.Packet) uint16 {
+func transportSum(b []byte, p packet.Packet) uint16 {
 	header := 20
 	if p.Src.Addr().Is6() {
 		header = 40
 	}
-	segment := packet[header:]
+	segment := b[header:]
 	covered := append(append(p.Src.Addr().AsSlice(), p.Dst.Addr().AsSlice()...), 0, p.Proto)
 	covered = append(binary.BigEndian.AppendUint32(covered, uint32(len(segment))), segment...)
 	covered = append(covered, make([]byte, len(covered)&1)...)

@@ -1,0 +1,224 @@
+package dscptest
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
+)
+
+// NewMiddlebox starts a box before upstream and closes it when the test ends.
+// Flows about which a model said [Report] fail the test then, and so does a model that
+// panicked.
+//
+// Where the operating system cannot sense marks the test is skipped with the
+// reason, or fails if the environment variable CI is set. Any other failure to
+// start is fatal.
+//
+// It is short for [Config.NewMiddlebox] with an Upstream and Models.
+func NewMiddlebox(tb testing.TB, upstream string, models ...Model) *Middlebox {
+	if tb != nil {
+		tb.Helper()
+	}
+	return Config{Upstream: upstream, Models: models}.NewMiddlebox(tb)
+}
+
+// NewMiddlebox starts the box for a test, which it treats as the function
+// [NewMiddlebox] does.
+func (c Config) NewMiddlebox(tb testing.TB) *Middlebox {
+	if tb == nil {
+		panic("dscptest: NewMiddlebox needs a testing.TB; programs use Start")
+	}
+	tb.Helper()
+	b, err := c.Start()
+	if err != nil {
+		stop(tb, err)
+		return nil
+	}
+	tb.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			tb.Error(err)
+		}
+		for _, f := range b.Flows() {
+			complain(tb, f)
+		}
+	})
+	return b
+}
+
+// A Capability is something that a test needs of the system it runs on.
+type Capability uint8
+
+// The capabilities that [Require] can look for.
+const (
+	BoxIPv4 Capability = 1 + iota // a box before an IPv4 upstream
+	BoxIPv6                       // a box before an IPv6 upstream
+	DropSYN                       // a model may lose SYNs, see [DropMarked]
+)
+
+// String says what the capability is.
+func (c Capability) String() string {
+	switch c {
+	case BoxIPv4:
+		return "a box before an IPv4 upstream"
+	case BoxIPv6:
+		return "a box before an IPv6 upstream"
+	case DropSYN:
+		return "losing SYNs"
+	}
+	return fmt.Sprintf("capability %d", uint8(c))
+}
+
+// Require skips the test unless the system has all of the capabilities, which
+// it finds out by trying. If the environment variable CI is set, the test fails
+// instead: where tests count, one that cannot run must not look green.
+func Require(tb testing.TB, capabilities ...Capability) {
+	tb.Helper()
+	for _, c := range capabilities {
+		if err := c.try(); err != nil {
+			skip(tb, fmt.Errorf("dscptest: %v is not to be had: %w", c, err))
+			return
+		}
+	}
+}
+
+// try finds out whether the system has c. Nothing answers at these upstreams,
+// and nothing asks them.
+func (c Capability) try() error {
+	const nobody4, nobody6 = "127.0.0.1:9", "[::1]:9"
+	switch c {
+	case BoxIPv4:
+		return tryBox(nobody4)
+	case BoxIPv6:
+		return tryBox(nobody6)
+	case DropSYN:
+		return tryBox(nobody4, DropMarked())
+	}
+	return errors.New("no such capability")
+}
+
+// tryBox starts a box and closes it.
+func tryBox(upstream string, models ...Model) error {
+	b, err := Start(upstream, models...)
+	if err != nil {
+		return err
+	}
+	return b.Close()
+}
+
+// RequireMark stops the test unless the peer of an accepted connection marks it
+// with cp: its SYN must have arrived with cp (see [SYN]), and its socket, if it
+// is in this network namespace and can be looked at, must be set to cp now. It
+// is for tests that want proof of a mark and no box.
+func RequireMark(tb testing.TB, c net.Conn, cp dscp.CodePoint) {
+	tb.Helper()
+	got, err := SYN(c)
+	if err != nil {
+		stop(tb, err)
+		return
+	}
+	if got != cp {
+		tb.Fatalf("dscptest: the SYN of %v carried %v, not %v", c.RemoteAddr(), got, cp)
+		return
+	}
+	tcp, err := bareTCP(c)
+	if err != nil {
+		tb.Fatal(err)
+		return
+	}
+	if now, ok := kernel.PeerMark(tcp); ok && now != cp {
+		tb.Fatalf("dscptest: the SYN of %v carried %v, and its socket is set to %v now", c.RemoteAddr(), cp, now)
+	}
+}
+
+// SYN returns the mark of the SYN with which the peer of an accepted connection
+// began it, as it arrived. Connections that wrap others and have a NetConn
+// method, like those of crypto/tls, are unwrapped.
+//
+// The listener must have saved the SYN: those of [dscp.ListenConfig] do, at any
+// code point, the zero value included. On another listener with TCP_SAVE_SYN
+// the kernel hands each SYN out once, so that a second call fails.
+func SYN(c net.Conn) (dscp.CodePoint, error) {
+	if p, ok := dscp.Of(c); ok {
+		if cp, ok := p.PeerDSCP(); ok {
+			return cp, nil
+		}
+		return 0, kernel.ErrNoSavedSYN
+	}
+	tcp, err := bareTCP(c)
+	if err != nil {
+		return 0, err
+	}
+	return kernel.SavedSYN(tcp)
+}
+
+// bareTCP finds the TCP connection under c.
+func bareTCP(c net.Conn) (*net.TCPConn, error) {
+	for {
+		switch under := c.(type) {
+		case *net.TCPConn:
+			return under, nil
+		case *dscp.Conn:
+			return under.TCPConn, nil
+		case interface{ NetConn() net.Conn }:
+			c = under.NetConn()
+		default:
+			return nil, fmt.Errorf("dscptest: no TCP connection under a %T", c)
+		}
+	}
+}
+
+// stop ends the test for want of a box or a SYN: where the system lacks
+// something it is skipped, unless CI is set.
+func stop(tb testing.TB, err error) {
+	tb.Helper()
+	if _, ok := errors.AsType[*dscp.UnsupportedError](err); ok {
+		skip(tb, err)
+		return
+	}
+	tb.Fatal(err)
+}
+
+// skip skips the test for what the system lacks, or fails it under CI.
+func skip(tb testing.TB, err error) {
+	tb.Helper()
+	if os.Getenv("CI") == "" {
+		tb.Skip(err)
+		return
+	}
+	tb.Fatalf("%v (a test may be skipped for this, but not where CI is set)", err)
+}
+
+// complain fails the test for what a flow should not have done.
+func complain(tb testing.TB, f Flow) {
+	tb.Helper()
+	if f.Reported != "" {
+		tb.Error(complaint(f))
+	}
+	if p, ok := errors.AsType[*panicError](f.Err); ok {
+		tb.Error(p)
+	}
+}
+
+// complaint tells what a flow showed, in order.
+func complaint(f Flow) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "dscptest: flow %d, %v → %v: %s\n", f.ID, f.Client, f.Upstream, f.Reported)
+	fmt.Fprintf(&b, "\tbegan with %v", f.SYN)
+	if f.Answered {
+		fmt.Fprintf(&b, ", was answered with %v", f.SYNACK)
+	}
+	for _, c := range f.Changes {
+		fmt.Fprintf(&b, "\n\t%v after %v", c, c.At.Sub(f.Start).Round(time.Microsecond))
+		if c.Reason != "" {
+			fmt.Fprintf(&b, " (%s)", c.Reason)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,372 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/net/bpf"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/packet"
+)
+
+// A capture reads every TCP segment that arrives for a middlebox off the wire.
+// Linux puts a segment into a ring before it hands it to TCP, so that all segments
+// whose payload the middlebox has read are there. Whoever asks a probe empties the
+// rings first; so that they do not run over while nobody does, a goroutine for
+// each empties them as well.
+//
+// What clients send has a ring of its own: all of that is for the middlebox, while
+// the upstream may have many other clients, and what it sends to those must not
+// take the room of a SYN.
+type capture struct {
+	port     uint16 // the middlebox's
+	clients  *packet.Ring
+	upstream *packet.Ring
+	stop     chan struct{} // closed to end the goroutines
+	running  sync.WaitGroup
+
+	mu       sync.Mutex // for reading the rings, too
+	closed   bool
+	flows    map[route]*capturedFlow
+	syns     []synRecord // the latest, whether claimed or not
+	claimed  int         // how many flows are
+	lostSYNs bool        // there may be connections whose SYN is not known
+	packets  int         // that arrived, lost ones included
+	missed   int         // segments of the middlebox's flows that were lost, or may have been among the lost ones
+}
+
+// A route is the one way of a connection.
+type route struct{ from, to netip.AddrPort }
+
+// A synRecord is a SYN on its route.
+type synRecord struct {
+	route
+	isn uint32
+}
+
+// A capturedFlow is what a capture has seen of one route, from its SYN on.
+type capturedFlow struct {
+	isn     uint32
+	first   dscp.CodePoint // the mark of the SYN or SYN-ACK
+	mark    dscp.CodePoint // the latest
+	end     int64          // bytes of payload so far
+	pending []Observation  // changes that the probe has not told
+	claimed bool           // by a probe
+
+	// Of a flow that began without its SYN:
+	noSegment bool // nothing has been seen yet, and neither isn nor mark is known
+	inexact   bool // an unknown part of the payload came before
+}
+
+const (
+	// maxSYNs is how many SYNs may come before one is forgotten that never
+	// became a connection.
+	maxSYNs = 8192
+
+	// maxPending bounds the changes that a flow keeps for its probe.
+	maxPending = 1000
+
+	// RingFrames is how many packets a ring holds.
+	RingFrames = 8192
+
+	// restTime is how long a goroutine that empties a ring rests after it did,
+	// rather than be woken for each segment. Timers of a busy process may take a
+	// hundred times as long.
+	restTime = time.Millisecond
+)
+
+// openCapture captures what arrives for a middlebox with this port in front of
+// upstream.
+func openCapture(v6 bool, port uint16, upstream netip.AddrPort) (*capture, error) {
+	clients, err := openRing(v6, toMiddlebox(v6, port))
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := openRing(v6, fromUpstream(v6, upstream))
+	if err != nil {
+		return nil, errors.Join(err, clients.Unmap(), clients.Close())
+	}
+	c := &capture{
+		port: port, clients: clients, upstream: theirs,
+		flows: make(map[route]*capturedFlow), stop: make(chan struct{}),
+	}
+	for _, r := range c.rings() {
+		c.running.Go(func() { c.follow(r) })
+	}
+	return c, nil
+}
+
+func openRing(v6 bool, filter []bpf.Instruction) (*packet.Ring, error) {
+	return packet.OpenRing(packet.RingConfig{Frames: RingFrames, Filter: ofFamily(v6, filter), Incoming: true})
+}
+
+func (c *capture) rings() [2]*packet.Ring { return [...]*packet.Ring{c.clients, c.upstream} }
+
+// follow empties a ring whenever something has come, until c is closed.
+func (c *capture) follow(r *packet.Ring) {
+	rest := time.NewTimer(0)
+	defer rest.Stop()
+	r.Wait(func() bool {
+		c.mu.Lock()
+		c.empty(r)
+		c.mu.Unlock()
+		rest.Reset(restTime)
+		select {
+		case <-rest.C:
+			return true
+		case <-c.stop:
+			return false
+		}
+	})
+}
+
+func (c *capture) close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.drain()
+	errs := []error{c.settle(), c.lossError()}
+	c.closed = true
+	for _, r := range c.rings() {
+		errs = append(errs, r.Unmap())
+	}
+	c.mu.Unlock()
+	close(c.stop)
+	for _, r := range c.rings() {
+		errs = append(errs, r.Close())
+	}
+	c.running.Wait()
+	return errors.Join(errs...)
+}
+
+// drain takes in all that has arrived. c.mu is held.
+func (c *capture) drain() {
+	for _, r := range c.rings() {
+		c.empty(r)
+	}
+}
+
+// empty takes in what has arrived in one ring. c.mu is held.
+func (c *capture) empty(r *packet.Ring) {
+	r.Read(c.take, func() { c.countLost(r) })
+}
+
+// settle counts what was lost of both rings. c.mu is held.
+func (c *capture) settle() error {
+	if c.closed {
+		return nil
+	}
+	return errors.Join(c.countLost(c.clients), c.countLost(c.upstream))
+}
+
+// countLost counts the segments that found no place in the ring since it counted
+// last. They are missed where there was a flow to which they may have belonged.
+// The middlebox connects to the upstream after it claimed the client's flow. c.mu
+// is held.
+func (c *capture) countLost(r *packet.Ring) error {
+	arrived, dropped, err := r.Stats()
+	if err != nil {
+		return err
+	}
+	c.packets += arrived
+	if dropped > 0 {
+		c.lostSYNs = true
+		if c.claimed > 0 || r == c.clients && c.awaitsAccept() {
+			c.missed += dropped
+		}
+	}
+	return nil
+}
+
+// awaitsAccept reports whether there are clients that have yet to be accepted.
+// c.mu is held.
+func (c *capture) awaitsAccept() bool {
+	for r := range c.flows {
+		if r.to.Port() == c.port {
+			return true
+		}
+	}
+	return false
+}
+
+// lossError says how many segments of the middlebox's flows were not seen: a
+// source that promises every segment has to report what it lost. c.mu is held.
+func (c *capture) lossError() error {
+	if c.missed == 0 {
+		return nil
+	}
+	return fmt.Errorf("dscptest: %d of %d segments were not captured, and a change may have been missed", c.missed, c.packets)
+}
+
+// take takes in one packet of n octets. c.mu is held.
+func (c *capture) take(b []byte, n int) {
+	p, ok := packet.Parse(b, n)
+	if !ok || p.Proto != packet.TCP || p.Has(packet.RST) {
+		return // a reset of a connection that is gone carries its peer's mark
+	}
+	r, mark := route{p.Src, p.Dst}, dscp.FromTOS(p.TOS)
+	f := c.flows[r]
+	if p.Has(packet.SYN) {
+		if f == nil || f.isn != p.Seq && !f.noSegment {
+			c.add(r, p.Seq, mark)
+		}
+		return
+	}
+	if f == nil {
+		return // from before the middlebox
+	}
+	if f.noSegment {
+		f.noSegment = false
+		f.isn = p.Seq - 1 - uint32(f.end)
+		f.first, f.mark = mark, mark
+		f.pending = append(f.pending, f.observation(mark, f.end))
+	}
+	offset := max(0, f.end+int64(int32(p.Seq-(f.isn+1+uint32(f.end)))))
+	if mark != f.mark {
+		if len(f.pending) < maxPending {
+			f.pending = append(f.pending, f.observation(mark, offset))
+		}
+		f.mark = mark
+	}
+	f.end = max(f.end, offset+int64(p.Len))
+}
+
+// observation returns what the probe is to tell of a change at offset.
+func (f *capturedFlow) observation(cp dscp.CodePoint, offset int64) Observation {
+	if f.inexact {
+		return Observation{Mark: cp, To: offset}
+	}
+	return Observation{Mark: cp, From: offset, To: offset}
+}
+
+// add begins a flow, and forgets one that nobody claimed for a long time. c.mu is
+// held.
+func (c *capture) add(r route, isn uint32, mark dscp.CodePoint) {
+	if len(c.syns) >= maxSYNs {
+		old := c.syns[0]
+		// The route may have been released since, and begun again.
+		if f := c.flows[old.route]; f != nil && f.isn == old.isn && !f.claimed {
+			delete(c.flows, old.route)
+			c.lostSYNs = true
+		}
+		c.syns = c.syns[1:]
+	}
+	c.syns = append(c.syns, synRecord{r, isn})
+	c.flows[r] = &capturedFlow{isn: isn, first: mark, mark: mark}
+}
+
+// probe claims the flow of what arrives on a connection.
+func (c *capture) probe(conn *net.TCPConn) (Probe, bool) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, false
+	}
+	r := route{withoutZone(conn.RemoteAddr()), withoutZone(conn.LocalAddr())}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drain()
+	infos := newInfoReader(raw)
+	f := c.flows[r]
+	if c.claimed == 0 || f == nil {
+		c.settle()
+	}
+	if f == nil {
+		if f = c.addWithoutSYN(r, infos); f == nil {
+			return nil, false
+		}
+	}
+	f.claimed = true
+	c.claimed++
+	return &captureProbe{capture: c, route: r, flow: f, told: f.first, nothingTold: f.noSegment, infos: infos}, true
+}
+
+// addWithoutSYN begins the flow of a connection whose SYN was lost, with what
+// comes next. It returns nil if nothing was lost: then the capture does not see
+// this connection at all, which something rewrites perhaps. c.mu is held.
+func (c *capture) addWithoutSYN(r route, infos infoReader) *capturedFlow {
+	if !c.lostSYNs {
+		return nil
+	}
+	at, ok := infos.position()
+	if !ok {
+		return nil
+	}
+	// The mark of a client's SYN was saved, and the acknowledgement after it
+	// has none of its own; that of a SYN-ACK may have been predicted. Whatever
+	// else has come was missed.
+	handshake := uint32(1)
+	if r.to.Port() == c.port {
+		handshake = 2
+	}
+	if at.Segments > handshake {
+		c.missed += int(at.Segments - handshake)
+	}
+	f := &capturedFlow{noSegment: true, inexact: at.Bytes > 0, end: at.Bytes}
+	c.flows[r] = f
+	return f
+}
+
+// A captureProbe tells one change after the other.
+type captureProbe struct {
+	capture     *capture
+	route       route
+	flow        *capturedFlow
+	told        dscp.CodePoint
+	nothingTold bool // the SYN was lost
+	infos       infoReader
+}
+
+func (p *captureProbe) Mark() (dscp.CodePoint, bool) {
+	p.capture.mu.Lock()
+	defer p.capture.mu.Unlock()
+	if p.nothingTold {
+		p.capture.drain()
+		if len(p.flow.pending) == 0 {
+			return 0, false
+		}
+		return p.flow.pending[0].Mark, true
+	}
+	return p.told, true
+}
+
+func (p *captureProbe) Position() (Position, bool) { return p.infos.position() }
+
+func (p *captureProbe) Next() (Observation, bool) {
+	p.capture.mu.Lock()
+	defer p.capture.mu.Unlock()
+	p.capture.drain()
+	if len(p.flow.pending) == 0 {
+		return Observation{}, false
+	}
+	o := p.flow.pending[0]
+	p.flow.pending = p.flow.pending[1:]
+	p.told, p.nothingTold = o.Mark, false
+	return o, true
+}
+
+// Release forgets the flow of a connection that is over.
+func (p *captureProbe) Release() {
+	p.capture.mu.Lock()
+	defer p.capture.mu.Unlock()
+	if p.capture.claimed == 1 { // later losses are no flow's
+		p.capture.drain()
+		p.capture.settle()
+	}
+	p.capture.claimed--
+	if p.capture.flows[p.route] == p.flow {
+		delete(p.capture.flows, p.route)
+	}
+}
+
+// withoutZone returns an address as it stands in packets.
+func withoutZone(a net.Addr) netip.AddrPort {
+	ap := AddrPort(a)
+	return netip.AddrPortFrom(ap.Addr().WithZone(""), ap.Port())
+}

@@ -1,0 +1,188 @@
+package kernel
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/tos"
+)
+
+// linuxKernel needs no privilege, and is better with CAP_NET_RAW.
+type linuxKernel struct {
+	v6       bool
+	diag     *sockDiag // in IPv6 only to predict SYN-ACKs; nil if it does not work
+	packets  *capture  // nil where this process may not capture, or shall not
+	reflects bool      // servers here answer a SYN with its own mark
+}
+
+// Open tries what this kernel and process can do for middleboxes of the family.
+func Open(v6 bool) (Kernel, error) {
+	diag, err := openSockDiag()
+	if err == nil {
+		err = diag.try(v6)
+		if err != nil {
+			diag.close()
+			diag = nil
+		}
+	}
+	if err != nil && !v6 {
+		return nil, Unsupported("tcp4", "NETLINK_SOCK_DIAG", err)
+	}
+	return &linuxKernel{v6: v6, diag: diag, reflects: reflectsTOS()}, nil
+}
+
+func (k *linuxKernel) Capture(port uint16, upstream netip.AddrPort) error {
+	c, err := openCapture(k.v6, port, upstream)
+	if err == nil {
+		k.packets = c
+	}
+	return err
+}
+
+func (k *linuxKernel) Source() Source {
+	if k.packets != nil {
+		return EverySegment
+	}
+	if k.v6 {
+		return LatestSegment
+	}
+	return PeerSocket
+}
+
+func (k *linuxKernel) PrepareListener(cp dscp.CodePoint, shared bool) Control {
+	return onSocket(func(c syscall.RawConn) error {
+		if shared {
+			if err := sharePort(c); err != nil {
+				return err
+			}
+		}
+		if err := optionFailure("TCP_SAVE_SYN", tos.SaveSYN(c)); err != nil {
+			return err
+		}
+		return k.ready(c, cp)
+	})
+}
+
+func (k *linuxKernel) PrepareDial(cp dscp.CodePoint) Control {
+	return onSocket(func(c syscall.RawConn) error { return k.ready(c, cp) })
+}
+
+// ready marks a socket and has it keep the latest Traffic Class, which accepted
+// sockets inherit.
+func (k *linuxKernel) ready(c syscall.RawConn, cp dscp.CodePoint) error {
+	if k.v6 {
+		if err := setOption(c, unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1, "IPV6_RECVTCLASS"); err != nil {
+			return err
+		}
+	}
+	return k.SetMark(c, cp)
+}
+
+func (k *linuxKernel) SetMark(c syscall.RawConn, cp dscp.CodePoint) error {
+	o := k.option()
+	return optionFailure(o.String(), o.Set(c, cp.TOS()))
+}
+
+// option returns the option that marks sockets of the family.
+func (k *linuxKernel) option() tos.Option {
+	if k.v6 {
+		return tos.IPv6TClass
+	}
+	return tos.IPv4TOS
+}
+
+func (k *linuxKernel) SYNACKMark(addr netip.AddrPort, syn dscp.CodePoint) (dscp.CodePoint, bool) {
+	if k.diag == nil {
+		return 0, false
+	}
+	cp, ok := k.diag.listener(addr)
+	if ok && k.reflects {
+		cp = syn
+	}
+	return cp, ok
+}
+
+// reflectsTOS reads the sysctl tcp_reflect_tos, which is for both families.
+func reflectsTOS() bool {
+	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_reflect_tos")
+	return err == nil && strings.TrimSpace(string(b)) == "1"
+}
+
+func (k *linuxKernel) Probe(c *net.TCPConn) (Probe, error) {
+	if k.packets != nil {
+		if p, ok := k.packets.probe(c); ok {
+			return p, nil
+		}
+		return nil, errNotCaptured
+	}
+	if k.v6 {
+		return newClassProbe(c)
+	}
+	return newDiagProbe(k.diag, c)
+}
+
+// errNotCaptured says that the capture, which lost nothing, has not seen a
+// connection begin.
+var errNotCaptured = errors.New("dscptest: the SYN was not captured")
+
+func (k *linuxKernel) DiscardInput(c *net.TCPConn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return k.discardInput(raw)
+}
+
+// discardInput uses the check of RFC 5082 (GTSM): a segment whose TTL or Hop Limit
+// is below 255 is discarded before TCP. Nothing on loopback, and next to nothing
+// elsewhere, is sent with 255.
+func (k *linuxKernel) discardInput(c syscall.RawConn) error {
+	if k.v6 {
+		return setOption(c, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, 255, "IPV6_MINHOPCOUNT")
+	}
+	return setOption(c, unix.IPPROTO_IP, unix.IP_MINTTL, 255, "IP_MINTTL")
+}
+
+// PrepareUDP returns a function that has a socket tell the TOS or Traffic Class of
+// each datagram in a control message.
+func (k *linuxKernel) PrepareUDP() Control {
+	return onSocket(func(c syscall.RawConn) error {
+		r, o := tos.Host.Receive, k.option()
+		return setOption(c, o.Level(), r[o].Number, 1, r[o].Name)
+	})
+}
+
+func (k *linuxKernel) Close() error {
+	var errs []error
+	if k.packets != nil {
+		errs = append(errs, k.packets.close())
+	}
+	if k.diag != nil {
+		errs = append(errs, k.diag.close())
+	}
+	return errors.Join(errs...)
+}
+
+// HoldCapture has nobody empty the rings of k's capture until release is called,
+// so that a test can fill them.
+func HoldCapture(k Kernel) (release func()) {
+	c := k.(*linuxKernel).packets
+	c.mu.Lock()
+	return c.mu.Unlock
+}
+
+// CapturedFlows returns how many routes k's capture follows, for tests.
+func CapturedFlows(k Kernel) int {
+	c := k.(*linuxKernel).packets
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drain()
+	return len(c.flows)
+}

@@ -1,0 +1,246 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+// A sockDiag asks the kernel about one socket at a time (sock_diag(7)): what
+// its IP_TOS or IPV6_TCLASS is set to, whoever owns it, in this network
+// namespace. The kernel answers within the system call that asks.
+type sockDiag struct {
+	mu  sync.Mutex
+	fd  int
+	seq uint32
+	buf [1024]byte
+}
+
+// Of linux/inet_diag.h and sock_diag(7).
+const (
+	sockDiagByFamily = 20 // SOCK_DIAG_BY_FAMILY
+	diagTOS          = 5  // INET_DIAG_TOS
+	diagTClass       = 6  // INET_DIAG_TCLASS
+
+	diagRequestLen = 16 + 56 // nlmsghdr, inet_diag_req_v2
+	diagReplyLen   = 72      // inet_diag_msg
+)
+
+// TCP states of linux/net/tcp_states.h that have to be told apart.
+const (
+	stateTimeWait   = 6
+	stateListen     = 10
+	stateNewSynRecv = 12
+)
+
+// loopbackIndex is the index of lo in every network namespace (LOOPBACK_IFINDEX
+// in Linux). What a box asks about sends through lo. Without an interface the
+// kernel finds no socket that is bound to one.
+const loopbackIndex = 1
+
+func openSockDiag() (*sockDiag, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return nil, &optionError{"NETLINK_SOCK_DIAG", err}
+	}
+	// An answer that does not come is a kernel without the diag module: it
+	// must not hang the box.
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
+		unix.Close(fd)
+		return nil, &optionError{"SO_RCVTIMEO", err}
+	}
+	return &sockDiag{fd: fd}, nil
+}
+
+// try asks about a listener of its own.
+func (d *sockDiag) try(v6 bool) error {
+	address := "127.0.0.1:0"
+	if v6 {
+		address = "[::1]:0"
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if _, ok := d.listener(AddrPort(l.Addr())); !ok {
+		return fmt.Errorf("no answer about a listener on %v", l.Addr())
+	}
+	return nil
+}
+
+func (d *sockDiag) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fd < 0 {
+		return nil
+	}
+	err := unix.Close(d.fd)
+	d.fd = -1
+	return err
+}
+
+// A diagRequest is an encoded question about one socket.
+type diagRequest [diagRequestLen]byte
+
+// newDiagRequest encodes the question about the TCP socket with these ends. A remote of
+// port 0 asks for the listener on local.
+func newDiagRequest(local, remote netip.AddrPort) diagRequest {
+	var r diagRequest
+	binary.NativeEndian.PutUint32(r[0:], diagRequestLen)
+	binary.NativeEndian.PutUint16(r[4:], sockDiagByFamily)
+	binary.NativeEndian.PutUint16(r[6:], unix.NLM_F_REQUEST)
+	family := byte(unix.AF_INET6)
+	if local.Addr().Is4() {
+		family = unix.AF_INET
+	}
+	r[16], r[17] = family, unix.IPPROTO_TCP
+	r[18] = 1<<(diagTOS-1) | 1<<(diagTClass-1)
+	binary.NativeEndian.PutUint32(r[20:], ^uint32(0)) // any state
+	binary.BigEndian.PutUint16(r[24:], local.Port())
+	binary.BigEndian.PutUint16(r[26:], remote.Port())
+	copy(r[28:44], local.Addr().AsSlice())
+	copy(r[44:60], remote.Addr().AsSlice())
+	binary.NativeEndian.PutUint32(r[60:], loopbackIndex)
+	for i := 64; i < 72; i++ {
+		r[i] = 0xff // INET_DIAG_NOCOOKIE
+	}
+	return r
+}
+
+// A diagAnswer is what the kernel says of a socket.
+type diagAnswer struct {
+	state            uint8
+	tos, class       uint8
+	hasTOS, hasClass bool
+}
+
+// alive reports whether the socket is one of a connection that can send.
+func (a diagAnswer) alive() bool {
+	return a.state != stateTimeWait && a.state != stateListen && a.state != stateNewSynRecv
+}
+
+// mark returns the mark of what the socket with this address sends.
+func (a diagAnswer) mark(addr netip.Addr) (dscp.CodePoint, bool) {
+	if addr.Is4() {
+		return dscp.FromTOS(a.tos), a.hasTOS
+	}
+	return dscp.FromTOS(a.class), a.hasClass
+}
+
+// do sends a question and returns the answer about exactly that socket.
+func (d *sockDiag) do(r *diagRequest) (diagAnswer, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fd < 0 {
+		return diagAnswer{}, net.ErrClosed
+	}
+	d.seq++
+	binary.NativeEndian.PutUint32(r[8:], d.seq)
+	for {
+		if _, err := unix.Write(d.fd, r[:]); err == unix.EINTR {
+			continue
+		} else if err != nil {
+			return diagAnswer{}, err
+		}
+		break
+	}
+	for {
+		n, err := unix.Read(d.fd, d.buf[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return diagAnswer{}, err
+		}
+		if b := d.buf[:n]; n >= 16 && binary.NativeEndian.Uint32(b[8:]) == d.seq {
+			return parseDiag(b, r)
+		}
+	}
+}
+
+// parseDiag decodes one netlink message that answers r.
+func parseDiag(b []byte, r *diagRequest) (diagAnswer, error) {
+	var a diagAnswer
+	if n := int(binary.NativeEndian.Uint32(b)); n >= 16 && n < len(b) {
+		b = b[:n]
+	}
+	if binary.NativeEndian.Uint16(b[4:]) == unix.NLMSG_ERROR {
+		if len(b) < 20 {
+			return a, unix.EBADMSG
+		}
+		return a, unix.Errno(-int32(binary.NativeEndian.Uint32(b[16:])))
+	}
+	if len(b) < 16+diagReplyLen {
+		return a, unix.EBADMSG
+	}
+	m := b[16:]
+	// The kernel falls back to a listener when there is no such connection,
+	// so the state and the ports are compared. Addresses are not: an IPv6
+	// socket with an IPv4 peer shows mapped ones.
+	if string(m[4:8]) != string(r[24:28]) {
+		return a, unix.ENOENT
+	}
+	a.state = m[1]
+	for at := m[diagReplyLen:]; len(at) >= 5; {
+		size, kind := int(binary.NativeEndian.Uint16(at)), binary.NativeEndian.Uint16(at[2:])
+		if size < 5 || size > len(at) {
+			break
+		}
+		switch kind {
+		case diagTOS:
+			a.tos, a.hasTOS = at[4], true
+		case diagTClass:
+			a.class, a.hasClass = at[4], true
+		}
+		at = at[min((size+3)&^3, len(at)):]
+	}
+	return a, nil
+}
+
+// listener returns the mark that the socket listening on addr answers with.
+func (d *sockDiag) listener(addr netip.AddrPort) (dscp.CodePoint, bool) {
+	noPeer := netip.IPv6Unspecified()
+	if addr.Addr().Is4() {
+		noPeer = netip.IPv4Unspecified()
+	}
+	r := newDiagRequest(addr, netip.AddrPortFrom(noPeer, 0))
+	a, err := d.do(&r)
+	if err != nil || a.state != stateListen {
+		return 0, false
+	}
+	return a.mark(addr.Addr())
+}
+
+// A diagProbe asks for the option of the socket at the other end of an IPv4
+// connection.
+type diagProbe struct {
+	diag    *sockDiag
+	request diagRequest
+	infos   infoReader
+}
+
+func newDiagProbe(d *sockDiag, c *net.TCPConn) (*diagProbe, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	theirs, ours := AddrPort(c.RemoteAddr()), AddrPort(c.LocalAddr())
+	return &diagProbe{diag: d, request: newDiagRequest(theirs, ours), infos: newInfoReader(raw)}, nil
+}
+
+func (p *diagProbe) Mark() (dscp.CodePoint, bool) {
+	a, err := p.diag.do(&p.request)
+	if err != nil || !a.hasTOS || !a.alive() {
+		return 0, false
+	}
+	return dscp.FromTOS(a.tos), true
+}
+
+func (p *diagProbe) Position() (Position, bool) { return p.infos.position() }

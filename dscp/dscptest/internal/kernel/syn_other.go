@@ -1,0 +1,18 @@
+//go:build !linux
+
+package kernel
+
+import (
+	"errors"
+	"net"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+// SavedSYN fails: no other system is known to save SYNs.
+func SavedSYN(*net.TCPConn) (dscp.CodePoint, error) {
+	return 0, Unsupported("tcp", "TCP_SAVED_SYN", errors.New("SYNs are not saved"))
+}
+
+// PeerMark knows nothing.
+func PeerMark(*net.TCPConn) (dscp.CodePoint, bool) { return 0, false }

@@ -1,0 +1,385 @@
+package dscptest_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
+	"github.com/godscp/godscp/internal/testns"
+)
+
+// everySegment starts a box that reads every segment off the wire.
+func everySegment(t *testing.T, upstream string, models ...dscptest.Model) *dscptest.Middlebox {
+	t.Helper()
+	return dscptest.Config{Upstream: upstream, Models: models, Sensor: dscptest.WireEvery}.NewMiddlebox(t)
+}
+
+// TestWireEverySeesEachChange changes a mark for one segment and puts it back at once: the
+// box has both changes, to the byte.
+func TestWireEverySeesEachChange(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, family := range families {
+		t.Run(family.name, func(t *testing.T) {
+			box := everySegment(t, serve(t, family.address, echo))
+			c := dialMarked(t, box.Addr(), dscp.AF21)
+			for range 100 {
+				for _, cp := range []dscp.CodePoint{dscp.EF, dscp.AF21} {
+					require.NoError(t, mark(c, cp))
+					require.NoError(t, ask(c, "0123456789")) // waits, or the kernel joins segments
+				}
+			}
+			require.NoError(t, c.CloseWrite())
+			_, err := io.Copy(io.Discard, c)
+			require.NoError(t, err)
+			f := eventually(t, box, over)
+			require.Len(t, f.Changes, 200)
+			for i, ch := range f.Changes {
+				assert.True(t, ch.Exact())
+				assert.EqualValues(t, 10*i, ch.Offset, "%v", ch)
+			}
+		})
+	}
+}
+
+// TestChangeBeforeClientCloses has a client mark, say one thing and close at once,
+// which no look at its socket would catch.
+func TestChangeBeforeClientCloses(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, family := range families {
+		t.Run(family.name, func(t *testing.T) {
+			heard := make(chan string, 100)
+			box := everySegment(t, serve(t, family.address, func(c net.Conn) {
+				b, _ := io.ReadAll(c)
+				heard <- string(b)
+			}), dscptest.VMware)
+			for range 100 {
+				c := dial(t, box.Addr())
+				require.NoError(t, mark(c, dscp.AF21))
+				_, err := c.Write([]byte("bye"))
+				require.NoError(t, err)
+				require.NoError(t, c.Close())
+				assert.Empty(t, <-heard)
+			}
+			for _, f := range box.Flows() {
+				assert.Equal(t, dscptest.Reset, f.Verdict, "%v", f)
+				assert.Equal(t, "client→server: DF → AF21 at byte 0", f.Changes[0].String())
+			}
+		})
+	}
+}
+
+// TestResetOfClosedSocketIsNotBlamed has a server vanish while a marked client writes:
+// the kernel's reset for a connection that is gone carries the client's mark,
+// and the server is not to be blamed for it.
+func TestResetOfClosedSocketIsNotBlamed(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, family := range families {
+		t.Run(family.name, func(t *testing.T) {
+			box := everySegment(t, serve(t, family.address, func(c net.Conn) {
+				io.ReadFull(c, make([]byte, 5))
+			}), dscptest.VMware)
+			for range 50 {
+				c := dialMarked(t, box.Addr(), dscp.EF)
+				for range 20 {
+					if _, err := c.Write([]byte("hello")); err != nil {
+						break
+					}
+				}
+				io.Copy(io.Discard, c)
+				c.Close()
+			}
+			for _, f := range box.Flows() {
+				assert.Equal(t, dscptest.Pass, f.Verdict, "%v", f)
+			}
+		})
+	}
+}
+
+// TestRemoteServerIsJudged has a server on another host, as it were, judged.
+func TestRemoteServerIsJudged(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for i, server := range remoteServer(t, dscp.CS1) {
+		t.Run(families[i].name, func(t *testing.T) {
+			box := everySegment(t, server, dscptest.VMware)
+			c := dial(t, box.Addr())
+			require.NoError(t, ask(c, "x"))
+			err := ask(c, "x")
+			assert.True(t, broken(c, err), "%v", err)
+			assert.Equal(t, "VMware: the server's mark went from DF to CS1", box.Flows()[0].Reason)
+		})
+	}
+}
+
+// TestProbesAreReleased has flows leave nothing behind in the capture.
+func TestProbesAreReleased(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, family := range families {
+		t.Run(family.name, func(t *testing.T) {
+			box := everySegment(t, serve(t, family.address, echo))
+			for range 10 {
+				c := dial(t, box.Addr())
+				require.NoError(t, ask(c, "x"))
+				require.NoError(t, c.Close())
+			}
+			require.Eventually(t, func() bool {
+				flows := box.Flows()
+				return len(flows) == 10 && !slices.ContainsFunc(flows, func(f dscptest.Flow) bool { return !f.Over })
+			}, patience, time.Millisecond)
+			assert.Zero(t, dscptest.CapturedFlows(box))
+		})
+	}
+}
+
+// TestOthersUseUpstream has others use the upstream while nobody uses the box.
+func TestOthersUseUpstream(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, family := range families {
+		t.Run(family.name, func(t *testing.T) {
+			upstream := serve(t, family.address, echo)
+			b, err := dscptest.Config{Upstream: upstream, Sensor: dscptest.WireEvery}.Start()
+			require.NoError(t, err)
+			defer b.Close()
+			chat(t, upstream, 20000)
+			chat(t, b.Addr(), 10)
+			for _, f := range b.Flows() {
+				assert.NoError(t, f.Err)
+			}
+			require.NoError(t, b.Close())
+		})
+	}
+}
+
+// TestFullRingLosesNoFlow has a client come while a ring is full of the segments of
+// others, its SYN lost among them or not: the flow lives, its changes are seen,
+// and nothing of it was missed.
+func TestFullRingLosesNoFlow(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, family := range families {
+		for _, tt := range []struct {
+			full  string
+			fill  func(t *testing.T, upstream, box string)
+			early int // bytes that the client sends at once
+		}{
+			{"clients", func(t *testing.T, _, box string) { strays(t, box, kernel.RingFrames) }, 0},
+			{"upstream", func(t *testing.T, upstream, _ string) { chat(t, upstream, kernel.RingFrames) }, 1},
+		} {
+			t.Run(family.name+"/"+tt.full, func(t *testing.T) {
+				upstream := serve(t, family.address, echo)
+				b, err := dscptest.Config{Upstream: upstream, Sensor: dscptest.WireEvery}.Start()
+				require.NoError(t, err)
+				defer b.Close()
+				release := dscptest.HoldCapture(b) // nobody empties the rings
+				tt.fill(t, upstream, b.Addr())
+				c, err := (&net.Dialer{Control: dscp.Control(dscp.AF21)}).Dial("tcp", b.Addr())
+				if err == nil {
+					_, err = c.Write(make([]byte, tt.early))
+				}
+				release()
+				require.NoError(t, err)
+				defer c.Close()
+				_, err = io.ReadFull(c, make([]byte, tt.early))
+				require.NoError(t, err)
+				require.Eventually(t, func() bool { // the flow has begun
+					f := b.Flows()
+					return len(f) == 1 && f[0].Answered
+				}, 10*time.Second, time.Millisecond)
+				require.NoError(t, ask(c, "x"))
+				require.NoError(t, ask(c, "x"))
+				require.NoError(t, mark(c, dscp.EF))
+				require.NoError(t, ask(c, "x"))
+				require.NoError(t, c.Close())
+				require.Eventually(t, func() bool { return b.Flows()[0].Over }, 10*time.Second, time.Millisecond)
+				f := b.Flows()[0]
+				require.NoError(t, f.Err)
+				assert.Equal(t, dscp.AF21, f.SYN)
+				require.Len(t, f.Changes, 1, "%v", f)
+				assert.Equal(t, fmt.Sprint("client→server: AF21 → EF at byte ", tt.early+2), f.Changes[0].String())
+				require.NoError(t, b.Close())
+			})
+		}
+	}
+}
+
+// chat sends one-byte echoes over a connection of its own to an echo server.
+func chat(t *testing.T, address string, times int) {
+	t.Helper()
+	c := dial(t, address)
+	defer c.Close()
+	for range times {
+		require.NoError(t, ask(c, "x"))
+	}
+}
+
+// strays sends segments of no connection to a box.
+func strays(t *testing.T, box string, times int) {
+	t.Helper()
+	to := netip.MustParseAddrPort(box)
+	c, err := net.Dial("ip:tcp", to.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	b := make([]byte, 20) // the checksum is wrong, so that nobody answers
+	b[2], b[3], b[12], b[13] = byte(to.Port()>>8), byte(to.Port()), 5<<4, 0x10
+	for range times {
+		_, err = c.Write(b)
+		require.NoError(t, err)
+	}
+}
+
+// TestPutBackIsNotBlamed sets and puts back the option of an IPv4 connection
+// and sends only under its own mark, while the box keeps looking: what an
+// option was for a moment is not what was sent. (On IPv6 the box reads what was
+// sent, acknowledgements among it.)
+func TestPutBackIsNotBlamed(t *testing.T) {
+	t.Parallel()
+	// A hundred looks fit into no moment that is shorter.
+	const moment = 25 * time.Millisecond
+	for range 3 {
+		f, longest := putBack(t)
+		if !f.Changed() {
+			return
+		}
+		require.Greater(t, longest, moment, "a moment was taken for a change: %v", f)
+	}
+	t.Error("three times the machine stood still under a foreign mark")
+}
+
+// putBack returns what the box has seen, and how long a foreign mark was in place
+// at most.
+func putBack(t *testing.T) (f dscptest.Flow, longest time.Duration) {
+	t.Helper()
+	box := dscptest.Config{
+		Upstream: serve(t, "127.0.0.1:0", echo),
+		Models:   []dscptest.Model{dscptest.VMware},
+		Sensor:   dscptest.SocketOption,
+	}.NewMiddlebox(t)
+	c := dialMarked(t, box.Addr(), dscp.AF21)
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	setAndPutBack := func(fd uintptr) { // as a guard does, in one go
+		begin := time.Now()
+		unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, int(dscp.CS1.TOS()))
+		for set := time.Now(); time.Since(set) < 20*time.Microsecond; { // long enough to be seen
+		}
+		unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, int(dscp.AF21.TOS()))
+		longest = max(longest, time.Since(begin))
+	}
+	var turn sync.Mutex // held by who sends, and by who has a foreign mark in place
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	end := sync.OnceFunc(func() {
+		close(stop)
+		wg.Wait()
+	})
+	defer end()
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(50 * time.Microsecond): // or half of all lost time slices are lost under a foreign mark
+			}
+			turn.Lock()
+			raw.Control(setAndPutBack)
+			turn.Unlock()
+		}
+	})
+	for n := 0; n < 2000 && err == nil; n++ {
+		turn.Lock()
+		_, err = c.Write([]byte("x")) // the box may look at the next change
+		turn.Unlock()
+		if err == nil {
+			_, err = c.Read(make([]byte, 1))
+		}
+	}
+	end()
+	f = eventually(t, box, func(dscptest.Flow) bool { return true })
+	if !f.Changed() {
+		require.NoError(t, err)
+	}
+	return f, longest
+}
+
+// bindToLoopback is a Control function that binds a socket to the loopback
+// interface, as programs do that live with several routing tables.
+func bindToLoopback(_, _ string, c syscall.RawConn) error {
+	var err error
+	if cerr := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), "lo") }); cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+// TestSocketsBoundToDevice has sockets that are bound to an interface at both ends: the
+// kernel finds them only for who names it, when it is asked about them.
+func TestSocketsBoundToDevice(t *testing.T) {
+	for address, sensor := range map[string]dscptest.Sensor{
+		"127.0.0.1:0": dscptest.SocketOption,
+		"[::1]:0":     dscptest.WireLatest,
+	} {
+		for _, inside := range []dscptest.Side{dscptest.Client, dscptest.Server} {
+			t.Run(string(sensor)+"/"+inside.String(), func(t *testing.T) {
+				lc := dscp.ListenConfig{DSCP: dscp.EF, NetListenConfig: &net.ListenConfig{Control: bindToLoopback}}
+				l, err := lc.Listen(context.Background(), "tcp", address)
+				require.NoError(t, err)
+				t.Cleanup(func() { l.Close() })
+				box := dscptest.Config{
+					Upstream: l.Addr().String(), Models: []dscptest.Model{dscptest.VMware},
+					Inside: inside, Sensor: sensor,
+				}.NewMiddlebox(t)
+
+				d := net.Dialer{Control: bindToLoopback}
+				client, err := d.Dial("tcp", box.Addr())
+				require.NoError(t, err)
+				t.Cleanup(func() { client.Close() })
+				server, err := l.Accept()
+				require.NoError(t, err)
+				go func() {
+					defer server.Close()
+					echo(server)
+				}()
+				require.NoError(t, ask(client, "before"))
+				f := box.Flows()[0]
+				assert.True(t, f.Answered)
+				assert.Equal(t, dscp.EF, f.SYNACK)
+
+				changes := client
+				if inside == dscptest.Server {
+					changes = server.(*dscp.Conn).TCPConn
+				}
+				require.NoError(t, mark(changes, dscp.CS1))
+				err = ask(client, "after")
+				require.Error(t, err)
+				assert.True(t, broken(client, err), "%v", err)
+				assert.Equal(t, dscptest.Reset, eventually(t, box, over).Verdict)
+			})
+		}
+	}
+}

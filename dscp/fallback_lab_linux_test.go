@@ -1,0 +1,102 @@
+package dscp_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/internal/long"
+)
+
+// Through a box that drops marked SYNs Fallback connects, for every user and
+// on both families, and what the far end gets carries the mark that won.
+func TestFallbackThroughDropMarked(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lost []dscp.CodePoint
+		wins dscp.CodePoint
+		nth  int // how many marks are tried before
+	}{
+		"one mark":   {[]dscp.CodePoint{dscp.AF21}, dscp.LowDelay, 1},
+		"two marks":  {[]dscp.CodePoint{dscp.AF21, dscp.LowDelay}, dscp.DF, 2},
+		"every mark": {nil, dscp.DF, 2},
+		"another":    {[]dscp.CodePoint{dscp.EF}, dscp.AF21, 0},
+	} {
+		onLoopbacksOf(t, name, func(t *testing.T, address string, dial func(*dscp.Dialer, context.Context, string) (*dscp.Conn, error)) {
+			l := listenSaving(t, address)
+			box := dscptest.NewMiddlebox(t, l.Addr().String(), dscptest.DropMarked(tt.lost...))
+			d := dscp.Dialer{
+				DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF},
+				// Machines stall: the mark that is to come up has this long
+				// before the next is tried beside it.
+				FallbackDelay: []time.Duration{time.Hour, time.Second, 100 * time.Millisecond}[tt.nth],
+			}
+			begin := time.Now()
+			c, err := dial(&d, t.Context(), box.Addr())
+			took := time.Since(begin)
+			require.NoError(t, err)
+			defer c.Close()
+			assert.Equal(t, tt.wins, c.DSCP())
+			assert.GreaterOrEqual(t, took, time.Duration(tt.nth)*d.FallbackDelay)
+			assert.Less(t, took, time.Duration(tt.nth)*d.FallbackDelay+10*time.Second) // machines stall
+			t.Logf("up after %v, with %d times a FallbackDelay of %v", took, tt.nth, d.FallbackDelay)
+
+			mark, ok := accept(t, l).PeerDSCP()
+			require.True(t, ok)
+			assert.Equal(t, tt.wins, mark, "on the wire, behind the box")
+			require.Len(t, box.Flows(), 1, "what the box let through")
+		})
+	}
+}
+
+// onLoopbacksOf runs a test over both families and both ways to dial, all at once.
+func onLoopbacksOf(t *testing.T, name string, test func(*testing.T, string, func(*dscp.Dialer, context.Context, string) (*dscp.Conn, error))) {
+	run, wait := atOnce(t)
+	defer wait()
+	for way, dial := range dials {
+		for _, address := range loopbacks {
+			run(name+" "+way+" "+address, func(t *testing.T) { test(t, address, dial) })
+		}
+	}
+}
+
+// Cancelled at any moment, a dial leaves nothing behind.
+func TestFallbackLeavesNothingBehind(t *testing.T) {
+	l := listenSaving(t, "127.0.0.1:0")
+	box := dscptest.NewMiddlebox(t, l.Addr().String(), dscptest.DropMarked())
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	d := dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}, FallbackDelay: 2 * time.Millisecond}
+	before := leftovers(t)
+	came, cancelled := 0, 0
+	points := long.N(100, 300)
+	for i := range points {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*7500*time.Microsecond/time.Duration(points))
+		c, err := d.DialContext(ctx, "tcp", box.Addr())
+		cancel()
+		if err == nil {
+			came++
+			require.NoError(t, c.Close())
+			continue
+		}
+		cancelled++
+		ne, ok := err.(net.Error)
+		require.True(t, ok)
+		require.True(t, ne.Timeout(), "%v", err)
+	}
+	t.Logf("%d came up, %d were cancelled", came, cancelled)
+	assert.NotZero(t, cancelled)
+	requireNothingLeft(t, before)
+}

@@ -1,0 +1,135 @@
+package dscp
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+// batch makes one message for each list of control messages.
+func batch(to net.Addr, oobs ...[]byte) []ipv4.Message {
+	var ms []ipv4.Message
+	for i, oob := range oobs {
+		ms = append(ms, ipv4.Message{Buffers: [][]byte{[]byte("some "), {'0' + byte(i)}}, OOB: slices.Clone(oob), Addr: to})
+	}
+	return ms
+}
+
+func TestWriteBatch(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		remote string
+		ecn    []byte
+		same   []byte
+		other  []byte
+	}{
+		{"127.0.0.1:0", tosMessage(1, 0x02), tosMessage(4, 0x49), tosMessage(1, 0x20)},
+		{"[::1]:0", classMessage(0x02), classMessage(0x49), classMessage(0x20)},
+	} {
+		for _, local := range []string{tt.remote, ":0", "connected"} {
+			t.Run(local+" to "+tt.remote, func(t *testing.T) {
+				t.Parallel()
+				r := newReceiver(t, tt.remote)
+				to, c := r.LocalAddr(), (*UDPConn)(nil)
+				if local == "connected" {
+					conn, err := (&Dialer{DSCP: AF21}).Dial("udp", to.String())
+					require.NoError(t, err)
+					to, c = nil, conn.(*UDPConn)
+				} else {
+					pc, err := (&ListenConfig{DSCP: AF21}).ListenPacket(t.Context(), "udp", local)
+					require.NoError(t, err)
+					c = pc.(*UDPConn)
+				}
+				defer c.Close()
+
+				ms := batch(to, nil, tt.ecn, tt.same, nil)
+				before := batch(to, nil, tt.ecn, tt.same, nil)
+				n, err := c.WriteBatch(ms, 0)
+				require.NoError(t, err)
+				require.Equal(t, 4, n)
+				for i, want := range []uint8{0x48, 0x4a, 0x49, 0x48} {
+					assert.Equal(t, want, r.octet(t), "message %d", i)
+					assert.Equal(t, before[i].OOB, ms[i].OOB, "the caller's buffer is not written to")
+					assert.Equal(t, 6, ms[i].N)
+				}
+
+				n, err = c.WriteBatch(batch(to, nil, tt.ecn, tt.other, nil), 0)
+				require.ErrorIs(t, err, ErrMidFlow)
+				assert.ErrorContains(t, err, "message 2")
+				assert.ErrorContains(t, err, "CS1")
+				assert.Zero(t, n)
+				r.silent(t)
+
+				var messages []ipv6.Message = batch(to, tt.ecn)
+				n, err = c.WriteBatch(messages, 0)
+				require.NoError(t, err, "a batch of ipv6's")
+				require.Equal(t, 1, n)
+				assert.Equal(t, uint8(0x4a), r.octet(t))
+			})
+		}
+	}
+}
+
+// TestWriteBatchOfXNet holds what the documentation says: x/net sends its
+// control messages past the rule. If this fails, the documentation can be
+// improved, and so perhaps can UDPConn.
+func TestWriteBatchOfXNet(t *testing.T) {
+	t.Parallel()
+	for _, addr := range loopbacks(t) {
+		r := newReceiver(t, addr)
+		pc, err := (&ListenConfig{DSCP: AF21}).ListenPacket(t.Context(), "udp", addr)
+		require.NoError(t, err)
+		defer pc.Close()
+		var n int
+		if addr == "127.0.0.1:0" {
+			n, err = ipv4.NewPacketConn(pc).WriteBatch(batch(r.LocalAddr(), tosMessage(1, 0x02), tosMessage(1, 0x20)), 0)
+		} else {
+			n, err = ipv6.NewPacketConn(pc).WriteBatch(batch(r.LocalAddr(), classMessage(0x02), classMessage(0x20)), 0)
+		}
+		require.NoError(t, err)
+		require.Equal(t, 2, n)
+		assert.Equal(t, uint8(0x02), r.octet(t), "ECN alone wipes the mark")
+		assert.Equal(t, uint8(0x20), r.octet(t), "another mark passes")
+	}
+}
+
+func TestWriteBatchEdges(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, "127.0.0.1:0")
+	pc, err := (&ListenConfig{DSCP: AF21}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	c := pc.(*UDPConn)
+	n, err := c.WriteBatch(nil, 0)
+	require.NoError(t, err)
+	assert.Zero(t, n)
+
+	_, err = c.WriteBatch(batch(r.LocalAddr(), tosMessage(1, 0)[:16]), 0)
+	require.Error(t, err, "a control message cut short")
+	r.silent(t)
+
+	// More than the kernel takes at once: the caller goes on where it stopped.
+	many := batch(r.LocalAddr(), make([][]byte, 1500)...)
+	for i := range many {
+		many[i].OOB = tosMessage(1, 0x01)
+	}
+	n, err = c.WriteBatch(many, 0)
+	require.NoError(t, err)
+	require.Positive(t, n)
+	require.Less(t, n, len(many))
+	assert.Equal(t, uint8(0x49), r.octet(t))
+	assert.Equal(t, 6, many[n-1].N)
+	assert.Zero(t, many[n].N, "not sent")
+
+	require.NoError(t, c.Close())
+	_, err = c.WriteBatch(batch(r.LocalAddr(), nil), 0)
+	require.ErrorIs(t, err, net.ErrClosed)
+	var op *net.OpError
+	require.True(t, errors.As(err, &op))
+	assert.Equal(t, "write", op.Op)
+}

@@ -1,0 +1,53 @@
+package dscp_test
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/ipv6"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/testns"
+)
+
+// TestWireRawIPv6 sends ICMPv6 from raw sockets, one on an address and one on the
+// wildcard. Neither has IPv4 peers, so neither needs IP_TOS, which Linux does not
+// know there.
+func TestWireRawIPv6(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	const network = "ip6:ipv6-icmp"
+	receiver, err := net.ListenPacket(network, "::1")
+	require.NoError(t, err)
+	defer receiver.Close()
+	require.NoError(t, receiver.SetReadDeadline(time.Now().Add(20*time.Second)))
+	p := ipv6.NewPacketConn(receiver)
+	require.NoError(t, p.SetControlMessage(ipv6.FlagTrafficClass, true))
+	for _, local := range []string{"::1", "::"} {
+		for _, cp := range codePoints() {
+			t.Run(local+"/"+mark(cp), func(t *testing.T) {
+				c, err := (&dscp.ListenConfig{DSCP: cp}).ListenPacket(t.Context(), network, local)
+				require.NoError(t, err)
+				defer c.Close()
+				const private = 200 // a type for private experiments (RFC 4443, section 2.1), which no kernel answers
+				_, err = c.WriteTo([]byte{private, uint8(cp), 0, 0}, &net.IPAddr{IP: net.IPv6loopback})
+				require.NoError(t, err)
+				b := make([]byte, 64)
+				for {
+					n, cm, _, err := p.ReadFrom(b)
+					require.NoError(t, err)
+					if n < 2 || b[0] != private || b[1] != uint8(cp) {
+						continue // the kernel's own
+					}
+					require.NotNil(t, cm)
+					assert.Equal(t, int(cp.TOS()), cm.TrafficClass)
+					return
+				}
+			})
+		}
+	}
+}

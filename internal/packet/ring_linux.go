@@ -1,0 +1,183 @@
+package packet
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	frameSize  = 256 // the frame's own header and SnapLength octets
+	blockSize  = 64 << 10
+	maxFilling = 32 // processors that fill frames at the same time
+)
+
+// A RingConfig says what a [Ring] captures.
+type RingConfig struct {
+	Frames    int               // how many packets the ring holds, a multiple of 256
+	Filter    []bpf.Instruction // sees packets from the IP header on; nil takes all
+	Interface int               // the index of an interface; 0 means all of them
+	Incoming  bool              // only what arrives, as far as the kernel can tell (Linux 4.20)
+}
+
+// A Ring holds the packets of this network namespace that its filter takes,
+// until they are read (packet(7), which takes CAP_NET_RAW). Linux puts a packet
+// there before it hands it to TCP. Memory of its own, unlike a socket buffer, is
+// not limited by net.core.rmem_max. Read, Stats and Unmap are not for use by
+// several goroutines at once.
+type Ring struct {
+	fd     int
+	file   *os.File // has fd
+	raw    syscall.RawConn
+	frames []byte // each with a status that the kernel and the reader set in turn
+	count  int    // how many frames there are
+	next   int    // the frame that the kernel fills next
+}
+
+// OpenRing opens a ring, which has to be closed and unmapped.
+func OpenRing(c RingConfig) (*Ring, error) {
+	// Protocol 0: nothing is captured before the filter is there.
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket(AF_PACKET)", err)
+	}
+	r := &Ring{fd: fd, file: os.NewFile(uintptr(fd), "packet socket"), count: c.Frames}
+	if err = r.open(c); err == nil {
+		if r.raw, err = r.file.SyscallConn(); err == nil {
+			return r, nil
+		}
+	}
+	r.Unmap()
+	r.file.Close()
+	return nil, err
+}
+
+func (r *Ring) open(c RingConfig) error {
+	if c.Incoming {
+		// Before Linux 4.20 loopback shows what leaves as well: the same once more.
+		_ = unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
+	}
+	if c.Filter != nil {
+		if err := Attach(r.fd, unix.SO_ATTACH_FILTER, c.Filter); err != nil {
+			return os.NewSyscallError("setsockopt(SO_ATTACH_FILTER)", err)
+		}
+	}
+	// Version 2 shows each frame at once; version 3 only when a block is full.
+	if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2); err != nil {
+		return os.NewSyscallError("setsockopt(PACKET_VERSION)", err)
+	}
+	req := unix.TpacketReq{
+		Block_size: blockSize, Block_nr: uint32(r.count * frameSize / blockSize),
+		Frame_size: frameSize, Frame_nr: uint32(r.count),
+	}
+	if err := unix.SetsockoptTpacketReq(r.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
+		return os.NewSyscallError("setsockopt(PACKET_RX_RING)", err)
+	}
+	var err error
+	r.frames, err = unix.Mmap(r.fd, 0, r.count*frameSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("mmap of the packet ring: %w", err)
+	}
+	// To a socket of one protocol Linux 6.18 shows a packet after IP has had it;
+	// to one of all protocols, before.
+	protocol := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // htons
+	if err := unix.Bind(r.fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: c.Interface}); err != nil {
+		return fmt.Errorf("bind of the packet socket: %w", err)
+	}
+	return nil
+}
+
+// Attach gives a socket a classic BPF program through an option of SOL_SOCKET.
+func Attach(fd, option int, program []bpf.Instruction) error {
+	raw, err := bpf.Assemble(program)
+	if err != nil {
+		return err
+	}
+	filter := make([]unix.SockFilter, len(raw))
+	for i, ins := range raw {
+		filter[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, option, &prog)
+}
+
+// Wait calls arrived whenever there may be packets to read, until arrived returns
+// false or the ring is closed.
+func (r *Ring) Wait(arrived func() bool) {
+	// The error is the one of Close.
+	_ = r.raw.Read(func(uintptr) bool { return !arrived() })
+}
+
+// Read hands over all packets that have arrived: the octets from the IP header on,
+// cut off behind the headers, and the length that the packet had. It calls lost
+// before the first packet that came after some had found no place.
+func (r *Ring) Read(take func(b []byte, n int), lost func()) {
+	for r.frames != nil {
+		frame, h := r.Frame(0)
+		status := atomic.LoadUint32(&h.Status)
+		if status&unix.TP_STATUS_USER == 0 {
+			if !r.overtaken() {
+				return
+			}
+			runtime.Gosched()
+			continue
+		}
+		if status&unix.TP_STATUS_LOSING != 0 {
+			lost()
+		}
+		if at, n := int(h.Net), int(h.Snaplen); at+n <= len(frame) {
+			take(frame[at:at+n], int(h.Len))
+		}
+		atomic.StoreUint32(&h.Status, unix.TP_STATUS_KERNEL)
+		r.next = (r.next + 1) % r.count
+	}
+}
+
+// overtaken reports whether the next frame is being filled while one behind it
+// has been: each processor fills its own, and one that loses its time meanwhile
+// must not hide what another has handed to TCP since.
+func (r *Ring) overtaken() bool {
+	for i := 1; i <= maxFilling; i++ {
+		if _, h := r.Frame(i); atomic.LoadUint32(&h.Status)&unix.TP_STATUS_USER != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Frame returns the frame that is i behind the next one, and its header. It is
+// for tests.
+func (r *Ring) Frame(i int) ([]byte, *unix.Tpacket2Hdr) {
+	b := r.frames[(r.next+i)%r.count*frameSize:][:frameSize]
+	return b, (*unix.Tpacket2Hdr)(unsafe.Pointer(&b[0]))
+}
+
+// Stats returns how many packets have arrived since it was called last, and how
+// many of these found no place.
+func (r *Ring) Stats() (arrived, dropped int, err error) {
+	s, err := unix.GetsockoptTpacketStats(r.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+	if err != nil {
+		return 0, 0, os.NewSyscallError("getsockopt(PACKET_STATISTICS)", err)
+	}
+	return int(s.Packets), int(s.Drops), nil
+}
+
+// Unmap gives the memory of the ring back. Read then finds nothing.
+func (r *Ring) Unmap() error {
+	if r.frames == nil {
+		return nil
+	}
+	err := unix.Munmap(r.frames)
+	r.frames = nil
+	return os.NewSyscallError("munmap", err)
+}
+
+// Close closes the socket and ends Wait. The memory stays until Unmap.
+func (r *Ring) Close() error { return r.file.Close() }

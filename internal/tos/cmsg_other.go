@@ -1,0 +1,11 @@
+//go:build !unix
+
+package tos
+
+// RewriteControl has nothing to do: none of these systems can mark.
+func RewriteControl(oob []byte, _ func(Option, uint8) (uint8, error)) ([]byte, error) {
+	return oob, nil
+}
+
+// ReceivedOctet finds nothing: none of these systems was asked to report.
+func ReceivedOctet([]byte) (octet uint8, ok bool) { return 0, false }

@@ -1,0 +1,70 @@
+//go:build unix
+
+package tos
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// RewriteControl returns oob, which is to be sent, with the octets that rewrite
+// returns for those that its control messages ask for. The first error of rewrite
+// ends it, and so does a malformed message. It copies oob before it changes
+// anything.
+func RewriteControl(oob []byte, rewrite func(o Option, octet uint8) (uint8, error)) ([]byte, error) {
+	own := false
+	for at := 0; at+unix.CmsgLen(0) <= len(oob); { // what is shorter than a header is padding
+		h, data, rest, err := unix.ParseOneSocketControlMessage(oob[at:])
+		if err != nil {
+			return nil, err
+		}
+		next := len(oob) - len(rest)
+		o, sets := optionOf(int(h.Level), int(h.Type))
+		octet, ok := octetIn(data)
+		if sets && ok {
+			wanted, err := rewrite(o, octet)
+			if err != nil {
+				return nil, err
+			}
+			if wanted != octet {
+				if !own {
+					oob, own = slices.Clone(oob), true
+					// The value again, in the copy.
+					if _, data, _, err = unix.ParseOneSocketControlMessage(oob[at:]); err != nil {
+						return nil, err
+					}
+				}
+				putOctet(data, wanted)
+			}
+		}
+		at = next
+	}
+	return oob, nil
+}
+
+// optionOf returns the option that a control message to be sent stands for.
+func optionOf(level, typ int) (Option, bool) {
+	switch {
+	case level == unix.IPPROTO_IP && typ == unix.IP_TOS:
+		return IPv4TOS, true
+	case level == unix.IPPROTO_IPV6 && typ == unix.IPV6_TCLASS:
+		return IPv6TClass, true
+	}
+	return 0, false
+}
+
+// ReceivedOctet returns the octet that received control messages tell.
+func ReceivedOctet(oob []byte) (octet uint8, ok bool) {
+	for len(oob) >= unix.CmsgLen(0) { // what is shorter than a header is padding
+		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			return 0, false
+		}
+		if octet, ok := Host.receivedOctet(int(h.Level), int(h.Type), data); ok {
+			return octet, true
+		}
+		oob = rest
+	}
+	return 0, false
+}

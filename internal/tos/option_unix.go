@@ -1,0 +1,74 @@
+//go:build unix
+
+package tos
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Get reads the octet. x/net could do that too, but a mark that was read by other
+// code than has set it proves more, and costs less.
+func (o Option) Get(c syscall.RawConn) (uint8, error) {
+	opt := unix.IP_TOS
+	if o == IPv6TClass {
+		opt = unix.IPV6_TCLASS
+	}
+	v, err := GetInt(c, o.Level(), opt)
+	return uint8(v), err
+}
+
+// V6Only reports whether an IPv6 socket takes native IPv6 peers only.
+func V6Only(c syscall.RawConn) (bool, error) {
+	v, err := GetInt(c, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+	return v != 0, err
+}
+
+// A getter reads one socket option after another. It has its closure made once.
+type getter struct {
+	level, opt int
+	v          int
+	err        error
+	read       func(fd uintptr)
+}
+
+var getters = sync.Pool{New: func() any {
+	g := new(getter)
+	g.read = func(fd uintptr) { g.v, g.err = unix.GetsockoptInt(int(fd), g.level, g.opt) }
+	return g
+}}
+
+// GetInt reads an option whose value is an int.
+func GetInt(c syscall.RawConn, level, opt int) (int, error) {
+	g := getters.Get().(*getter)
+	g.level, g.opt, g.v, g.err = level, opt, 0, nil
+	err := c.Control(g.read)
+	if err == nil {
+		err = os.NewSyscallError("getsockopt", g.err)
+	}
+	v := g.v
+	getters.Put(g)
+	if err != nil {
+		return 0, err
+	}
+	return v, nil
+}
+
+// SetInt writes an option whose value is an int.
+func SetInt(c syscall.RawConn, level, opt, v int) (err error) {
+	cerr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), level, opt, v)
+	})
+	if cerr != nil {
+		return cerr
+	}
+	return os.NewSyscallError("setsockopt", err)
+}
+
+// noSuchOption reports whether err says that a socket has no such option, in
+// the errno that [errors.ErrUnsupported] does not match.
+func noSuchOption(err error) bool { return errors.Is(err, unix.ENOPROTOOPT) }

@@ -1,0 +1,69 @@
+package tos
+
+import (
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// IsMPTCP reports whether c is a Multipath TCP socket. Linux cannot mark IPv6 on
+// such a socket, and its marks on IPv4 hold for the family of the first subflow.
+func IsMPTCP(c syscall.RawConn) bool {
+	protocol, err := GetInt(c, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	return err == nil && protocol == unix.IPPROTO_MPTCP
+}
+
+// SaveSYN asks the kernel to keep the headers of the SYNs that a listener
+// receives.
+func SaveSYN(c syscall.RawConn) (err error) {
+	cerr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_SAVE_SYN, 1)
+	})
+	if cerr != nil {
+		return cerr
+	}
+	return os.NewSyscallError("setsockopt", err)
+}
+
+// A synGetter reads one saved SYN after another. It has its closure made once.
+type synGetter struct {
+	header string
+	read   func(fd uintptr)
+}
+
+var synGetters = sync.Pool{New: func() any {
+	g := new(synGetter)
+	g.read = func(fd uintptr) {
+		g.header, _ = unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_SAVED_SYN)
+	}
+	return g
+}}
+
+// SavedSYN returns the TOS or Traffic Class octet of the SYN that made an
+// accepted socket. The kernel gives it out once, and saves none if it has answered
+// with a SYN cookie.
+func SavedSYN(c syscall.RawConn) (octet uint8, ok bool) {
+	g := synGetters.Get().(*synGetter)
+	err := c.Control(g.read)
+	header := g.header
+	g.header = ""
+	synGetters.Put(g)
+	if err != nil {
+		return 0, false
+	}
+	return octetOfSYN(header)
+}
+
+// octetOfSYN reads the octet in an IP header that ends before its first zero
+// byte, as GetsockoptString has it. Nothing but the second byte is needed, so
+// where it is missing it was zero.
+func octetOfSYN(header string) (octet uint8, ok bool) {
+	if header == "" {
+		return 0, false
+	}
+	var start [2]byte
+	copy(start[:], header)
+	return HeaderOctet(start[:])
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+)
+
+// check holds the table against the sources, which may have moved on: the text
+// that a mutation replaces must be there, the result must be Go, and the test that
+// should fail must exist. It tells all that is wrong at once.
+func check(root string, ms []mutation) error {
+	var errs []error
+	tests := map[string][]testFile{} // by package
+	seen := map[string]bool{}
+	for _, m := range ms {
+		name := m.part + ": " + m.rule + ": " + m.how
+		wrong := func(err error) { errs = append(errs, fmt.Errorf("%s: %w", name, err)) }
+		if m.part == "" || m.rule == "" || m.how == "" || m.test == "" {
+			wrong(errors.New("has no part, rule, change or test"))
+		}
+		if seen[name] {
+			wrong(errors.New("is there twice"))
+		}
+		seen[name] = true
+		if m.old == m.new {
+			wrong(errors.New("changes nothing"))
+		}
+		mutated, err := m.apply(root)
+		if err != nil {
+			wrong(err)
+			continue
+		}
+		if _, err := parser.ParseFile(token.NewFileSet(), m.file, mutated, parser.SkipObjectResolution); err != nil {
+			wrong(err)
+		}
+		if tests[m.pkg()] == nil {
+			if tests[m.pkg()], err = testFilesIn(filepath.Join(root, m.pkg())); err != nil {
+				wrong(err)
+				continue
+			}
+		}
+		if _, err := without(tests[m.pkg()], m.test); err != nil {
+			wrong(err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A mutation breaks one rule.
+type mutation struct {
+	part string // what the rule is about, a heading
+	rule string // the promise
+	how  string // what is done to break it
+	file string // slash-separated, from the root of the module
+	old  string // occurs in file exactly once
+	new  string
+	test string // that should fail, in the package of file
+}
+
+// table has all mutations.
+var table = slices.Concat(
+	socketRules, heldRules, pinRules, guardRules, messageRules, fallbackRules, memoryRules, vocabularyRules, ipqosRules, natSafeRules,
+	dialRules, listenRules, errorRules, platformRules, hookRules, raceRules,
+)
+
+// part puts a heading to mutations.
+func part(name string, ms ...mutation) []mutation {
+	for i := range ms {
+		ms[i].part = name
+	}
+	return ms
+}
+
+// pkg returns the package that m is in, as the go command takes it.
+func (m mutation) pkg() string { return "./" + path.Dir(m.file) }
+
+// noticing returns the packages whose tests can notice m, its own first.
+func (m mutation) noticing() []string {
+	if m.pkg() == "./dialer" {
+		return []string{"./dialer", "./dscp"}
+	}
+	return []string{m.pkg()}
+}
+
+// apply returns the file with the mutation in it.
+func (m mutation) apply(root string) ([]byte, error) {
+	source, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(m.file)))
+	if err != nil {
+		return nil, err
+	}
+	if n := strings.Count(string(source), m.old); n != 1 {
+		return nil, fmt.Errorf("%s: the text to replace occurs %d times, not once: %q", m.file, n, m.old)
+	}
+	return []byte(strings.Replace(string(source), m.old, m.new, 1)), nil
+}
