@@ -36,19 +36,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-)
 
-// Exit statuses, as of env(1). Otherwise it is the program's own.
-const (
-	statusFailed    = 125 // pinexec itself
-	statusCannotRun = 126
-	statusNotFound  = 127
+	"github.com/godscp/godscp/examples/internal/pinexec"
 )
 
 func main() {
-	if isSupervisor(os.Args) {
-		os.Exit(supervise(os.Args))
-	}
+	pinexec.Init()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -61,13 +54,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case err != nil:
 		fmt.Fprintf(stderr, "pinexec: %v\n%s\n", err, usage)
-		return statusFailed
+		return pinexec.Failed
 	}
-	status, err := execute(o)
+	status, err := pinexec.Exec(o)
 	fmt.Fprintln(stderr, "pinexec:", err)
 	return status
 }
-
-// instead says what can be done where pinexec cannot run.
-const instead = "instead, for ssh and what uses it: proxycommand -print-config, whose lines for ~/.ssh/config " +
-	"need nothing from the system, or one mark for all sessions, such as \"IPQoS lowdelay\", in ~/.ssh/config"

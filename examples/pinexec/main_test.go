@@ -2,51 +2,35 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/dscp"
-	"github.com/godscp/godscp/examples/internal/sshtest"
+	"github.com/godscp/godscp/examples/internal/pinexec"
 )
-
-// TestMain runs the tests, or in a child process the part of one that is to be
-// run under pinexec.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == probeWord {
-		probes[os.Args[2]](os.Args[3:])
-		return
-	}
-	sshtest.Main(m)
-}
-
-const probeWord = "probe"
-
-// probes are programs for the tests. What they print is compared.
-var probes = map[string]func(args []string){}
 
 func TestParseOptions(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		args []string
-		want options
+		want pinexec.Options
 		err  string
 	}{
-		"a mark and a command":      {args: []string{"AF21", "ssh", "-v", "host"}, want: options{mark: dscp.AF21, command: []string{"ssh", "-v", "host"}}},
-		"a number":                  {args: []string{"18", "x"}, want: options{mark: dscp.AF21, command: []string{"x"}}},
-		"no mark":                   {args: []string{"DF", "x"}, want: options{command: []string{"x"}}},
-		"strict":                    {args: []string{"-strict", "cs1", "x"}, want: options{mark: dscp.CS1, strict: true, command: []string{"x"}}},
-		"NAT-safe":                  {args: []string{"-nat-safe", "AF21", "x"}, want: options{mark: dscp.LowDelay, command: []string{"x"}}},
-		"NAT-safe, bulk":            {args: []string{"-nat-safe", "-class=bulk", "x"}, want: options{mark: dscp.Throughput, command: []string{"x"}}},
-		"verbose":                   {args: []string{"-v", "EF", "x"}, want: options{mark: dscp.EF, verbose: verbose{on: true}, command: []string{"x"}}},
-		"verbose, to a file":        {args: []string{"-v=/tmp/x", "EF", "x"}, want: options{mark: dscp.EF, verbose: verbose{true, "/tmp/x"}, command: []string{"x"}}},
-		"not verbose":               {args: []string{"-v=false", "EF", "x"}, want: options{mark: dscp.EF, command: []string{"x"}}},
-		"a class":                   {args: []string{"-class", "bulk", "EF"}, want: options{mark: dscp.CS1, command: []string{"EF"}}},
-		"a class of marks":          {args: []string{"-class", "bulk", "-ipqos", "af31 af11", "x", "y"}, want: options{mark: dscp.AF11, command: []string{"x", "y"}}},
-		"marks, interactive":        {args: []string{"-ipqos", "af31 af11", "x"}, want: options{mark: dscp.AF31, command: []string{"x"}}},
-		"dashes":                    {args: []string{"--", "EF", "-x"}, want: options{mark: dscp.EF, command: []string{"-x"}}},
+		"a mark and a command":      {args: []string{"AF21", "ssh", "-v", "host"}, want: pinexec.Options{Mark: dscp.AF21, Command: []string{"ssh", "-v", "host"}}},
+		"a number":                  {args: []string{"18", "x"}, want: pinexec.Options{Mark: dscp.AF21, Command: []string{"x"}}},
+		"no mark":                   {args: []string{"DF", "x"}, want: pinexec.Options{Command: []string{"x"}}},
+		"strict":                    {args: []string{"-strict", "cs1", "x"}, want: pinexec.Options{Mark: dscp.CS1, Strict: true, Command: []string{"x"}}},
+		"NAT-safe":                  {args: []string{"-nat-safe", "AF21", "x"}, want: pinexec.Options{Mark: dscp.LowDelay, Command: []string{"x"}}},
+		"NAT-safe, bulk":            {args: []string{"-nat-safe", "-class=bulk", "x"}, want: pinexec.Options{Mark: dscp.Throughput, Command: []string{"x"}}},
+		"verbose":                   {args: []string{"-v", "EF", "x"}, want: pinexec.Options{Mark: dscp.EF, Verbose: true, Command: []string{"x"}}},
+		"verbose, to a file":        {args: []string{"-v=/tmp/x", "EF", "x"}, want: pinexec.Options{Mark: dscp.EF, Verbose: true, Log: "/tmp/x", Command: []string{"x"}}},
+		"not verbose":               {args: []string{"-v=false", "EF", "x"}, want: pinexec.Options{Mark: dscp.EF, Command: []string{"x"}}},
+		"a class":                   {args: []string{"-class", "bulk", "EF"}, want: pinexec.Options{Mark: dscp.CS1, Command: []string{"EF"}}},
+		"a class of marks":          {args: []string{"-class", "bulk", "-ipqos", "af31 af11", "x", "y"}, want: pinexec.Options{Mark: dscp.AF11, Command: []string{"x", "y"}}},
+		"marks, interactive":        {args: []string{"-ipqos", "af31 af11", "x"}, want: pinexec.Options{Mark: dscp.AF31, Command: []string{"x"}}},
+		"dashes":                    {args: []string{"--", "EF", "-x"}, want: pinexec.Options{Mark: dscp.EF, Command: []string{"-x"}}},
 		"nothing":                   {err: "no mark and no command"},
 		"no command":                {args: []string{"EF"}, err: "no command"},
 		"no command after a class":  {args: []string{"-class", "bulk"}, err: "no command"},
@@ -74,7 +58,7 @@ func TestParseOptions(t *testing.T) {
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	require.Equal(t, statusFailed, run([]string{"-x"}, &stdout, &stderr))
+	require.Equal(t, pinexec.Failed, run([]string{"-x"}, &stdout, &stderr))
 	assert.Equal(t, "pinexec: flag provided but not defined: -x\n"+usage+"\n", stderr.String())
 	assert.Empty(t, stdout.String())
 

@@ -9,14 +9,8 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/examples/internal/class"
+	"github.com/godscp/godscp/examples/internal/pinexec"
 )
-
-type options struct {
-	mark    dscp.CodePoint
-	strict  bool
-	verbose verbose
-	command []string
-}
 
 const usage = `usage: pinexec [-strict] [-nat-safe] [-v] MARK COMMAND [ARG...] (pinexec -h explains)`
 
@@ -42,15 +36,15 @@ run, 127 if it was not found. Linux 5.19 or newer on amd64 and arm64.
 `
 
 // parseOptions returns flag.ErrHelp where help is asked for.
-func parseOptions(args []string) (o options, err error) {
+func parseOptions(args []string) (o pinexec.Options, err error) {
 	var natSafe bool
 	var from class.Class
 	var ipqos dscp.IPQoS
 	fs := flag.NewFlagSet("pinexec", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.BoolVar(&o.strict, "strict", false, "")
+	fs.BoolVar(&o.Strict, "strict", false, "")
 	fs.BoolVar(&natSafe, "nat-safe", false, "")
-	fs.Var(&o.verbose, "v", "")
+	fs.Var((*verbose)(&o), "v", "")
 	fs.TextVar(&from, "class", class.Interactive, "")
 	fs.TextVar(&ipqos, "ipqos", dscp.OpenSSH78, "")
 	if err := fs.Parse(args); err != nil {
@@ -60,40 +54,37 @@ func parseOptions(args []string) (o options, err error) {
 	classed := false
 	fs.Visit(func(f *flag.Flag) { classed = classed || f.Name == "class" || f.Name == "ipqos" })
 	if classed {
-		o.mark = from.Of(ipqos)
+		o.Mark = from.Of(ipqos)
 	} else {
 		if len(args) == 0 {
 			return o, errors.New("no mark and no command")
 		}
-		if o.mark, err = dscp.Parse(args[0]); err != nil {
+		if o.Mark, err = dscp.Parse(args[0]); err != nil {
 			return o, fmt.Errorf("invalid mark: %w", err)
 		}
 		args = args[1:]
 	}
 	if natSafe {
-		o.mark = o.mark.NATSafe()
+		o.Mark = o.Mark.NATSafe()
 	}
 	if len(args) == 0 {
 		return o, errors.New("no command")
 	}
-	o.command = args
+	o.Command = args
 	return o, nil
 }
 
 // verbose is the value of -v, which needs none.
-type verbose struct {
-	on   bool
-	file string // empty: standard error
-}
+type verbose pinexec.Options
 
 func (v *verbose) IsBoolFlag() bool { return true }
 func (v *verbose) String() string   { return "" }
 
 func (v *verbose) Set(s string) error {
-	if on, err := strconv.ParseBool(s); err == nil {
-		*v = verbose{on: on}
-	} else {
-		*v = verbose{true, s}
+	on, err := strconv.ParseBool(s)
+	v.Verbose, v.Log = on, ""
+	if err != nil {
+		v.Verbose, v.Log = true, s
 	}
 	return nil
 }

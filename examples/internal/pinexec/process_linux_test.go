@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package main
+package pinexec
 
 import (
 	"bytes"
@@ -122,7 +122,7 @@ func TestExitStatus(t *testing.T) {
 		"not executable, found": {[]string{"AF21", "plain"}, 126, "pinexec: plain: permission denied\n"},
 		"a directory":           {[]string{"AF21", dir}, 126, "pinexec: " + dir + ": permission denied\n"},
 		"a wrong mark":          {[]string{"AF99", "true"}, 125, ""},
-		"no mark":               {nil, 125, "pinexec: no mark and no command\n" + usage + "\n"},
+		"no mark":               {nil, 125, ""},
 		"a log that cannot be":  {[]string{"-v=/no/such/file", "AF21", "true"}, 125, "pinexec: open /no/such/file: no such file or directory\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -305,7 +305,7 @@ func TestNested(t *testing.T) {
 			frozen := tt.outer[len(tt.outer)-1]
 			cmd := pinned(t, tt.outer, slices.Concat([]string{pinexec}, tt.inner, []string{"echo", "ran"})...)
 			out, _ := cmd.CombinedOutput()
-			assert.Equal(t, statusFailed, cmd.ProcessState.ExitCode(), "%s", out)
+			assert.Equal(t, Failed, cmd.ProcessState.ExitCode(), "%s", out)
 			assert.Contains(t, string(out), "sockets stay at "+frozen)
 			assert.Contains(t, string(out), "under ")
 			assert.Equal(t, 1, strings.Count(string(out), "\n"), "%s", out)
@@ -341,7 +341,7 @@ func TestSupervisedByAnother(t *testing.T) {
 	r := <-results
 	var exit *exec.ExitError
 	require.ErrorAs(t, r.err, &exit)
-	assert.Equal(t, statusFailed, exit.ExitCode())
+	assert.Equal(t, Failed, exit.ExitCode())
 	assert.Contains(t, string(r.out), "supervised already")
 	assert.Contains(t, string(r.out), "proxycommand -print-config")
 }
@@ -378,7 +378,7 @@ func TestFiltersForbidden(t *testing.T) {
 	p.Return(seccomp.Allow)
 	for _, mark := range []string{"AF21", "DF"} {
 		status, out := runUnder(t, &p, mark, "echo", "ran")
-		assert.Equal(t, statusFailed, status, "%s", out)
+		assert.Equal(t, Failed, status, "%s", out)
 		assert.Contains(t, out, "not permitted here")
 		assert.Contains(t, out, "proxycommand -print-config")
 	}
@@ -392,7 +392,7 @@ func TestOlderKernel(t *testing.T) {
 	p.When(func() { p.Return(seccomp.Errno(unix.EINVAL)) }, seccomp.Number.Is(unix.SYS_SECCOMP), seccomp.Arg(1).AtLeast(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER))
 	p.Return(seccomp.Allow)
 	status, out := runUnder(t, &p, "AF21", "echo", "ran")
-	assert.Equal(t, statusFailed, status, "%s", out)
+	assert.Equal(t, Failed, status, "%s", out)
 	assert.Contains(t, out, "since 5.19")
 	status, out = runUnder(t, &p, "DF", "echo", "ran")
 	assert.Zero(t, status)
@@ -407,7 +407,7 @@ func TestUnderSeal(t *testing.T) {
 	require.NoError(t, err)
 	for _, mark := range []string{"AF21", "DF"} {
 		status, out := runUnder(t, p, mark, "echo", "ran")
-		assert.Equal(t, statusFailed, status, "%s", out)
+		assert.Equal(t, Failed, status, "%s", out)
 		assert.Contains(t, out, "a program that has sealed itself: sockets stay at DF")
 	}
 }
@@ -421,7 +421,7 @@ func TestFilterWithoutEffect(t *testing.T) {
 	p.Return(seccomp.Allow)
 	for _, args := range [][]string{{"DF"}, {"-strict", "DF"}} {
 		status, out := runUnder(t, &p, append(args, "echo", "ran")...)
-		assert.Equal(t, statusFailed, status, "%s", out)
+		assert.Equal(t, Failed, status, "%s", out)
 		assert.Contains(t, out, "the filter does not hold")
 	}
 }

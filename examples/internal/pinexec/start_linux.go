@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package main
+package pinexec
 
 import (
 	"errors"
@@ -13,15 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Words of the supervisor's arguments, which ps shows. The first is how it knows
-// that it is one; then come whose supervisor it is, the mark, and two options.
+// Words of the supervisor's arguments, which ps shows: after the first come whose
+// supervisor it is, the mark, and two options.
 const (
-	supervisorName = "pinexec: supervisor"
-	wordStrict     = "strict"
-	wordVerbose    = "verbose"
+	wordStrict  = "strict"
+	wordVerbose = "verbose"
 )
-
-func isSupervisor(args []string) bool { return len(args) == 5 && args[0] == supervisorName }
 
 // connFD is the supervisor's end of the connection to the pinexec that started
 // it. What it writes to standard error goes where -v says.
@@ -30,7 +27,7 @@ const connFD = 3
 // startSupervisor starts the supervisor. It is a grandchild, so that the program
 // does not meet a child that it has not started, and in a session of its own, so
 // that what is typed at the terminal does not reach it.
-func startSupervisor(o options) (supervisorProcess, error) {
+func startSupervisor(o Options) (supervisorProcess, error) {
 	fail := func(doing string, err error) (supervisorProcess, error) {
 		return supervisorProcess{}, fmt.Errorf("supervisor: %w", os.NewSyscallError(doing, err))
 	}
@@ -47,15 +44,15 @@ func startSupervisor(o options) (supervisorProcess, error) {
 	}
 	defer null.Close()
 	log := null
-	args := []string{supervisorName, "of " + strconv.Itoa(os.Getpid()), strconv.Itoa(int(o.mark)), "", ""}
-	if o.strict {
+	args := []string{supervisorName, "of " + strconv.Itoa(os.Getpid()), strconv.Itoa(int(o.Mark)), "", ""}
+	if o.Strict {
 		args[3] = wordStrict
 	}
-	if o.verbose.on {
+	if o.Verbose {
 		args[4] = wordVerbose
 		log = os.Stderr
-		if o.verbose.file != "" {
-			log, err = os.OpenFile(o.verbose.file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+		if o.Log != "" {
+			log, err = os.OpenFile(o.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 			if err != nil {
 				s.close()
 				return supervisorProcess{}, err

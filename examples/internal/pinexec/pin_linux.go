@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package main
+package pinexec
 
 import (
 	"errors"
@@ -16,28 +16,28 @@ import (
 
 // pin puts the calling thread, which is about to execute the program, under the
 // filter, and checks that it holds.
-func pin(o options) error {
+func pin(o Options) error {
 	if err := frozen(); err != nil {
 		return err
 	}
-	if err := markInherited(o.mark); err != nil {
+	if err := markInherited(o.Mark); err != nil {
 		return fmt.Errorf("marking the sockets that are inherited: %w; %s", err, instead)
 	}
 	var refusal syscall.Errno
-	if o.strict {
+	if o.Strict {
 		refusal = unix.EPERM
 	}
-	if o.mark == dscp.DF {
+	if o.Mark == dscp.DF {
 		if err := filter(false, refusal).Install(); err != nil {
 			return fmt.Errorf("%w; %s", err, instead)
 		}
 	} else if err := pinSupervised(o, refusal); err != nil {
 		return err
 	}
-	return prove(o.mark, refusal)
+	return prove(o.Mark, refusal)
 }
 
-func pinSupervised(o options, refusal syscall.Errno) error {
+func pinSupervised(o Options, refusal syscall.Errno) error {
 	s, err := startSupervisor(o)
 	if err != nil {
 		return err

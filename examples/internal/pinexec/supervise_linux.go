@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package main
+package pinexec
 
 import (
 	"bytes"
@@ -39,14 +39,14 @@ func supervise(args []string) (status int) {
 		answer = err.Error()
 	}
 	if _, err := unix.Write(connFD, []byte(answer)); err != nil {
-		return statusFailed
+		return Failed
 	}
 	if err != nil {
-		return statusFailed
+		return Failed
 	}
 	if err := s.listener.Serve(-1, s.meet); err != nil {
 		fmt.Fprintln(os.Stderr, "pinexec: the supervisor ends:", err)
-		return statusFailed
+		return Failed
 	}
 	return 0
 }

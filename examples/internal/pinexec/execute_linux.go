@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package main
+package pinexec
 
 import (
 	"errors"
@@ -15,25 +15,25 @@ import (
 )
 
 // execute becomes the program, under a filter. It returns if it cannot.
-func execute(o options) (status int, err error) {
+func execute(o Options) (status int, err error) {
 	// The filter is for this thread and for what it starts.
 	runtime.LockOSThread()
-	paths, err := find(o.command[0])
+	paths, err := find(o.Command[0])
 	if err != nil {
-		return statusOf(err), fmt.Errorf("%s: %w", o.command[0], err)
+		return statusOf(err), fmt.Errorf("%s: %w", o.Command[0], err)
 	}
 	if err := pin(o); err != nil {
-		return statusFailed, err
+		return Failed, err
 	}
-	err = become(paths, o.command)
-	return statusOf(err), fmt.Errorf("%s: %w", o.command[0], err)
+	err = become(paths, o.Command)
+	return statusOf(err), fmt.Errorf("%s: %w", o.Command[0], err)
 }
 
 func statusOf(err error) int {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return statusNotFound
+		return NotFound
 	}
-	return statusCannotRun
+	return CannotRun
 }
 
 // find returns where execvp(3) would look for the program, if it is at one of

@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package main
+package pinexec
 
 import (
 	"fmt"
@@ -149,7 +149,7 @@ func TestWithoutProc(t *testing.T) {
 			}
 			cmd := exec.Command(unshare[0], append(unshare[1:], pinexec, "AF21", "echo", "ran")...)
 			out, _ := cmd.CombinedOutput()
-			assert.Equal(t, statusFailed, cmd.ProcessState.ExitCode(), "%s", out)
+			assert.Equal(t, Failed, cmd.ProcessState.ExitCode(), "%s", out)
 			assert.Contains(t, string(out), "/proc")
 			assert.Contains(t, string(out), "proxycommand -print-config")
 			assert.NotContains(t, string(out), "ran\n")
