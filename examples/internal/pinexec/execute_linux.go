@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dscp"
 )
 
 // execute becomes the program, under a filter. It returns if it cannot.
@@ -27,6 +29,12 @@ func execute(o Options) (status int, err error) {
 	}
 	err = become(paths, o.Command)
 	return statusOf(err), fmt.Errorf("%s: %w", o.Command[0], err)
+}
+
+// try does all but execute a program.
+func try() error {
+	runtime.LockOSThread()
+	return pin(Options{Mark: dscp.AF21})
 }
 
 func statusOf(err error) int {

@@ -7,8 +7,10 @@ import (
 	"runtime"
 )
 
-func execute(Options) (status int, err error) {
-	return Failed, fmt.Errorf("Linux 5.19 or newer on amd64 or arm64 is needed, and this is %s on %s; %s", runtime.GOOS, runtime.GOARCH, instead)
+func execute(Options) (status int, err error) { return Failed, try() }
+
+func try() error {
+	return fmt.Errorf("Linux 5.19 or newer on amd64 or arm64 is needed, and this is %s on %s; %s", runtime.GOOS, runtime.GOARCH, instead)
 }
 
 func supervise([]string) (status int) { return Failed }

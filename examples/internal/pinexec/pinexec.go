@@ -7,10 +7,12 @@
 package pinexec
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
+	"time"
 
 	"github.com/godscp/godscp/dscp"
 )
@@ -45,8 +47,8 @@ const (
 	underName      = "pinexec"
 )
 
-// Init returns at once, unless this process has been started by [Exec] or
-// [Under]: then it does what it is for and exits.
+// Init returns at once, unless this process has been started by [Exec], [Under]
+// or [Check]: then it does what it is for and exits.
 func Init() {
 	switch {
 	case len(os.Args) == 5 && os.Args[0] == supervisorName:
@@ -59,10 +61,37 @@ func Init() {
 		}
 		fmt.Fprintln(os.Stderr, "pinexec:", err)
 		os.Exit(status)
+	case len(os.Args) == 2 && os.Args[0] == underName && os.Args[1] == checkWord:
+		if err := try(); err != nil {
+			fmt.Fprint(os.Stderr, err)
+			os.Exit(Failed)
+		}
+		os.Exit(0)
 	}
 }
 
-const underWord = "under"
+// What follows underName.
+const (
+	underWord = "under"
+	checkWord = "check"
+)
+
+// Check returns why programs cannot be run here, or nil. It tries it in a process
+// of its own.
+func Check(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Args = []string{underName, checkWord}
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if len(out) > 0 && cmd.ProcessState.ExitCode() == Failed {
+		return fmt.Errorf("pinexec: %s", out)
+	}
+	return err
+}
 
 // Under changes cmd so that it runs under pinexec, which is this program, executed
 // once more.

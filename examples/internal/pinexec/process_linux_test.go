@@ -4,6 +4,7 @@ package pinexec
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -433,6 +434,21 @@ func TestProof(t *testing.T) {
 	require.ErrorContains(t, prove(dscp.AF21, unix.EPERM), "the filter does not hold")
 	require.ErrorContains(t, prove(dscp.DF, 0), "the filter does not hold")
 	require.NoError(t, frozen())
+}
+
+// TestCheck claims that Check and Under work in a program that is not pinexec.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	needFilters(t)
+	require.NoError(t, Check(t.Context()))
+	p := probe(t, "hidden")
+	cmd := exec.Command(p[0], p[1:]...)
+	require.NoError(t, Under(dscp.AF21, cmd))
+	assert.Equal(t, "0x48\n", output(t, cmd))
+
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, Check(ended), context.Canceled)
 }
 
 // probeGodscp dials with a mark, by dscp.
