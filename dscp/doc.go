@@ -68,6 +68,15 @@
 //	Windows, plan9, js,
 //	wasip1                 no          no               no
 //
+// The marks of single datagrams that are sent, see [Dialer.Datagrams]:
+//
+//	system                 to IPv4           to IPv6           dual-stack socket
+//	Linux, Android         yes               yes               yes
+//	macOS, iOS, FreeBSD    yes               yes               UnsupportedError
+//	NetBSD, OpenBSD,
+//	DragonFly              UnsupportedError  yes               UnsupportedError
+//	all others             UnsupportedError  UnsupportedError  UnsupportedError
+//
 // Only Linux has been tried, down to the packets; the rest is from the sources of
 // the systems and of x/net, and is type-checked, built and vetted. A dual-stack
 // wildcard is a listener, or an unconnected UDP socket, that takes peers of both

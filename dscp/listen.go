@@ -33,6 +33,9 @@ type ListenConfig struct {
 	NATSafe       bool
 	AllowUnmarked bool
 
+	// Datagrams is as in Dialer, for ListenPacket and WrapPacket.
+	Datagrams []CodePoint
+
 	// Trace, if not nil, is called once for each listener and packet socket,
 	// and for each connection that a Listener accepts; see Event. Several
 	// goroutines that accept call it at once.
@@ -92,10 +95,15 @@ func (lc *ListenConfig) listenPacket(ctx context.Context, network, address strin
 		return c, nil
 	}
 	pc, err := pinUDPOrClose(uc)
+	pc, err = allowOrClose(pc, err, lc.datagrams())
 	if err != nil {
 		return nil, err
 	}
 	return pc, nil
+}
+
+func (lc *ListenConfig) datagrams() *datagrams {
+	return newDatagrams(lc.DSCP, lc.Datagrams, lc.NATSafe, lc.AllowUnmarked)
 }
 
 // Wrap marks a listener that was made elsewhere, by socket activation or by a
@@ -188,7 +196,14 @@ func (lc *ListenConfig) wrapPacket(c *net.UDPConn, network, address string) (*UD
 	if err != nil {
 		return nil, opError("wrap", network, address, err)
 	}
-	return PinUDP(c)
+	pinned, err := PinUDP(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := pinned.allow(lc.datagrams()); err != nil {
+		return nil, err
+	}
+	return pinned, nil
 }
 
 // Marked returns a new [net.ListenConfig] that marks, for libraries that insist
@@ -213,13 +228,19 @@ func (lc *ListenConfig) Validate() error {
 	if lc == nil {
 		return errNilListenConfig
 	}
-	return lc.DSCP.checkField("ListenConfig.DSCP")
+	if err := lc.DSCP.checkField("ListenConfig.DSCP"); err != nil {
+		return err
+	}
+	return validateDatagrams("ListenConfig", lc.Datagrams)
 }
 
 func (lc *ListenConfig) check(op, network, address string) error {
 	err := errNilListenConfig
 	if lc != nil {
 		err = lc.marking().check(network)
+	}
+	if err == nil {
+		err = checkDatagrams(network, lc.Datagrams, lc.NATSafe, lc.AllowUnmarked)
 	}
 	if err != nil {
 		return opError(op, network, address, err)
