@@ -65,10 +65,10 @@ func checkDatagrams(network string, further []CodePoint, natSafe, allowUnmarked 
 	return nil
 }
 
-// validateDatagrams is the part of Validate for the field Datagrams of owner.
-func validateDatagrams(owner string, further []CodePoint) error {
-	for i, cp := range further {
-		if err := cp.checkField(fmt.Sprintf("%s.Datagrams[%d]", owner, i)); err != nil {
+// validateList is the part of Validate for a field that is a list.
+func validateList(field string, list []CodePoint) error {
+	for i, cp := range list {
+		if err := cp.checkField(fmt.Sprintf("%s[%d]", field, i)); err != nil {
 			return err
 		}
 	}

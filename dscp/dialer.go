@@ -283,15 +283,13 @@ func (d *Dialer) Validate() error {
 	if err := d.DSCP.checkField("Dialer.DSCP"); err != nil {
 		return err
 	}
-	for i, cp := range d.Fallback {
-		if err := cp.checkField(fmt.Sprintf("Dialer.Fallback[%d]", i)); err != nil {
-			return err
-		}
+	if err := validateList("Dialer.Fallback", d.Fallback); err != nil {
+		return err
 	}
 	if d.FallbackDelay < 0 {
 		return fmt.Errorf("%w: %v", errNegativeDelay, d.FallbackDelay)
 	}
-	return validateDatagrams("Dialer", d.Datagrams)
+	return validateList("Dialer.Datagrams", d.Datagrams)
 }
 
 // failing returns a hook that fails with err.
