@@ -196,10 +196,11 @@ func (m member) release() error {
 	return reuseport.Release(raw)
 }
 
-// setDeadline is net's SetDeadline for a group.
+// setDeadline is net's SetDeadline for a group. Of a closed listener net returns the
+// bare error.
 func (g *group) setDeadline(t time.Time) error {
 	if g.ending.Load() {
-		return g.opError("set", net.ErrClosed)
+		return net.ErrClosed
 	}
 	g.deadline.set(t)
 	return nil
@@ -225,40 +226,47 @@ type temporaryError string
 func (e temporaryError) Error() string   { return string(e) }
 func (e temporaryError) Temporary() bool { return true }
 
-// pinArrival pins what a member has accepted. A conn whose SYN was for another member
-// is an error.
-func (g *group) pinArrival(a arrival, m marking) (*Conn, error) {
-	conn, err := pinAccepted(a.conn)
-	if err != nil {
-		return nil, err
-	}
-	syn, known := conn.PeerDSCP()
-	if !known || g.memberFor(syn) == a.member {
-		return conn, nil
-	}
-	want := g.members[g.memberFor(syn)].class
-	err = m.tolerate(conn.pin.opError("accept", &MarkError{CodePoint: want, Option: conn.pin.option.String(), Err: errClass}))
-	if err != nil {
-		reset(conn.TCPConn)
-		return nil, err
-	}
-	return conn, nil
-}
-
-// acceptConn accepts and pins, and returns the mark that the conn was to have.
-func (g *group) acceptConn(m marking) (*Conn, CodePoint, error) {
+// acceptConn accepts and pins. It returns the mark that the conn was to have, too.
+func (g *group) acceptConn(m marking) (conn *Conn, requested CodePoint, err error) {
 	for {
 		a, err := g.accept()
-		requested := g.members[a.member].class
 		if err != nil {
-			return nil, requested, err
+			return nil, g.members[0].class, err
 		}
-		conn, err := g.pinArrival(a, m)
+		conn, err := pinAccepted(a.conn)
 		if resetByPeer(err) {
 			continue // as in acceptPinned
 		}
-		return conn, requested, err
+		if err != nil {
+			return nil, g.members[a.member].class, err
+		}
+		requested, err = g.judge(conn, a.member)
+		if err = m.tolerate(err); err != nil {
+			reset(conn.TCPConn)
+			return nil, requested, err
+		}
+		return conn, requested, nil
 	}
+}
+
+// judge returns the mark that a conn from a member was to have, and an error if it has
+// that of another class. Where the SYN is not known, the member is believed. What has
+// the mark of its SYN was reflected by the kernel.
+func (g *group) judge(conn *Conn, from int) (requested CodePoint, err error) {
+	syn, known := conn.PeerDSCP()
+	if !known {
+		return g.members[from].class, nil
+	}
+	want := g.memberFor(syn)
+	requested = g.members[want].class
+	held := conn.DSCP()
+	switch {
+	case held == syn, held == requested:
+	case want == 0 && from == 0: // DSCP may be DF, which leaves the mark to the caller's hook
+	default:
+		return requested, conn.pin.opError("accept", &MarkError{CodePoint: requested, Option: conn.pin.option.String(), Err: errClass})
+	}
+	return requested, nil
 }
 
 // A deadline is a point in time for calls that wait, which can be moved meanwhile.
