@@ -59,6 +59,7 @@ func families(t *testing.T) map[string][]string {
 // printed is a row as -json prints it.
 type printed struct {
 	Strategy, SYN, After, Box, Program, Outcome, Expected string
+	Marks                                                 []string
 	OK                                                    bool
 }
 
