@@ -232,7 +232,9 @@ func (d *Dialer) pinUDP(c *net.UDPConn) (*UDPConn, error) {
 // Marked returns a new [net.Dialer] that marks, for libraries that insist on
 // that type or on getting a *net.TCPConn: grpc-go sets TCP_USER_TIMEOUT only on
 // such. It is NetDialer with a hook behind its own. Its conns are bare: nothing
-// pins the mark, and Fallback has no part in it.
+// pins the mark, and Fallback and Datagrams have no part in it. A bare UDP socket
+// loses its mark on every datagram that is sent with ECN bits in a control message,
+// as quic-go sends them: give such a library a [UDPConn].
 //
 // On plan9 net runs no hooks, so there its sockets are silently unmarked.
 func (d *Dialer) Marked() *net.Dialer {

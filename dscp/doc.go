@@ -24,6 +24,13 @@
 // through themselves, through golang.org/x/net/ipv4 and ipv6, and through
 // SyscallConn. File and the embedded conn of package net are the ways out.
 //
+// A server answers the SYN before it knows what a connection is for. The client knows,
+// and says so with the mark of its SYN: with [ListenConfig.Reflect] the server answers
+// each client in the class that it asks for, among those that the server offers.
+//
+// UDP allows several marks on one pair of ports (RFC 7657, section 5.1). The default is
+// one; [Dialer.Datagrams] names others, which single datagrams may carry.
+//
 // One packet escapes on Linux: the reset with which the kernel answers a segment
 // to a connection that is closed already carries the mark of that segment, which
 // is the peer's. The flow is over by then.

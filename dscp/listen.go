@@ -257,7 +257,9 @@ func (lc *ListenConfig) wrapPacket(c *net.UDPConn, network, address string) (*UD
 
 // Marked returns a new [net.ListenConfig] that marks, for libraries that insist
 // on that type. It is NetListenConfig with a hook behind its own. What its
-// listeners accept is bare: nothing pins the mark, and Reflect has no part in it. On
+// listeners accept is bare: nothing pins the mark, and Reflect and Datagrams have no
+// part in it. A bare UDP socket loses its mark on every datagram that is sent with ECN
+// bits in a control message, as quic-go sends them: give such a library a [UDPConn]. On
 // plan9, js and wasip1 net runs no hooks for listeners: those stay unmarked.
 func (lc *ListenConfig) Marked() *net.ListenConfig {
 	if lc == nil {
