@@ -174,7 +174,7 @@ func bareOf(r io.Reader) *net.TCPConn {
 	case *Conn:
 		return v.TCPConn
 	case connWithoutWriteTo:
-		return v.TCPConn
+		return v.Conn.(*Conn).TCPConn
 	}
 	return nil
 }
@@ -187,22 +187,21 @@ func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	case *net.TCPConn, *net.UnixConn, *os.File:
 		return c.TCPConn.WriteTo(w)
 	}
-	n, err := io.Copy(w, connWithoutWriteTo{Conn: c})
+	n, err := io.Copy(w, connWithoutWriteTo{c})
 	if err != nil { // in net's form
 		err = &net.OpError{Op: "writeto", Net: "tcp", Source: c.pin.local, Addr: c.pin.remote, Err: err}
 	}
 	return n, err
 }
 
-// A connWithoutWriteTo is a Conn without that method, which would have io.Copy
+// A connWithoutWriteTo is a *Conn without that method, which would have io.Copy
 // call itself.
-type connWithoutWriteTo struct {
-	noWriteTo
-	*Conn
+type connWithoutWriteTo struct{ net.Conn }
+
+// NetConn returns the Conn, for [Of].
+func (c connWithoutWriteTo) NetConn() net.Conn { return c.Conn }
+
+// SyscallConn is that of the Conn.
+func (c connWithoutWriteTo) SyscallConn() (syscall.RawConn, error) {
+	return c.Conn.(*Conn).SyscallConn()
 }
-
-// A noWriteTo hides the WriteTo method of what is embedded beside it.
-type noWriteTo struct{}
-
-// WriteTo is never called: it is ambiguous.
-func (noWriteTo) WriteTo(io.Writer) (int64, error) { panic("ambiguous") }
