@@ -70,14 +70,34 @@ func pinDialed(c *net.TCPConn, m marking) (*Conn, error) {
 	return conn, nil
 }
 
-// pinAccepted is Pin for a conn that nobody else has: a failure closes it.
-func pinAccepted(c *net.TCPConn) (*Conn, error) {
+// pinAccepted is Pin for a conn that nobody else has: a failure closes it, and so
+// does a mark that is not the one of its listener, which has m.
+func pinAccepted(c *net.TCPConn, m marking) (*Conn, error) {
 	conn, err := Pin(c)
+	if err == nil {
+		err = m.tolerate(conn.inherits(m.cp))
+	}
 	if err != nil {
 		c.Close()
 		return nil, err
 	}
 	return conn, nil
+}
+
+// inherits returns an error if c, which was accepted, has not got its listener's
+// mark cp, and the peer's mark is no reason for it.
+func (c *Conn) inherits(cp CodePoint) error {
+	if cp == DF || cp == c.pin.cp {
+		return nil
+	}
+	// The kernel reflects the mark of the SYN, or, where SYN cookies were at
+	// work, that of the ACK, which nobody keeps.
+	if c.peerKnown && c.peer == c.pin.cp || !c.peerKnown && tos.Reflects() {
+		return nil
+	}
+	return c.pin.opError("accept", &MarkError{
+		CodePoint: cp, Option: c.pin.option.String(), Err: passing{notInherited(c.pin.cp.TOS())},
+	})
 }
 
 // Of returns the Conn under c: c itself, or what the NetConn methods of

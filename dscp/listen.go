@@ -28,7 +28,8 @@ type ListenConfig struct {
 	NetListenConfig *net.ListenConfig
 
 	// DSCP, NATSafe and AllowUnmarked are as in Dialer. The kernel hands the
-	// listener's mark on to the conns it accepts.
+	// listener's mark on to the conns it accepts; [Listener.Accept] looks whether
+	// it has.
 	DSCP          CodePoint
 	NATSafe       bool
 	AllowUnmarked bool
@@ -62,7 +63,7 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 		return nil, err
 	}
 	if tl, ok := l.(*net.TCPListener); ok {
-		return &Listener{tl, t, network, address, lc.marking().cp}, nil
+		return &Listener{tl, t, network, address, lc.marking()}, nil
 	}
 	return l, nil
 }
@@ -121,7 +122,7 @@ func (lc *ListenConfig) Wrap(l *net.TCPListener) (*Listener, error) {
 	if err != nil {
 		return nil, opError("wrap", network, address, err)
 	}
-	return &Listener{l, t, network, address, lc.marking().cp}, nil
+	return &Listener{l, t, network, address, lc.marking()}, nil
 }
 
 // wrap marks a listener that is listening already.
@@ -245,22 +246,29 @@ type Listener struct {
 
 	trace            tracer
 	network, address string
-	requested        CodePoint
+	marking          marking
 }
 
 // Accept waits for the next connection and returns it as a [*Conn]. It is pinned
 // at the mark that the kernel gave it: the listener's, or the peer's where the
 // system reflects it (Linux's net.ipv4.tcp_reflect_tos).
+//
+// A conn that has neither, since something else marks or the system hands no mark
+// on, is closed, and the error is a [net.OpError] with a [MarkError] in it, whose
+// Temporary method reports true: the loops of net/http and grpc go on. With
+// ListenConfig.AllowUnmarked the conn is returned; [Conn.DSCP] tells its mark.
 func (l *Listener) Accept() (net.Conn, error) { return noNil(l.AcceptConn()) }
 
 // AcceptConn is [Listener.Accept] without the need of a type assertion.
 func (l *Listener) AcceptConn() (*Conn, error) {
 	c, err := l.accept()
-	l.trace.socket("accept", l.network, l.address, l.requested, time.Time{}, c, err)
+	l.trace.socket("accept", l.network, l.address, l.marking.cp, time.Time{}, c, err)
 	return c, err
 }
 
-func (l *Listener) accept() (*Conn, error) { return acceptPinned(l.AcceptTCP, pinAccepted) }
+func (l *Listener) accept() (*Conn, error) {
+	return acceptPinned(l.AcceptTCP, func(c *net.TCPConn) (*Conn, error) { return pinAccepted(c, l.marking) })
+}
 
 // acceptPinned returns the first conn of accept that pin can be asked about.
 func acceptPinned(accept func() (*net.TCPConn, error), pin func(*net.TCPConn) (*Conn, error)) (*Conn, error) {

@@ -180,6 +180,10 @@ func notHeld(octet uint8) error {
 	return fmt.Errorf("%w: read back 0x%02x", errNotHeld, octet)
 }
 
+func notInherited(octet uint8) error {
+	return fmt.Errorf("the accepted connection does not have the listener's mark: read back 0x%02x", octet)
+}
+
 // isUnsupported reports whether err says that the system lacks the option, rather
 // than that it refused it this time.
 func isUnsupported(err error) bool {
