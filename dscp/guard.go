@@ -16,17 +16,26 @@ func (p *pin) guarded() (syscall.RawConn, error) {
 	return guardedConn{p}, nil
 }
 
-// Control runs f on the socket, unless it is one of x/net's that may set a mark,
-// and the trial on another socket has changed that, or could not be made. What has
-// failed there may succeed here, so it is watched too.
+// Control runs f on the socket, unless it is one of x/net's, or of this module's,
+// that may set a mark, and the trial on another socket has changed that, or could
+// not be made. What has failed there may succeed here, so it is watched too.
+//
+// In a sealed process the kernel refuses what others set, so that nothing is tried
+// or watched; what carries the secret must not get that far.
 func (g guardedConn) Control(f func(fd uintptr)) error {
-	switch originOf(f) {
-	case xnetGet:
+	from, method := originOf(f), callerUnknown
+	if from == xnetSet {
+		method = xnetCaller()
+	}
+	switch {
+	case from == xnetGet, method == callerElse:
 		return g.raw.Control(f)
-	case xnetSet:
-		if xnetCaller() == callerElse {
-			return g.raw.Control(f)
+	case isSealed():
+		if from == secretSet || method == callerMark {
+			return g.opError("raw-control", g.sealedFlow())
 		}
+		return g.raw.Control(f)
+	case from != unknown:
 		if err := g.tryElsewhere(f); err != nil {
 			return g.opError("raw-control", err)
 		}
@@ -39,7 +48,7 @@ func (g guardedConn) Control(f func(fd uintptr)) error {
 
 // Read runs f as net's own raw conn does, until it reports that it is done.
 func (g guardedConn) Read(f func(fd uintptr) (done bool)) error {
-	if originOf(f) == xnetIO {
+	if isSealed() || originOf(f) == xnetIO {
 		return g.raw.Read(f)
 	}
 	w := watchedCalls.Get().(*watchedCall)
@@ -50,7 +59,7 @@ func (g guardedConn) Read(f func(fd uintptr) (done bool)) error {
 
 // Write runs f as net's own raw conn does, until it reports that it is done.
 func (g guardedConn) Write(f func(fd uintptr) (done bool)) error {
-	if originOf(f) == xnetIO {
+	if isSealed() || originOf(f) == xnetIO {
 		return g.raw.Write(f)
 	}
 	w := watchedCalls.Get().(*watchedCall)

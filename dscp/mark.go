@@ -118,6 +118,9 @@ func (m marking) tolerate(err error) error {
 
 // mark sets the options that mark the socket, and reads them back if told so.
 func mark(network, address string, cp CodePoint, c syscall.RawConn, readBack bool) error {
+	if isSealed() && isTCP(network) && tos.Connected(c) {
+		return errSealedConnected // the kernel lets this package set what it likes
+	}
 	opts, err := tos.Host.Options(network, tos.PeersOf(address), func() (bool, error) { return tos.V6Only(c) })
 	if missing, ok := errors.AsType[*tos.MissingError](err); ok {
 		return unsupportedOption(missing, network, cp)

@@ -17,10 +17,11 @@ import (
 type origin uint8
 
 const (
-	unknown origin = iota
-	xnetGet        // reads one socket option
-	xnetSet        // writes one socket option
-	xnetIO         // sends or receives messages
+	unknown   origin = iota
+	xnetGet          // reads one socket option
+	xnetSet          // writes one socket option
+	xnetIO           // sends or receives messages
+	secretSet        // this module's own: writes a mark, with the secret of a sealed process
 )
 
 // origins has what originOf found out of functions, by their entry.
@@ -53,6 +54,9 @@ const xnetSocket = "golang.org/x/net/internal/socket"
 // stays. Where sources are vendored, both have a prefix. options says that it is
 // of the kind that is passed to Control.
 func originOfFunc(function, file string, options bool) origin {
+	if strings.Contains(function, "godscp/internal/tos.(*secretSetter).") {
+		return secretSet
+	}
 	if !strings.Contains(function, xnetSocket+".") && !inXNetSocket(file) {
 		return unknown
 	}

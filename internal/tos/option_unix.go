@@ -43,6 +43,15 @@ func IsIPv6(fd uintptr) (is, ok bool) {
 	return is, true
 }
 
+// Connected reports whether a socket has a peer.
+func Connected(c syscall.RawConn) (is bool) {
+	err := c.Control(func(fd uintptr) {
+		_, err := unix.Getpeername(int(fd))
+		is = err == nil
+	})
+	return err == nil && is
+}
+
 // V6Only reports whether an IPv6 socket takes native IPv6 peers only.
 func V6Only(c syscall.RawConn) (bool, error) {
 	v, err := GetInt(c, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
