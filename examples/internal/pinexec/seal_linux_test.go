@@ -1,0 +1,47 @@
+//go:build amd64 || arm64
+
+package pinexec
+
+import (
+	"fmt"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/internal/seccomp"
+)
+
+func init() { probes["guard"] = probeGuard }
+
+// probeGuard puts itself under the filter of a program that seals itself, and
+// marks with the secret and without.
+func probeGuard([]string) {
+	const cookie = 0x1234567890abcdef
+	p, err := seccomp.Guard(cookie, seccomp.Option{Level: unix.IPPROTO_IP, Name: unix.IP_TOS}, seccomp.Option{Level: unix.IPPROTO_IPV6, Name: unix.IPV6_TCLASS})
+	if err == nil {
+		err = p.InstallAll()
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	octet := uint64(0xb8)
+	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.IPPROTO_IP, unix.IP_TOS, uintptr(unsafe.Pointer(&octet)), seccomp.SecretLength, cookie)
+	fmt.Println(unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, 0x20), errno, markOf(fd))
+}
+
+// TestSealInside claims that a program which seals itself under pinexec gets its
+// sockets, which keep pinexec's mark: the secret is no way out.
+func TestSealInside(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "operation not permitted errno 0 0x48\n", output(t, pinned(t, []string{"AF21"}, probe(t, "guard")...)))
+	assert.Equal(t, "operation not permitted operation not permitted 0x48\n", output(t, pinned(t, []string{"-strict", "AF21"}, probe(t, "guard")...)))
+	assert.Equal(t, "operation not permitted errno 0 0x00\n", output(t, pinned(t, []string{"DF"}, probe(t, "guard")...)))
+}
