@@ -37,9 +37,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 
 	"github.com/godscp/godscp/examples/internal/pinexec"
 )
+
+// Some of what the caller has set belongs to the first thread, such as the signal
+// at its death. So that thread executes the program.
+func init() { runtime.LockOSThread() }
 
 func main() {
 	pinexec.Init()

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -52,12 +53,15 @@ func probeProcess([]string) {
 			fmt.Print(line)
 		}
 	}
+	var death int32
+	err := unix.Prctl(unix.PR_GET_PDEATHSIG, uintptr(unsafe.Pointer(&death)), 0, 0, 0)
+	fmt.Println("signal at the parent's death", death, err)
 	sid, _ := unix.Getsid(0)
 	fmt.Println("group", unix.Getpgrp(), "session", sid)
 	dir, _ := os.Getwd()
 	fmt.Println("directory", dir, "parent", os.Getppid(), "HOME", os.Getenv("HOME"), "variables", len(os.Environ()))
 	var ws unix.WaitStatus
-	_, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil)
+	_, err = unix.Wait4(-1, &ws, unix.WNOHANG, nil)
 	fmt.Println("children", err)
 }
 
@@ -69,7 +73,10 @@ func TestInPlace(t *testing.T) {
 	require.NoError(t, err)
 	defer pipe.Close()
 	defer other.Close()
+	runtime.LockOSThread() // its end would be the parent's death
+	defer runtime.UnlockOSThread()
 	run := func(cmd *exec.Cmd) string {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 		cmd.ExtraFiles = []*os.File{pipe, nil, other}
 		cmd.Dir = t.TempDir()
 		var out bytes.Buffer
@@ -86,6 +93,7 @@ func TestInPlace(t *testing.T) {
 	p = append([]string{"/bin/sh", "-c", `cat /proc/$$/limits; exec "$@"`, "sh"}, p...)
 	bare := run(exec.Command("/bin/sh", append([]string{"-c", shell, "sh"}, p...)...))
 	assert.Contains(t, bare, "pid PID\n")
+	assert.Contains(t, bare, "signal at the parent's death 15 <nil>\n")
 	assert.Regexp(t, `Max open files +100 `, bare)
 	pinexec := sshtest.Program(t, "pinexec")
 	needFilters(t)
