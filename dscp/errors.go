@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 )
 
 // ErrMidFlow is found by [errors.Is] under the error of every refused attempt
@@ -54,17 +55,21 @@ func (e *UnsupportedError) Unwrap() error { return e.Err }
 func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
 
 // A MarkError says that a socket does not carry a mark because setting or reading
-// back the socket option failed. It stands inside the [net.OpError] that names the
+// back the socket option failed, or that an accepted one did not inherit its
+// listener's mark. It stands inside the [net.OpError] that names the
 // operation and the address. A dial that fails for any other reason, the network's
 // or that of the caller's own hook, makes no MarkError, though its text names the
 // code point, too.
 type MarkError struct {
 	CodePoint CodePoint // the mark that was asked for
-	Option    string    // "IP_TOS" or "IPV6_TCLASS", or "IPV6_V6ONLY", which tells what must be set
+	Option    string    // "IP_TOS" or "IPV6_TCLASS", or "IPV6_V6ONLY", which tells what must be set; those of a group (ListenConfig.Reflect) begin with "SO_"
 	Err       error     // the reason, mostly the system's
 }
 
 func (e *MarkError) Error() string {
+	if strings.HasPrefix(e.Option, "SO_") { // its value is no mark
+		return fmt.Sprintf("dscp: %s for %v: %v", e.Option, e.CodePoint, e.Err)
+	}
 	return fmt.Sprintf("dscp: %s = %v (0x%02x): %v", e.Option, e.CodePoint, e.CodePoint.TOS(), e.Err)
 }
 
@@ -89,6 +94,12 @@ func (e *dialError) Error() string   { return fmt.Sprintf("with DSCP %v: %v", e.
 func (e *dialError) Unwrap() error   { return e.err }
 func (e *dialError) Timeout() bool   { return isTimeout(e.err) }
 func (e *dialError) Temporary() bool { return isTemporary(e.err) }
+
+// A passing error is one after which the loops of servers go on accepting.
+type passing struct{ error }
+
+func (e passing) Unwrap() error { return e.error }
+func (passing) Temporary() bool { return true }
 
 func isTimeout(err error) bool {
 	t, ok := errors.AsType[interface {

@@ -118,6 +118,9 @@ func (m marking) tolerate(err error) error {
 
 // mark sets the options that mark the socket, and reads them back if told so.
 func mark(network, address string, cp CodePoint, c syscall.RawConn, readBack bool) error {
+	if isSealed() && isTCP(network) && tos.Connected(c) {
+		return errSealedConnected // the kernel lets this package set what it likes
+	}
 	opts, err := tos.Host.Options(network, tos.PeersOf(address), func() (bool, error) { return tos.V6Only(c) })
 	if missing, ok := errors.AsType[*tos.MissingError](err); ok {
 		return unsupportedOption(missing, network, cp)
@@ -183,6 +186,10 @@ func notHeld(octet uint8) error {
 		return fmt.Errorf("the socket stays at %v (0x%02x), as it does under pinexec", cp, octet)
 	}
 	return fmt.Errorf("%w: read back 0x%02x", errNotHeld, octet)
+}
+
+func notInherited(octet uint8) error {
+	return fmt.Errorf("the accepted connection does not have the listener's mark: read back 0x%02x", octet)
 }
 
 // isUnsupported reports whether err says that the system lacks the option, rather

@@ -42,11 +42,12 @@ func TestMarks(t *testing.T) {
 		theirs  dscp.CodePoint // of an ssh that marks its SYN
 		ours    dscp.CodePoint
 	}{
-		"default":      {client: "cs1", theirs: dscp.CS1, ours: dscp.AF21},
+		"default":      {client: "ef", theirs: dscp.EF, ours: dscp.AF21},
 		"bulk":         {options: []string{"-class", "bulk"}, client: "ef", theirs: dscp.EF, ours: dscp.CS1},
+		"one class":    {options: []string{"-reflect", "none"}, client: "cs1", theirs: dscp.CS1, ours: dscp.AF21},
 		"NAT-safe":     {options: []string{"-nat-safe"}, client: "none", theirs: dscp.DF, ours: dscp.LowDelay},
 		"IPv6":         {options: []string{"-listen", "[::1]:0", "-ipqos", "af41"}, client: "cs1", theirs: dscp.CS1, ours: dscp.AF41},
-		"both at once": {options: []string{"-listen", ":0"}, client: "cs1", theirs: dscp.CS1, ours: dscp.AF21},
+		"both at once": {options: []string{"-listen", ":0"}, client: "ef", theirs: dscp.EF, ours: dscp.AF21},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := sshtest.StartGoServer(t, key, tt.options...)

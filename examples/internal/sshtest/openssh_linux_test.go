@@ -107,16 +107,19 @@ func TestOpenSSH(t *testing.T) {
 // means than IPQoS is not its to say.
 func asked(t *testing.T, side dscptest.Side, set setting) (string, openssh.Marks) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "config")
-	program, args := sshtest.Tool(t, "ssh"), []string{"-F", file, "-G", "host"}
-	lines := set.lines
+	var value string
 	if side == dscptest.Server {
-		program, args = sshtest.Daemon(t), []string{"-T", "-f", file}
-		lines = "HostKey " + sshtest.NewKey(t, "").File + "\n" + lines
+		printed := sshtest.Effective(t, set.lines)
+		var ok bool
+		value, ok = openssh.Value(printed)
+		require.True(t, ok, "%s", printed)
+	} else {
+		file := filepath.Join(t.TempDir(), "config")
+		require.NoError(t, os.WriteFile(file, []byte(set.lines+"\n"), 0o600))
+		var err error
+		value, err = openssh.Ask(t.Context(), sshtest.Tool(t, "ssh"), "-F", file, "-G", "host")
+		require.NoError(t, err)
 	}
-	require.NoError(t, os.WriteFile(file, []byte(lines+"\n"), 0o600))
-	value, err := openssh.Ask(t.Context(), program, args...)
-	require.NoError(t, err)
 	q, err := openssh.Parse(value)
 	require.NoError(t, err)
 	return value, q
