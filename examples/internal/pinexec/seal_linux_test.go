@@ -4,16 +4,59 @@ package pinexec
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"testing"
 	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"golang.org/x/sys/unix"
 
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/sshtest"
 	"github.com/godscp/godscp/internal/seccomp"
 )
 
-func init() { probes["guard"] = probeGuard }
+func init() {
+	probes["guard"] = probeGuard
+	probes["seal"] = probeSeal
+	probes["seal and run"] = probeSealAndRun
+}
+
+// probeSeal seals itself and does what probeGodscp does.
+func probeSeal(args []string) {
+	fmt.Println(dscp.Seal())
+	probeGodscp(args)
+}
+
+// probeSealAndRun seals itself and becomes another program.
+func probeSealAndRun(args []string) {
+	if err := dscp.Seal(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(unix.Exec(args[0], args, os.Environ()))
+}
+
+// TestSeal claims that Seal, in a program under pinexec, says which mark is frozen
+// and changes nothing; and that pinexec in a program that has sealed itself says
+// why it cannot be.
+func TestSeal(t *testing.T) {
+	t.Parallel()
+	const frozen = "dscp: seal: the socket stays at AF21 (0x48), as it does under pinexec\n"
+	assert.Equal(t, frozen+"AF21 <nil>\n", output(t, pinned(t, []string{"AF21"}, probe(t, "seal", "AF21")...)))
+	got := output(t, pinned(t, []string{"AF21"}, probe(t, "seal", "EF")...))
+	assert.Contains(t, got, frozen+"MarkError EF ")
+	got = output(t, pinned(t, []string{"-strict", "AF21"}, probe(t, "seal", "EF")...))
+	assert.Contains(t, got, "operation not permitted")
+	assert.Contains(t, got, "MarkError EF ")
+
+	p := probe(t, "seal and run", sshtest.Program(t, "pinexec"), "AF21", "echo", "ran")
+	cmd := exec.CommandContext(t.Context(), p[0], p[1:]...)
+	out, _ := cmd.CombinedOutput()
+	assert.Equal(t, Failed, cmd.ProcessState.ExitCode(), "%s", out)
+	assert.Contains(t, string(out), "a program that has sealed itself: sockets stay at DF")
+}
 
 // probeGuard puts itself under the filter of a program that seals itself, and
 // marks with the secret and without.
