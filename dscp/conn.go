@@ -3,6 +3,7 @@ package dscp
 import (
 	"io"
 	"net"
+	"os"
 	"syscall"
 
 	"github.com/godscp/godscp/internal/tos"
@@ -18,7 +19,7 @@ import (
 //     x/net/ipv6 refuse as well.
 //
 // There are two ways out, for those who mean it: File, and the embedded TCPConn
-// itself.
+// itself. [Seal] closes both.
 //
 // Code that asks for a *net.TCPConn by type does not see through a Conn. Known
 // losses: grpc-go does not set TCP_USER_TIMEOUT (a hook in [Dialer.NetDialer]
@@ -69,14 +70,34 @@ func pinDialed(c *net.TCPConn, m marking) (*Conn, error) {
 	return conn, nil
 }
 
-// pinAccepted is Pin for a conn that nobody else has: a failure closes it.
-func pinAccepted(c *net.TCPConn) (*Conn, error) {
+// pinAccepted is Pin for a conn that nobody else has: a failure closes it, and so
+// does a mark that is not the one of its listener, which has m.
+func pinAccepted(c *net.TCPConn, m marking) (*Conn, error) {
 	conn, err := Pin(c)
+	if err == nil {
+		err = m.tolerate(conn.inherits(m.cp))
+	}
 	if err != nil {
 		c.Close()
 		return nil, err
 	}
 	return conn, nil
+}
+
+// inherits returns an error if c, which was accepted, has not got its listener's
+// mark cp, and the peer's mark is no reason for it.
+func (c *Conn) inherits(cp CodePoint) error {
+	if cp == DF || cp == c.pin.cp {
+		return nil
+	}
+	// The kernel reflects the mark of the SYN, or, where SYN cookies were at
+	// work, that of the ACK, which nobody keeps.
+	if c.peerKnown && c.peer == c.pin.cp || !c.peerKnown && tos.Reflects() {
+		return nil
+	}
+	return c.pin.opError("accept", &MarkError{
+		CodePoint: cp, Option: c.pin.option.String(), Err: passing{notInherited(c.pin.cp.TOS())},
+	})
 }
 
 // Of returns the Conn under c: c itself, or what the NetConn methods of
@@ -134,31 +155,73 @@ func (c *Conn) Verify() error { return c.pin.verify() }
 // SyscallConn returns a raw connection that does not let the mark be changed.
 // It implements [syscall.Conn].
 //
-// The options that x/net's ipv4 and ipv6 packages set are tried on another
-// socket first. If one would change the mark, the call returns an error that
-// matches [ErrMidFlow], and the connection is not touched.
+// When x/net's ipv4 and ipv6 packages set a mark, that is tried on another socket
+// first. If it is not the pinned one, the call returns an error that matches
+// [ErrMidFlow], and the connection is not touched. The other options that these
+// packages set go straight to the socket.
 //
-// What other functions do cannot be known beforehand. They run once, on the
-// real socket; if one has changed the mark, that is put back and the call
-// returns ErrMidFlow. On a busy connection the kernel may have sent packets in
-// between, and one is enough for a box that resets: setting an option waits for
-// the socket, and the scheduler may interrupt. Such functions run one at a time
-// for each conn, so they must not wait for one another.
+// What other functions do cannot be known beforehand. They run once, on the real
+// socket; if one has changed the mark, that is put back, with the SO_PRIORITY that
+// Linux changes along with IP_TOS, and the call returns ErrMidFlow. On a busy
+// connection the kernel may have sent packets in between, and one is enough for a
+// box that resets: setting an option waits for the socket, and the scheduler may
+// interrupt. After [Seal] the kernel refuses the change itself.
+//
+// Such functions may call the methods of the same conn, and wait for others that
+// do. If several are at work when a change is found, each of them gets the error:
+// which has made it cannot be told.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.pin.guarded() }
 
 // ReadFrom implements [io.ReaderFrom] as net's own conn does. It shows net the
 // bare conn under a Conn, alone or in an [io.LimitedReader], so that splice
 // still works between the two.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
-	switch v := r.(type) {
-	case *Conn:
-		r = v.TCPConn
-	case *io.LimitedReader:
-		if src, ok := v.R.(*Conn); ok {
-			bare := &io.LimitedReader{R: src.TCPConn, N: v.N}
+	if src := bareOf(r); src != nil {
+		r = src
+	} else if v, ok := r.(*io.LimitedReader); ok {
+		if src := bareOf(v.R); src != nil {
+			bare := &io.LimitedReader{R: src, N: v.N}
 			defer func() { v.N = bare.N }()
 			r = bare
 		}
 	}
 	return c.TCPConn.ReadFrom(r)
+}
+
+// bareOf returns the bare conn of r if r is a Conn, or is what WriteTo makes of one.
+func bareOf(r io.Reader) *net.TCPConn {
+	switch v := r.(type) {
+	case *Conn:
+		return v.TCPConn
+	case connWithoutWriteTo:
+		return v.Conn.(*Conn).TCPConn
+	}
+	return nil
+}
+
+// WriteTo implements [io.WriterTo], by which [io.Copy] reads from a Conn. It shows
+// the bare conn to nobody but the types of net and os that splice from it. Another
+// w that has a ReadFrom method gets a reader whose SyscallConn is guarded.
+func (c *Conn) WriteTo(w io.Writer) (int64, error) {
+	switch w.(type) {
+	case *net.TCPConn, *net.UnixConn, *os.File:
+		return c.TCPConn.WriteTo(w)
+	}
+	n, err := io.Copy(w, connWithoutWriteTo{c})
+	if err != nil { // in net's form
+		err = &net.OpError{Op: "writeto", Net: "tcp", Source: c.pin.local, Addr: c.pin.remote, Err: err}
+	}
+	return n, err
+}
+
+// A connWithoutWriteTo is a *Conn without that method, which would have io.Copy
+// call itself.
+type connWithoutWriteTo struct{ net.Conn }
+
+// NetConn returns the Conn, for [Of].
+func (c connWithoutWriteTo) NetConn() net.Conn { return c.Conn }
+
+// SyscallConn is that of the Conn.
+func (c connWithoutWriteTo) SyscallConn() (syscall.RawConn, error) {
+	return c.Conn.(*Conn).SyscallConn()
 }

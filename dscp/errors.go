@@ -55,7 +55,8 @@ func (e *UnsupportedError) Unwrap() error { return e.Err }
 func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
 
 // A MarkError says that a socket does not carry a mark because setting or reading
-// back the socket option failed. It stands inside the [net.OpError] that names the
+// back the socket option failed, or that an accepted one did not inherit its
+// listener's mark. It stands inside the [net.OpError] that names the
 // operation and the address. A dial that fails for any other reason, the network's
 // or that of the caller's own hook, makes no MarkError, though its text names the
 // code point, too.
@@ -93,6 +94,12 @@ func (e *dialError) Error() string   { return fmt.Sprintf("with DSCP %v: %v", e.
 func (e *dialError) Unwrap() error   { return e.err }
 func (e *dialError) Timeout() bool   { return isTimeout(e.err) }
 func (e *dialError) Temporary() bool { return isTemporary(e.err) }
+
+// A passing error is one after which the loops of servers go on accepting.
+type passing struct{ error }
+
+func (e passing) Unwrap() error { return e.error }
+func (passing) Temporary() bool { return true }
 
 func isTimeout(err error) bool {
 	t, ok := errors.AsType[interface {

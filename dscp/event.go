@@ -88,10 +88,10 @@ func (e *Event) describe(c any) {
 		if err != nil || tos.Host.Unmarkable != "" || !markable(e.Network) {
 			return
 		}
-		held := marksOf(raw)
-		e.Effective = FromTOS(held[tos.IPv4TOS].octet)
-		if held.has(tos.IPv6TClass) {
-			e.Effective = FromTOS(held[tos.IPv6TClass].octet)
+		for _, opt := range tos.Both { // IPV6_TCLASS counts where there is one
+			if octet, err := opt.Get(raw); err == nil {
+				e.Effective = FromTOS(octet)
+			}
 		}
 	}
 }

@@ -233,7 +233,7 @@ func (g *group) acceptConn(m marking) (conn *Conn, requested CodePoint, err erro
 		if err != nil {
 			return nil, g.members[0].class, err
 		}
-		conn, err := pinAccepted(a.conn)
+		conn, err := pinAccepted(a.conn, marking{g.members[a.member].class, m.allowUnmarked})
 		if resetByPeer(err) {
 			continue // as in acceptPinned
 		}

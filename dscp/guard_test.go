@@ -144,31 +144,58 @@ func TestPutBackToWhatWasJustBefore(t *testing.T) {
 	require.NoError(t, c.Verify())
 }
 
-// TestClosuresRunAlone holds that a closure does not run while another has the
-// mark changed: it would see, and be blamed for, what is not its own.
-func TestClosuresRunAlone(t *testing.T) {
+// TestClosuresMayWaitForOneAnother has a closure call the methods of its own conn,
+// and wait for another goroutine that does. Nothing hangs, and whoever was at work
+// when the change was found is told.
+func TestClosuresMayWaitForOneAnother(t *testing.T) {
 	t.Parallel()
-	requireHost(t)
-	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
-	raw, err := c.SyscallConn()
-	require.NoError(t, err)
-	ran, answered := make(chan struct{}), make(chan error, 1)
-	err = raw.Control(func(fd uintptr) {
-		tos.IPv4TOS.Set(tos.FD(fd), CS1.TOS())
-		go func() { answered <- raw.Control(func(uintptr) { close(ran) }) }()
-		select {
-		case <-ran:
-			t.Error("a second closure ran within the first")
-		case <-time.After(50 * time.Millisecond): // it waits, or has not begun: either is right
+	guardPairs(t, func(t *testing.T, c *Conn) {
+		raw, err := c.SyscallConn()
+		require.NoError(t, err)
+		remark := func(fd uintptr) { assert.NoError(t, c.pin.option.Set(tos.FD(fd), CS1.TOS())) }
+		nothing := func(uintptr) {}
+		for name, tt := range map[string]struct {
+			outer, inner func(fd uintptr)
+			want         [3]error
+		}{
+			"harmless":       {nothing, nothing, [3]error{nil, nil, nil}},
+			"the outer":      {remark, nothing, [3]error{ErrMidFlow, ErrMidFlow, nil}},
+			"the inner":      {nothing, remark, [3]error{ErrMidFlow, ErrMidFlow, ErrMidFlow}},
+			"both, the same": {remark, remark, [3]error{ErrMidFlow, ErrMidFlow, ErrMidFlow}},
+		} {
+			done := make(chan [3]error, 1)
+			go func() {
+				var errs [3]error // of the outer, of the one in it, of the one in another goroutine
+				errs[0] = raw.Control(func(fd uintptr) {
+					tt.outer(fd)
+					errs[1] = raw.Control(tt.inner)
+					other := make(chan error)
+					go func() { other <- raw.Control(tt.inner) }()
+					errs[2] = <-other
+				})
+				done <- errs
+			}()
+			select {
+			case errs := <-done:
+				for i, err := range errs {
+					if tt.want[i] == nil {
+						assert.NoError(t, err, "%s, %d", name, i)
+					} else {
+						assert.ErrorIs(t, err, tt.want[i], "%s, %d", name, i)
+					}
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("%s: it hangs", name)
+			}
+			require.NoError(t, c.Verify(), name)
 		}
+		require.NoError(t, raw.Control(nothing), "later ones are not blamed")
 	})
-	require.ErrorIs(t, err, ErrMidFlow)
-	require.NoError(t, <-answered)
 }
 
-// TestClosuresAreToldApart has harmless closures run beside guilty ones: each
-// must get its own answer.
-func TestClosuresAreToldApart(t *testing.T) {
+// TestEveryGuiltyClosureIsTold has harmless closures run beside guilty ones. Each
+// of the guilty must be told, whoever has put the mark back.
+func TestEveryGuiltyClosureIsTold(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
@@ -181,7 +208,9 @@ func TestClosuresAreToldApart(t *testing.T) {
 					return
 				}
 				if i%2 == 0 {
-					assert.NoError(t, raw.Control(func(uintptr) {}))
+					if err := raw.Control(func(uintptr) {}); err != nil {
+						assert.ErrorIs(t, err, ErrMidFlow)
+					}
 				} else {
 					err := raw.Control(func(fd uintptr) { tos.IPv4TOS.Set(tos.FD(fd), CS1.TOS()) })
 					assert.ErrorIs(t, err, ErrMidFlow)
@@ -191,6 +220,35 @@ func TestClosuresAreToldApart(t *testing.T) {
 	}
 	wg.Wait()
 	require.NoError(t, c.Verify())
+}
+
+// TestXNetIsRefusedWhileAClosureIsAtWork has x/net ask for the very mark that a
+// closure has set and not yet been undone.
+func TestXNetIsRefusedWhileAClosureIsAtWork(t *testing.T) {
+	t.Parallel()
+	guardPairs(t, func(t *testing.T, c *Conn) {
+		raw, err := c.SyscallConn()
+		require.NoError(t, err)
+		var refused error
+		err = raw.Control(func(fd uintptr) {
+			assert.NoError(t, c.pin.option.Set(tos.FD(fd), CS1.TOS()))
+			refused = c.pin.option.Set(raw, CS1.TOS()) // as x/net's SetTOS
+		})
+		require.ErrorIs(t, refused, ErrMidFlow)
+		require.ErrorIs(t, err, ErrMidFlow)
+	})
+}
+
+// TestXNetIsRefusedWhateverTheSocketHolds changes the mark by a way out first.
+func TestXNetIsRefusedWhateverTheSocketHolds(t *testing.T) {
+	t.Parallel()
+	guardPairs(t, func(t *testing.T, c *Conn) {
+		require.NoError(t, c.pin.option.Set(c.pin.raw, CS1.TOS()))
+		raw, err := c.SyscallConn()
+		require.NoError(t, err)
+		require.ErrorIs(t, c.pin.option.Set(raw, CS1.TOS()), ErrMidFlow)
+		require.NoError(t, c.pin.option.Set(raw, AF21.TOS()), "back to the pinned mark")
+	})
 }
 
 // TestControlDoesNotWaitForWrite has a write hold the conn, as one does behind a

@@ -30,7 +30,8 @@ type ListenConfig struct {
 	NetListenConfig *net.ListenConfig
 
 	// DSCP, NATSafe and AllowUnmarked are as in Dialer. The kernel hands the
-	// listener's mark on to the conns it accepts.
+	// listener's mark on to the conns it accepts; [Listener.Accept] looks whether
+	// it has.
 	DSCP          CodePoint
 	NATSafe       bool
 	AllowUnmarked bool
@@ -342,6 +343,11 @@ type Listener struct {
 // at the mark that the kernel gave it: the listener's, that of the peer's SYN if it is
 // one of Reflect, or the peer's where the system reflects it (Linux's
 // net.ipv4.tcp_reflect_tos).
+//
+// A conn that has none of these, since something else marks or the system hands no
+// mark on, is closed, and the error is a [net.OpError] with a [MarkError] in it, whose
+// Temporary method reports true: the loops of net/http and grpc go on. With
+// ListenConfig.AllowUnmarked the conn is returned; [Conn.DSCP] tells its mark.
 func (l *Listener) Accept() (net.Conn, error) { return noNil(l.AcceptConn()) }
 
 // AcceptConn is [Listener.Accept] without the need of a type assertion.
@@ -357,7 +363,7 @@ func (l *Listener) accept() (c *Conn, requested CodePoint, err error) {
 		runtime.KeepAlive(l) // or the group would be closed while this waits
 		return c, requested, err
 	}
-	c, err = acceptPinned(l.TCPListener.AcceptTCP, pinAccepted)
+	c, err = acceptPinned(l.TCPListener.AcceptTCP, func(c *net.TCPConn) (*Conn, error) { return pinAccepted(c, l.marking) })
 	return c, l.marking.cp, err
 }
 

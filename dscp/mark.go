@@ -118,6 +118,9 @@ func (m marking) tolerate(err error) error {
 
 // mark sets the options that mark the socket, and reads them back if told so.
 func mark(network, address string, cp CodePoint, c syscall.RawConn, readBack bool) error {
+	if isSealed() && isTCP(network) && tos.Connected(c) {
+		return errSealedConnected // the kernel lets this package set what it likes
+	}
 	opts, err := tos.Host.Options(network, tos.PeersOf(address), func() (bool, error) { return tos.V6Only(c) })
 	if missing, ok := errors.AsType[*tos.MissingError](err); ok {
 		return unsupportedOption(missing, network, cp)
@@ -176,8 +179,17 @@ func setMark(opt tos.Option, cp CodePoint, c syscall.RawConn, stream, readBack b
 	return nil
 }
 
+// notHeld is the error of a socket that octet is read back from instead. If that
+// is a mark, the system has the option: under pinexec all sockets keep one mark.
 func notHeld(octet uint8) error {
+	if cp := FromTOS(octet); cp != DF {
+		return fmt.Errorf("the socket stays at %v (0x%02x), as it does under pinexec", cp, octet)
+	}
 	return fmt.Errorf("%w: read back 0x%02x", errNotHeld, octet)
+}
+
+func notInherited(octet uint8) error {
+	return fmt.Errorf("the accepted connection does not have the listener's mark: read back 0x%02x", octet)
 }
 
 // isUnsupported reports whether err says that the system lacks the option, rather

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/godscp/godscp/internal/tos"
@@ -26,8 +26,16 @@ type pin struct {
 
 	datagrams *datagrams // further marks that single datagrams may carry
 
-	closure sync.Mutex // held while an unknown closure runs
+	family  atomic.Uint32 // of the socket, once it has been asked for
+	watched watch
 }
+
+// The values of pin.family.
+const (
+	familyUnknown uint32 = iota
+	familyIPv4
+	familyIPv6
+)
 
 // set reads the mark of c and pins it.
 func (p *pin) set(c interface {
@@ -72,6 +80,40 @@ func (p *pin) pinned(opt tos.Option) CodePoint {
 		return p.cp4
 	}
 	return p.cp
+}
+
+// marks reports whether opt marks what the socket sends.
+func (p *pin) marks(opt tos.Option) bool { return opt == p.option || p.dual }
+
+// familyOf returns the family of the socket, which is not that of its packets: an
+// IPv6 socket may have an IPv4-mapped peer. It asks once.
+func (p *pin) familyOf(fd uintptr) uint32 {
+	if family := p.family.Load(); family != familyUnknown {
+		return family
+	}
+	family := familyIPv4
+	switch ipv6, ok := tos.IsIPv6(fd); {
+	case !ok:
+		return familyUnknown
+	case ipv6:
+		family = familyIPv6
+	}
+	p.family.Store(family)
+	return family
+}
+
+// options returns the options that a socket of the family has. fd is p's or that
+// of a socket of the same family.
+func (p *pin) options(fd uintptr) []tos.Option {
+	switch p.familyOf(fd) {
+	case familyIPv4:
+		return tos.Both[tos.IPv4TOS:tos.IPv6TClass]
+	case familyIPv6:
+		if !tos.Host.MappedTOS {
+			return tos.Both[tos.IPv6TClass:]
+		}
+	}
+	return tos.Both[:]
 }
 
 // alive tells a closed socket from an open one, where net can: on plan9 it gives
@@ -135,7 +177,7 @@ func (p *pin) meansNoOption(opt tos.Option, err error) bool {
 	if err == nil {
 		return false
 	}
-	if marks := opt == p.option || p.dual; !marks || tos.Host.Unmarkable != "" {
+	if !p.marks(opt) || tos.Host.Unmarkable != "" {
 		return true
 	}
 	if opt == tos.IPv4TOS && !tos.Host.MappedTOS {

@@ -34,7 +34,7 @@ func TestWhatCannotBePinnedIsClosed(t *testing.T) {
 		open bool
 	}{
 		"dialled":      {func(c *net.TCPConn) (*Conn, error) { return pinDialed(c, marking{}) }, false},
-		"accepted":     {pinAccepted, false},
+		"accepted":     {func(c *net.TCPConn) (*Conn, error) { return pinAccepted(c, marking{}) }, false},
 		"the caller's": {Pin, true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,13 +17,23 @@ import (
 // overrides only what could change the mark: SetDSCP, SyscallConn and the
 // methods that send control messages. Single datagrams may carry another mark if the
 // field Datagrams of the [Dialer] or [ListenConfig] names it; see
-// [UDPConn.WriteMarked]. The ECN bits are the application's, as
-// ever. The ways out are File, the embedded UDPConn itself, and the WriteBatch
-// methods of x/net's ipv4.PacketConn and ipv6.PacketConn, whose control messages
-// nothing here can see: use [UDPConn.WriteBatch], which takes the same messages.
+// [UDPConn.WriteMarked]. The ECN bits are the application's, as ever.
 //
-// The ReadFrom and WriteTo methods of those types want a *net.UDPConn by type
-// and fail on a UDPConn. Their ReadBatch works.
+// There are three ways out:
+//
+//   - File.
+//   - The embedded UDPConn itself.
+//   - Control messages that are sent through SyscallConn, as x/net does in
+//     WriteTo and WriteBatch of ipv4.PacketConn and ipv6.PacketConn, and in
+//     SendMsg and SendMsgs of ipv4.Conn and ipv6.Conn. Nothing here can see them.
+//     Without a mark in them these methods send the pinned one. For batches use
+//     [UDPConn.WriteBatch], which takes the same messages.
+//
+// [Seal] has the kernel refuse every change of the options, by whatever way. It
+// does not stop control messages.
+//
+// The ReadFrom methods of ipv4.PacketConn and ipv6.PacketConn want a *net.UDPConn
+// by type and fail on a UDPConn. Their ReadBatch works.
 //
 // Code that asks for a *net.UDPConn by type does not see through a UDPConn. Known
 // loss: servers of github.com/miekg/dns on a wildcard address answer from the
@@ -81,7 +91,7 @@ func (c *UDPConn) Verify() error { return c.pin.verify() }
 
 // SyscallConn returns a raw connection that does not let the mark be changed; it
 // is as [Conn.SyscallConn]. Control messages that a function sends by itself, as
-// the batch methods of x/net do, cannot be seen: those can carry another mark.
+// x/net's WriteTo and WriteBatch do, cannot be seen: those can carry another mark.
 func (c *UDPConn) SyscallConn() (syscall.RawConn, error) { return c.pin.guarded() }
 
 // WriteMsgUDP writes as [net.UDPConn.WriteMsgUDP]. A control message in oob that
@@ -120,8 +130,8 @@ func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oo
 // none of ms is sent. The N and NN fields of the messages written are set; their
 // OOB is not modified.
 //
-// The WriteBatch methods of ipv4.PacketConn and ipv6.PacketConn know nothing of
-// this rule. On a UDPConn they send what mark the control messages ask for.
+// The methods of x/net's own types know nothing of this rule. On a UDPConn they
+// send what mark the control messages ask for.
 func (c *UDPConn) WriteBatch(ms []ipv4.Message, flags int) (int, error) {
 	if len(ms) == 0 {
 		return 0, nil

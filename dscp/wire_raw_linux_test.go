@@ -51,3 +51,33 @@ func TestWireRawIPv6(t *testing.T) {
 		}
 	}
 }
+
+// TestRawIPv6Wildcards makes raw sockets in each of the other ways.
+func TestRawIPv6Wildcards(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	const network = "ip6:89"
+	lc := &dscp.ListenConfig{DSCP: dscp.AF21}
+	d := &dscp.Dialer{DSCP: dscp.AF21}
+	for name, open := range map[string]func() (any, error){
+		"Dial":                  func() (any, error) { return d.Dial(network, "::1") },
+		"Dial to the wildcard":  func() (any, error) { return d.Dial(network, "::") },
+		"ListenPacket":          func() (any, error) { return lc.ListenPacket(t.Context(), network, "") },
+		"Marked().ListenPacket": func() (any, error) { return lc.Marked().ListenPacket(t.Context(), network, "::") },
+		"Control, ListenPacket": func() (any, error) {
+			return (&net.ListenConfig{Control: dscp.Control(dscp.AF21)}).ListenPacket(t.Context(), network, "")
+		},
+		"Control, Dial to an addr": func() (any, error) { return (&net.Dialer{Control: dscp.Control(dscp.AF21)}).Dial(network, "::1") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := open()
+			require.NoError(t, err)
+			ip := c.(*net.IPConn)
+			defer ip.Close()
+			octet, err := ipv6.NewConn(ip).TrafficClass()
+			require.NoError(t, err)
+			assert.Equal(t, int(dscp.AF21.TOS()), octet)
+		})
+	}
+}

@@ -18,7 +18,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/examples/internal/openssh"
+	"github.com/godscp/godscp/examples/internal/pinexec"
 )
 
 // An openSSH is the ssh command of this machine, and its sshd.
@@ -140,6 +142,7 @@ type session struct {
 	ssh     *openSSH
 	ipqos   string // empty: ssh's own
 	tty     bool
+	pinned  bool     // under pinexec
 	options []string // more of what may follow -o
 }
 
@@ -197,6 +200,11 @@ func (s session) run(ctx context.Context, p place) result {
 		return result{outcome: skipped, said: err.Error()}
 	}
 	cmd.Args = append(cmd.Args, p.command)
+	if s.pinned {
+		if err := pinexec.Under(dscp.AF21, cmd); err != nil {
+			return result{outcome: skipped, said: err.Error()}
+		}
+	}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	before := p.logins()

@@ -72,7 +72,7 @@ func runLab(ctx context.Context, opts options, out output) (err error) {
 	ssh := findOpenSSH(ctx, l.keys)
 	defer func() { err = errors.Join(err, ssh.Close()) }()
 
-	list := strategies(ssh)
+	list := strategies(ctx, ssh)
 	defer l.observe(ctx, list)()
 	fmt.Fprintf(out.prose, "The box on %s is %s.\n", l.loopback(), boxes[opts.nat])
 	fmt.Fprintf(out.prose, "It saves the SYN (of a server, the SYN-ACK); its sensor for what follows: %v.\n", sensor)

@@ -60,6 +60,28 @@ func TestVMware(t *testing.T) {
 	}
 }
 
+// TestPinned claims that what runs under pinexec has one mark and lives, or says
+// why it cannot be tried.
+func TestPinned(t *testing.T) {
+	needBox(t)
+	for family, args := range families(t) {
+		t.Run(family, func(t *testing.T) {
+			rows, status, stderr := runJSON(t, args...)
+			assert.Zero(t, status, stderr)
+			for _, strategy := range []string{"script 2 under pinexec", "ssh under pinexec", "sshd under pinexec"} {
+				r := find(t, rows, strategy)
+				assert.True(t, r.OK, r)
+				if r.Outcome == string(skipped) {
+					t.Log(strategy, r.Program)
+					continue
+				}
+				assert.Equal(t, []string{"AF21"}, r.Marks, r)
+				assert.Equal(t, string(works), r.Outcome, r)
+			}
+		})
+	}
+}
+
 func TestNoBox(t *testing.T) {
 	needBox(t)
 	for family, args := range families(t) {
@@ -96,7 +118,7 @@ func TestText(t *testing.T) {
 	lines = lines[head:]
 	assert.Regexp(t, `^strategy +marks, the SYN's first +the box +what the program saw$`, lines[0])
 	program := strings.Index(lines[0], "what the program saw")
-	for _, line := range lines[1 : 1+len(wantRows)+sshRows] {
+	for _, line := range lines[1 : 1+len(wantRows)+sshRows+otherRows] {
 		assert.Regexp(t, `^(works|broken|refused|skipped): `, string([]rune(line)[program:]), "not aligned: %s", line)
 	}
 	assert.Contains(t, stdout, "\nMark before connect or listen and never change it")

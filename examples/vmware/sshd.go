@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/pinexec"
 )
 
 // An openSSHD is the sshd of this machine. It lets in the user who runs this
@@ -43,7 +46,7 @@ func (o *openSSH) servers() []strategy {
 	} {
 		list = append(list, strategy{
 			name: s.name, skip: o.missing, observed: true, expect: works,
-			serve: func(ctx context.Context, l *lab) (server, error) { return startSSHD(ctx, l, s.config) },
+			serve: func(ctx context.Context, l *lab) (server, error) { return startSSHD(ctx, l, s.config, false) },
 			run:   session{ssh: o, ipqos: "none"}.run, // not the one whose marks are looked at
 		})
 	}
@@ -55,7 +58,7 @@ var shellFlood = fmt.Sprintf("yes '%s' | head -c %d", strings.TrimSuffix(verse, 
 
 // startSSHD starts sshd on the loopback address of the lab. Its error is a
 // *skipError where this machine has none that this user can run.
-func startSSHD(ctx context.Context, l *lab, config string) (s *openSSHD, err error) {
+func startSSHD(ctx context.Context, l *lab, config string, pinned bool) (s *openSSHD, err error) {
 	cannot := func(err error) error { return &skipError{"sshd cannot be used here: " + err.Error()} }
 	path, err := exec.LookPath("sshd")
 	if err != nil {
@@ -86,7 +89,7 @@ func startSSHD(ctx context.Context, l *lab, config string) (s *openSSHD, err err
 		if err = free.Close(); err != nil {
 			break
 		}
-		if err = s.start(ctx, path, file); err == nil {
+		if err = s.start(ctx, path, file, pinned); err == nil {
 			return s, nil
 		}
 		if !strings.Contains(err.Error(), "Address already in use") {
@@ -132,12 +135,17 @@ func (s *openSSHD) prepare(l *lab, config string) (string, error) {
 func quoted(name string) string { return `"` + name + `"` }
 
 // start returns when sshd listens.
-func (s *openSSHD) start(ctx context.Context, path, config string) error {
+func (s *openSSHD) start(ctx context.Context, path, config string, pinned bool) error {
 	host, port, err := net.SplitHostPort(s.addr)
 	if err != nil {
 		return err
 	}
 	s.cmd = exec.Command(path, "-D", "-e", "-f", config, "-p", port, "-o", "ListenAddress="+host)
+	if pinned {
+		if err := pinexec.Under(dscp.AF21, s.cmd); err != nil {
+			return err
+		}
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err

@@ -36,8 +36,8 @@ type server interface {
 // strategies is the catalogue of wrong and right ways, in the order of the
 // table. What to look at in each: is the mark there before connect, and does
 // it ever change after?
-func strategies(ssh *openSSH) []strategy {
-	return slices.Concat(scripts(), habits(), ssh.strategies(), dialers(execSSH), servers(), ssh.servers())
+func strategies(ctx context.Context, ssh *openSSH) []strategy {
+	return slices.Concat(scripts(), habits(), ssh.strategies(), dialers(execSSH), servers(), ssh.servers(), ssh.pinned(ctx))
 }
 
 // targetStrategies are those that need nothing but an HTTP server to talk to.

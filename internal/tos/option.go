@@ -49,8 +49,12 @@ func (o Option) Level() int {
 }
 
 // Set writes the octet. It leaves the work to x/net, whose tables know each
-// system. c may be a socket that is not connected yet.
+// system, unless there is a secret to carry; see [UseSecret]. c may be a socket
+// that is not connected yet.
 func (o Option) Set(c syscall.RawConn, octet uint8) (err error) {
+	if s := secret.Load(); s != 0 {
+		return o.setWithSecret(c, octet, s)
+	}
 	x := xnetConns.Get().(*xnetConn)
 	x.socket.RawConn = c
 	if o == IPv4TOS {

@@ -20,6 +20,15 @@ func (o Option) Get(c syscall.RawConn) (uint8, error) {
 	return uint8(octet), err
 }
 
+// GetFD is Get inside a closure that has the descriptor.
+func (o Option) GetFD(fd uintptr) (uint8, error) { return o.Get(FD(fd)) }
+
+// IsIPv6 is never asked here: none of these systems can mark.
+func IsIPv6(uintptr) (is, ok bool) { return false, false }
+
+// Connected is never asked here: none of these systems can mark.
+func Connected(syscall.RawConn) bool { return false }
+
 // V6Only is never asked here: none of these systems can mark.
 func V6Only(syscall.RawConn) (bool, error) { return false, nil }
 

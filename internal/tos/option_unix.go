@@ -14,12 +14,42 @@ import (
 // Get reads the octet. x/net could do that too, but a mark that was read by other
 // code than has set it proves more, and costs less.
 func (o Option) Get(c syscall.RawConn) (uint8, error) {
-	opt := unix.IP_TOS
-	if o == IPv6TClass {
-		opt = unix.IPV6_TCLASS
-	}
-	v, err := GetInt(c, o.Level(), opt)
+	v, err := GetInt(c, o.Level(), o.name())
 	return uint8(v), err
+}
+
+// GetFD is Get inside a closure that has the descriptor.
+func (o Option) GetFD(fd uintptr) (uint8, error) {
+	v, err := unix.GetsockoptInt(int(fd), o.Level(), o.name())
+	return uint8(v), os.NewSyscallError("getsockopt", err)
+}
+
+// name returns the system's number of the option.
+func (o Option) name() int {
+	if o == IPv4TOS {
+		return unix.IP_TOS
+	}
+	return unix.IPV6_TCLASS
+}
+
+// IsIPv6 reports whether a socket is of the family AF_INET6, whatever the family
+// of the packets that it sends. Without an ok the system did not say.
+func IsIPv6(fd uintptr) (is, ok bool) {
+	a, err := unix.Getsockname(int(fd))
+	if err != nil {
+		return false, false
+	}
+	_, is = a.(*unix.SockaddrInet6)
+	return is, true
+}
+
+// Connected reports whether a socket has a peer.
+func Connected(c syscall.RawConn) (is bool) {
+	err := c.Control(func(fd uintptr) {
+		_, err := unix.Getpeername(int(fd))
+		is = err == nil
+	})
+	return err == nil && is
 }
 
 // V6Only reports whether an IPv6 socket takes native IPv6 peers only.

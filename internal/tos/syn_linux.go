@@ -1,7 +1,9 @@
 package tos
 
 import (
+	"errors"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -66,4 +68,15 @@ func octetOfSYN(header string) (octet uint8, ok bool) {
 	var start [2]byte
 	copy(start[:], header)
 	return HeaderOctet(start[:])
+}
+
+// Reflects reports whether the kernel answers each TCP connection in the mark of its
+// SYN (tcp_reflect_tos, for both families). Where it does not let that be read, it
+// may.
+func Reflects() bool {
+	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_reflect_tos")
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist)
+	}
+	return strings.TrimSpace(string(b)) == "1"
 }

@@ -15,3 +15,6 @@ func SaveSYN(syscall.RawConn) error { return errors.ErrUnsupported }
 
 // SavedSYN reports false: only Linux saves SYNs.
 func SavedSYN(syscall.RawConn) (octet uint8, ok bool) { return 0, false }
+
+// Reflects reports false: only Linux reflects marks.
+func Reflects() bool { return false }

@@ -45,8 +45,8 @@ const (
 	useSFTP     = "sftp"
 	useGit      = "git"
 	useIdle     = "-N"
-	useForward  = "-N -L, one connection"
-	useJoin     = "terminal, then exec through its ControlMaster"
+	useForward  = "-N -L"
+	useJoin     = "exec joins a terminal"
 )
 
 var uses = []string{useTerminal, useExec, useSCP, useSFTP, useGit, useIdle, useForward, useJoin}

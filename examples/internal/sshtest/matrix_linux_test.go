@@ -263,23 +263,12 @@ func (r *run) goClient(words ...string) *exec.Cmd {
 	program := sshtest.Program(r, "sshclient")
 	var cmd *exec.Cmd
 	if r.purpose == transfer {
-		cmd = exec.Command("sftp", "-b", "-", "-S", r.transport(append(append([]string{program}, args...), "-s", "127.0.0.1", "sftp")), "127.0.0.1")
+		cmd = exec.Command("sftp", "-b", "-", "-S", sshtest.Transport(r, append(append([]string{program}, args...), "-s", "127.0.0.1", "sftp")), "127.0.0.1")
 	} else {
 		cmd = exec.Command(program, append(append(args, "127.0.0.1"), words...)...)
 	}
 	cmd.Env = append(os.Environ(), "HOME="+r.TempDir(), "SSH_AUTH_SOCK=")
 	return cmd
-}
-
-// transport returns a program that sftp can run instead of ssh: it runs the command,
-// whatever its own arguments. The option -D, which is for this, takes no arguments
-// for the command before OpenSSH 9.1.
-func (r *run) transport(command []string) string {
-	r.Helper()
-	name := filepath.Join(r.TempDir(), "transport")
-	script := "#!/bin/sh\nexec '" + strings.Join(command, "' '") + "'\n"
-	require.NoError(r, os.WriteFile(name, []byte(script), 0o755))
-	return name
 }
 
 // goes runs the cell and checks that what must work works, what must break

@@ -26,7 +26,9 @@ func aSegment(port uint16, flags byte, seq uint32, payload int, cp dscp.CodePoin
 }
 
 // take has c take in a packet of which nothing but the payload was cut off.
-func take(c *capture, b []byte) { c.take(b, int(b[2])<<8|int(b[3])) }
+func take(c *capture, b []byte) {
+	c.take(packet.Capture{Data: b, Length: int(b[2])<<8 | int(b[3])})
+}
 
 func routeOf(port uint16) route {
 	a := netip.MustParseAddr("127.0.0.1")
@@ -111,7 +113,7 @@ func TestCaptureReportsDrops(t *testing.T) {
 	require.NoError(t, err)
 	defer l.Close()
 	to := AddrPort(l.Addr())
-	c, err := openCapture(false, to.Port(), netip.MustParseAddrPort("127.0.0.1:1"))
+	c, err := openCapture(false, to.Port(), netip.MustParseAddrPort("127.0.0.1:1"), true)
 	require.NoError(t, err)
 	go func() {
 		for {

@@ -8,6 +8,8 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-func receiveClass(string, string, syscall.RawConn) error { return nil }
+func receiveMarks(string, string, syscall.RawConn) error { return nil }
 
 func latestClass(syscall.Conn) (cp dscp.CodePoint, ok bool) { return dscp.DF, false }
+
+func handshakeMark(syscall.Conn) (cp dscp.CodePoint, ok bool) { return dscp.DF, false }

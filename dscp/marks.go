@@ -1,0 +1,76 @@
+package dscp
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/godscp/godscp/internal/tos"
+)
+
+// marks are the octets that the options of one socket hold.
+type marks struct {
+	octet [2]uint8
+	has   [2]bool // whether the socket has the option
+
+	// Linux sets SO_PRIORITY when it changes IP_TOS.
+	priority    int
+	hasPriority bool
+}
+
+// read asks a socket of the same family for the octets. It fails if one cannot be
+// told that may mark what the socket sends. One that has been reset sends nothing
+// any more.
+func (p *pin) read(fd uintptr) (marks, error) {
+	var m marks
+	for _, opt := range p.options(fd) {
+		octet, err := opt.GetFD(fd)
+		if err == nil {
+			m.octet[opt], m.has[opt] = octet, true
+		} else if !p.mayLack(opt, err) {
+			return m, fmt.Errorf("the mark cannot be read: %v: %w", opt, err)
+		}
+	}
+	return m, nil
+}
+
+// mayLack reports whether it is no reason to stop that opt could not be read.
+func (p *pin) mayLack(opt tos.Option, err error) bool {
+	return p.meansNoOption(opt, err) || tos.Host.RefusesAfterReset && resetByPeer(err)
+}
+
+// readAll is read with the priority that a change of IP_TOS would change too.
+func (p *pin) readAll(fd uintptr) (marks, error) {
+	m, err := p.read(fd)
+	if err == nil && m.has[tos.IPv4TOS] {
+		m.priority, m.hasPriority = tos.Priority(fd)
+	}
+	return m, err
+}
+
+// other returns the code point that opt holds in m, and whether it is another than
+// in before. ECN bits are not ours to guard.
+func (m marks) other(before marks, opt tos.Option) (cp CodePoint, other bool) {
+	cp = FromTOS(m.octet[opt])
+	return cp, m.has[opt] && before.has[opt] && cp != FromTOS(before.octet[opt])
+}
+
+// write puts m back: the octet of each option that changed names, and the
+// priority that those have dragged along.
+func (m marks) write(fd uintptr, changed [2]bool) error {
+	var failed error
+	for _, opt := range tos.Both {
+		if changed[opt] {
+			failed = errors.Join(failed, opt.Set(tos.FD(fd), m.octet[opt]))
+		}
+	}
+	if !changed[tos.IPv4TOS] || !m.hasPriority {
+		return failed
+	}
+	if now, ok := tos.Priority(fd); ok && now == m.priority {
+		return failed
+	}
+	if err := tos.SetPriority(fd, m.priority); err != nil {
+		failed = errors.Join(failed, fmt.Errorf("SO_PRIORITY: %w", err))
+	}
+	return failed
+}

@@ -1,0 +1,79 @@
+package dscp
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/internal/seccomp"
+	"github.com/godscp/godscp/internal/tos"
+)
+
+// ipv6FlowinfoSend is IPV6_FLOWINFO_SEND, with which the Traffic Class in the
+// address of a datagram goes out.
+const ipv6FlowinfoSend = 33
+
+// sealProcess puts the process under the filter.
+func sealProcess() error {
+	err := installSeal()
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, unix.EINVAL) {
+		return &UnsupportedError{OS: tos.Host.OS, Option: "seccomp", Err: err}
+	}
+	if err != nil {
+		return fmt.Errorf("dscp: seal: %w", err)
+	}
+	return nil
+}
+
+func installSeal() error {
+	secret := newSecret()
+	program, err := seccomp.Guard(secret,
+		seccomp.Option{Level: unix.IPPROTO_IP, Name: unix.IP_TOS},
+		seccomp.Option{Level: unix.IPPROTO_IPV6, Name: unix.IPV6_TCLASS},
+		seccomp.Option{Level: unix.IPPROTO_IPV6, Name: ipv6FlowinfoSend})
+	if err != nil {
+		return err
+	}
+	trial, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(trial)
+
+	// Sockets that are marked meanwhile are marked with the secret, which a
+	// kernel without the filter takes too.
+	tos.UseSecret(secret)
+	if err = markTrial(trial, CS1); err == nil {
+		err = program.InstallAll()
+	}
+	if err != nil {
+		tos.UseSecret(0)
+		return err
+	}
+	// The filter cannot be taken back, so the secret stays.
+	if err := markTrial(trial, AF21); err != nil {
+		return fmt.Errorf("the filter lets nothing pass: %w", err)
+	}
+	if err := unix.SetsockoptInt(trial, unix.IPPROTO_IP, unix.IP_TOS, 0); err != unix.EPERM {
+		return fmt.Errorf("the filter does not act: %w", errors.ErrUnsupported)
+	}
+	return nil
+}
+
+// newSecret returns a number that nobody guesses.
+func newSecret() uint64 {
+	var b [8]byte
+	for binary.NativeEndian.Uint64(b[:]) == 0 { // which stands for none
+		rand.Read(b[:])
+	}
+	return binary.NativeEndian.Uint64(b[:])
+}
+
+// markTrial marks a socket as the package marks all and reads the mark back.
+func markTrial(fd int, cp CodePoint) error {
+	return setMark(tos.IPv4TOS, cp, tos.FD(fd), true, true)
+}

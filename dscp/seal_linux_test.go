@@ -1,0 +1,342 @@
+package dscp_test
+
+import (
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/seccomp"
+	"github.com/godscp/godscp/internal/testns"
+)
+
+// childEnv names the test that a child process runs.
+const childEnv = "DSCP_TEST_CHILD"
+
+// inChild runs the calling test in a process of its own, since a seal cannot be
+// undone, and reports whether this is that process.
+func inChild(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(childEnv) == t.Name() {
+		return true
+	}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.v", "-test.timeout=3m")
+	cmd.Env = append(os.Environ(), childEnv+"="+t.Name())
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	switch {
+	case strings.Contains(string(out), "--- SKIP: "+t.Name()):
+		t.Skipf("in a process of its own:\n%s", out)
+	case !strings.Contains(string(out), "--- PASS: "+t.Name()):
+		t.Fatalf("the process has not run the test:\n%s", out)
+	}
+	t.Logf("in a process of its own:\n%s", out)
+	return false
+}
+
+// seal seals this process, which the caller has made for that.
+func seal(t *testing.T) {
+	t.Helper()
+	err := dscp.Seal()
+	if errors.Is(err, errors.ErrUnsupported) && runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		t.Skipf("no seal on this architecture: %v", err)
+	}
+	if errors.Is(err, unix.EPERM) || errors.Is(err, errors.ErrUnsupported) {
+		testns.Lacks(t, "a seal: %v", err)
+	}
+	require.NoError(t, err)
+}
+
+// setOctet sets an octet as any program does.
+func setOctet(fd uintptr, f family, octet int) error {
+	level, option := f.sent()
+	return unix.SetsockoptInt(int(fd), level, option, octet)
+}
+
+// TestSeal seals a process that is at work and tries each way to change a mark.
+func TestSeal(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	// Threads that are there before, each waiting to try.
+	var ready, tried sync.WaitGroup
+	begin := make(chan struct{})
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(socket)
+	try := func() {
+		assert.ErrorIs(t, unix.SetsockoptInt(socket, unix.IPPROTO_IP, unix.IP_TOS, 0x20), unix.EPERM)
+	}
+	for range 8 {
+		ready.Add(1)
+		tried.Go(func() {
+			runtime.LockOSThread()
+			ready.Done()
+			<-begin
+			try()
+		})
+	}
+	ready.Wait()
+	before, beforeServer := families[0].connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{DSCP: dscp.EF}))
+	defer before.Close()
+	defer beforeServer.Close()
+
+	seal(t)
+	var again sync.WaitGroup
+	for range 8 {
+		again.Go(func() { assert.NoError(t, dscp.Seal()) })
+	}
+	again.Wait()
+	close(begin)
+	tried.Wait()
+	for range 8 { // and threads that come later
+		tried.Go(func() {
+			runtime.LockOSThread()
+			try()
+		})
+	}
+	tried.Wait()
+
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			client, server := f.connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{DSCP: dscp.EF}))
+			defer client.Close()
+			defer server.Close()
+			for _, c := range []*dscp.Conn{client.(*dscp.Conn), server.(*dscp.Conn)} {
+				sealedConn(t, f, c)
+			}
+			assert.Equal(t, dscp.AF21, client.(*dscp.Conn).DSCP())
+			assert.Equal(t, dscp.EF, server.(*dscp.Conn).DSCP())
+			cp, ok := server.(*dscp.Conn).PeerDSCP()
+			assert.True(t, ok)
+			assert.Equal(t, dscp.AF21, cp, "what the SYN carried")
+		})
+	}
+	require.NoError(t, before.(*dscp.Conn).Verify())
+
+	t.Run("UDP", func(t *testing.T) {
+		for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
+			pc, err := (&dscp.ListenConfig{DSCP: dscp.AF21}).ListenPacket(t.Context(), "udp", address)
+			require.NoError(t, err)
+			c := pc.(*dscp.UDPConn)
+			require.ErrorIs(t, errors.Join(ipv4.NewPacketConn(c).SetTOS(0x20), ipv6.NewPacketConn(c).SetTrafficClass(0x20)), dscp.ErrMidFlow)
+			raw, err := c.SyscallConn()
+			require.NoError(t, err)
+			network := "udp6"
+			if address == "127.0.0.1:0" {
+				network = "udp4"
+			}
+			require.Error(t, dscp.Control(dscp.CS1)(network, c.LocalAddr().String(), raw), "the package's own hook")
+			require.NoError(t, ipv4.NewPacketConn(c).SetTTL(9))
+			require.NoError(t, c.Verify())
+			require.NoError(t, c.Close())
+		}
+		bare, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		require.NoError(t, err)
+		c, err := (&dscp.ListenConfig{DSCP: dscp.AF21}).WrapPacket(bare)
+		require.NoError(t, err)
+		assert.Equal(t, dscp.AF21, c.DSCP())
+		require.NoError(t, c.Close())
+	})
+
+	t.Run("what is to be marked by other code", func(t *testing.T) {
+		d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
+			cerr := c.Control(func(fd uintptr) { err = setOctet(fd, families[0], 0x20) })
+			return errors.Join(cerr, err)
+		}}
+		_, err := d.Dial("tcp4", "127.0.0.1:1")
+		require.ErrorIs(t, err, unix.EPERM)
+	})
+
+	t.Run("children", func(t *testing.T) {
+		self, err := os.Executable()
+		require.NoError(t, err)
+		cmd := exec.Command(self, "-test.run=^TestSealedChild$", "-test.v")
+		cmd.Env = append(os.Environ(), childEnv+"=TestSealedChild")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		assert.Contains(t, string(out), "--- PASS: TestSealedChild")
+	})
+
+	_, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, 0, 0)
+	assert.Equal(t, unix.ENOSYS, errno)
+}
+
+// sealedConn tries each way to change the mark of a live conn.
+func sealedConn(t *testing.T, f family, c *dscp.Conn) {
+	t.Helper()
+	ipv6Socket := f.name != "IPv4"
+	require.ErrorIs(t, c.SetDSCP(dscp.CS1), dscp.ErrMidFlow)
+	require.ErrorIs(t, ipv4.NewConn(c).SetTOS(0x20), dscp.ErrMidFlow)
+	require.ErrorIs(t, ipv6.NewConn(c).SetTrafficClass(0x20), dscp.ErrMidFlow)
+	bare4, bare6 := ipv4.NewConn(c.TCPConn).SetTOS(0x20), ipv6.NewConn(c.TCPConn).SetTrafficClass(0x20)
+	require.ErrorIs(t, bare4, unix.EPERM)
+	require.ErrorIs(t, bare6, unix.EPERM, "IPv6 %t", ipv6Socket)
+	require.NoError(t, ipv4.NewConn(c.TCPConn).SetTTL(9))
+
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	bareRaw, err := c.TCPConn.SyscallConn()
+	require.NoError(t, err)
+	for _, raw := range []syscall.RawConn{raw, bareRaw} {
+		for name, run := range map[string]func(f func(fd uintptr)) error{
+			"Control": raw.Control,
+			"Read":    func(f func(fd uintptr)) error { return raw.Read(func(fd uintptr) bool { f(fd); return true }) },
+			"Write":   func(f func(fd uintptr)) error { return raw.Write(func(fd uintptr) bool { f(fd); return true }) },
+		} {
+			var inner error
+			require.NoError(t, run(func(fd uintptr) { inner = setOctet(fd, f, 0x20) }), name)
+			require.ErrorIs(t, inner, unix.EPERM, name)
+		}
+		for _, network := range []string{"tcp4", "tcp6"} {
+			require.ErrorIs(t, dscp.Control(dscp.CS1)(network, c.RemoteAddr().String(), raw), dscp.ErrMidFlow, "the package's own hook")
+		}
+	}
+	file, err := c.File()
+	require.NoError(t, err)
+	require.ErrorIs(t, setOctet(file.Fd(), f, 0x20), unix.EPERM)
+	require.NoError(t, file.Close())
+	require.NoError(t, c.Verify())
+}
+
+// TestSealedChild is what a sealed process starts.
+func TestSealedChild(t *testing.T) {
+	if os.Getenv(childEnv) != t.Name() {
+		t.Skip("run by TestSeal")
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.ErrorIs(t, unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, 0x20), unix.EPERM)
+	require.ErrorIs(t, dscp.Seal(), unix.EPERM, "its own seal could not mark: the parent's filter knows another secret")
+}
+
+// requireUnsealed holds that a Seal that failed has left everything as it was.
+func requireUnsealed(t *testing.T) {
+	t.Helper()
+	for _, f := range families {
+		client, server := f.connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{DSCP: dscp.EF}))
+		raw, err := client.(*dscp.Conn).SyscallConn()
+		require.NoError(t, err)
+		require.ErrorIs(t, raw.Control(func(fd uintptr) { assert.NoError(t, setOctet(fd, f, 0x20)) }), dscp.ErrMidFlow, "watched")
+		bare, err := client.(*dscp.Conn).TCPConn.SyscallConn()
+		require.NoError(t, err)
+		require.NoError(t, bare.Control(func(fd uintptr) { assert.NoError(t, setOctet(fd, f, 0x20)) }), "not sealed")
+		require.NoError(t, client.Close())
+		require.NoError(t, server.Close())
+	}
+}
+
+// refuseFilters has seccomp(2) fail with errno from now on.
+func refuseFilters(t *testing.T, errno syscall.Errno) {
+	t.Helper()
+	p := new(seccomp.Program)
+	p.When(func() { p.Return(seccomp.Errno(errno)) }, seccomp.Number.Is(unix.SYS_SECCOMP))
+	p.Return(seccomp.Allow)
+	if err := p.InstallAll(); err != nil {
+		testns.Lacks(t, "filters: %v", err)
+	}
+}
+
+// TestSealWhereFiltersAreForbidden has seccomp(2) fail as under the profile of a
+// container.
+func TestSealWhereFiltersAreForbidden(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	refuseFilters(t, unix.EPERM)
+	err := dscp.Seal()
+	require.ErrorIs(t, err, unix.EPERM)
+	require.NotErrorIs(t, err, errors.ErrUnsupported)
+	assert.ErrorContains(t, err, "container")
+	requireUnsealed(t)
+}
+
+// TestSealWithoutSeccomp has a kernel that lacks seccomp(2).
+func TestSealWithoutSeccomp(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	refuseFilters(t, unix.ENOSYS)
+	err := dscp.Seal()
+	u, ok := errors.AsType[*dscp.UnsupportedError](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, "seccomp", u.Option)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	requireUnsealed(t)
+}
+
+// TestSealBesideAnotherFilter has one thread under a filter of its own, so that
+// the kernel cannot put all threads under one.
+func TestSealBesideAnotherFilter(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	installed, end := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		p := new(seccomp.Program)
+		p.Return(seccomp.Allow)
+		installed <- p.Install()
+		<-end
+	}()
+	if err := <-installed; err != nil {
+		testns.Lacks(t, "filters: %v", err)
+	}
+	require.ErrorIs(t, dscp.Seal(), unix.EBUSY)
+	requireUnsealed(t)
+	close(end)
+}
+
+// TestSealedGuardMakesNoSystemCallsChild is what TestSealedGuardMakesNoSystemCalls
+// looks at.
+func TestSealedGuardMakesNoSystemCallsChild(t *testing.T) {
+	if os.Getenv("DSCP_SEALED_CALLS") == "" {
+		t.Skip("run by TestSealedGuardMakesNoSystemCalls")
+	}
+	seal(t)
+	client, server := families[0].connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{}))
+	for range flows {
+		raw, err := client.(*dscp.Conn).SyscallConn()
+		require.NoError(t, err)
+		require.NoError(t, raw.Control(func(uintptr) {}))
+		require.NoError(t, raw.Read(func(uintptr) bool { return true }))
+		require.NoError(t, raw.Write(func(uintptr) bool { return true }))
+		require.ErrorIs(t, ipv4.NewConn(client.(*dscp.Conn)).SetTOS(0x20), dscp.ErrMidFlow)
+	}
+	require.NoError(t, client.Close())
+	require.NoError(t, server.Close())
+}
+
+// TestSealedGuardMakesNoSystemCalls counts those that ask for or set a mark: the
+// dial's and the trial's alone.
+func TestSealedGuardMakesNoSystemCalls(t *testing.T) {
+	t.Parallel()
+	trace := strace(t, "getsockopt,setsockopt", "TestSealedGuardMakesNoSystemCallsChild", "DSCP_SEALED_CALLS=1")
+	if !strings.Contains(trace, "IP_TOS") {
+		testns.Lacks(t, "a seal")
+	}
+	got := map[string]int{}
+	for _, m := range regexp.MustCompile(`([gs]etsockopt)\(\d+, \w+, (IP_TOS|IPV6_TCLASS|SO_PRIORITY)\b`).FindAllStringSubmatch(trace, -1) {
+		got[m[1]+" "+m[2]]++
+	}
+	assert.Equal(t, map[string]int{
+		"setsockopt IP_TOS": 1 + 3, // the dial's, and what Seal tries itself
+		"getsockopt IP_TOS": 2 + 2, // both ends', and what Seal tries itself
+	}, got)
+}
