@@ -1,0 +1,111 @@
+package dscpvet
+
+import (
+	"fmt"
+
+	"golang.org/x/tools/go/ssa"
+)
+
+// late reports marks on TCP connections that are up. The SYN, or the SYN-ACK,
+// has gone without the mark by then, and the mark changes within the flow.
+// Datagram sockets have no SYN: what is set before the first write is in time.
+func (p *program) late() {
+	for _, m := range p.marks {
+		for _, o := range m.origins {
+			if p.isLate(m, o) {
+				p.report(m.at(), p.lateMessage(m, o))
+				break
+			}
+		}
+	}
+}
+
+func (p *program) isLate(m *mark, o origin) bool {
+	if o.proto&(datagram|file) == file|guarded || o.proto&datagram != 0 && o.proto&tcp == 0 {
+		return false
+	}
+	switch o.kind {
+	case fromDial, fromAccept:
+		return o.proto&datagram == 0
+	case fromSocket:
+		return o.proto&datagram == 0 && p.connected(m, o.at)
+	case fromParameter:
+		// The callers are told. A *net.TCPConn is up whoever they are, so
+		// that where no caller is in sight the function itself is at fault.
+		return !o.within && o.proto&(tcp|stream) == tcp|stream && o.proto&datagram == 0 && !p.callers[m.fn()]
+	case unknown:
+		return o.proto&stream != 0 && o.proto&datagram == 0
+	}
+	return false
+}
+
+// connected reports whether the function connects the descriptor before it
+// marks it.
+func (p *program) connected(m *mark, fd ssa.Value) bool {
+	for _, b := range m.fn().Blocks {
+		for _, instr := range b.Instrs {
+			call, ok := instr.(*ssa.Call)
+			if !ok {
+				continue
+			}
+			callee := call.Call.StaticCallee()
+			if callee == nil {
+				continue
+			}
+			if path, name := nameOf(callee); !isSyscall(path) || name != "Connect" || len(call.Call.Args) == 0 {
+				continue
+			}
+			for _, o := range p.origins(call.Call.Args[0]) {
+				if o.at == fd && before(call, m.call) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// before reports whether a has run whenever b runs.
+func before(a, b ssa.Instruction) bool {
+	if a.Block() != b.Block() {
+		return a.Block().Dominates(b.Block())
+	}
+	for _, instr := range a.Block().Instrs {
+		switch instr {
+		case a:
+			return true
+		case b:
+			return false
+		}
+	}
+	return false
+}
+
+func (p *program) lateMessage(m *mark, o origin) string {
+	if o.proto&guarded != 0 {
+		return fmt.Sprintf("%s on a connection of package dscp fails with ErrMidFlow: its mark is set before connect and does not change; set DSCP in dscp.Dialer or dscp.ListenConfig", m.sets())
+	}
+	what := "a connection that is up"
+	cure := "dscp.Dialer{DSCP: …} marks before connect, dscp.ListenConfig{DSCP: …} before listen"
+	switch o.kind {
+	case fromDial, fromSocket:
+		what = "a connection that is up" + p.since(m, o, "dialed")
+		cure = "dscp.Dialer{DSCP: …} marks before connect"
+	case fromAccept:
+		what = "a connection that is up" + p.since(m, o, "accepted")
+		cure = "dscp.ListenConfig{DSCP: …} marks before listen"
+	}
+	return fmt.Sprintf("%s marks %s: the SYN went without the mark, and NATs such as VMware's reset a connection whose mark changes; %s", m.sets(), what, cure)
+}
+
+// since says where a connection came up, if that is in the same file.
+func (p *program) since(m *mark, o origin, verb string) string {
+	at, here := p.pass.Fset.Position(o.at.Pos()), p.pass.Fset.Position(m.call.Pos())
+	if !at.IsValid() {
+		return ""
+	}
+	if at.Filename != here.Filename {
+		return fmt.Sprintf(" (%s in another file)", verb)
+	}
+	return fmt.Sprintf(" (%s on line %d)", verb, at.Line)
+}
