@@ -2,6 +2,7 @@ package dscpvet
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/tools/go/ssa"
 )
@@ -10,18 +11,65 @@ import (
 // has gone without the mark by then, and the mark changes within the flow.
 // Datagram sockets have no SYN: what is set before the first write is in time.
 func (p *program) late() {
+	verdicts := make(map[*mark]*origin) // of late marks
 	for _, m := range p.marks {
 		for _, o := range m.origins {
 			if p.isLate(m, o) {
-				p.report(m.at(), p.lateMessage(m, o))
+				verdicts[m] = &o
 				break
 			}
 		}
 	}
+	// A function that marks a connection which it is given is at fault itself
+	// if every caller in the package gives it one that is up: the call of the
+	// setter is what a reader looks for. Where callers differ, those that are
+	// late are at fault.
+	for moved := true; moved; {
+		moved = false
+		for _, m := range p.marks {
+			if verdicts[m] != nil {
+				continue
+			}
+			calls := p.callsThatMark(m)
+			if len(calls) == 0 || slices.ContainsFunc(calls, func(c *mark) bool { return verdicts[c] == nil }) {
+				continue
+			}
+			verdicts[m], moved = verdicts[calls[0]], true
+		}
+	}
+	above := make(map[*mark]bool) // calls of functions that are at fault themselves
+	for m := range verdicts {
+		for _, c := range p.callsThatMark(m) {
+			above[c] = true
+		}
+	}
+	for _, m := range p.marks {
+		if o := verdicts[m]; o != nil && !above[m] {
+			p.report(m.at(), p.lateMessage(m, *o))
+		}
+	}
+}
+
+// callsThatMark returns the calls in the package whose argument a mark sets,
+// where that is a connection.
+func (p *program) callsThatMark(m *mark) []*mark {
+	var calls []*mark
+	for _, o := range m.origins {
+		param, ok := o.at.(*ssa.Parameter)
+		if !ok || o.kind != fromParameter || o.within || !isConn(param.Type()) {
+			continue
+		}
+		for _, c := range p.marks {
+			if c.helper && origin0(c.call.Common().StaticCallee()) == param.Parent() && c.socket == c.call.Common().Args[slices.Index(param.Parent().Params, param)] {
+				calls = append(calls, c)
+			}
+		}
+	}
+	return calls
 }
 
 func (p *program) isLate(m *mark, o origin) bool {
-	if o.proto&(datagram|file) == file|guarded || o.proto&datagram != 0 && o.proto&tcp == 0 {
+	if o.proto&(guarded|file) == guarded|file || o.proto&datagram != 0 && o.proto&tcp == 0 {
 		return false
 	}
 	switch o.kind {

@@ -91,7 +91,7 @@ func (p *program) findMarks() {
 			add(m)
 		}
 	}
-	for done := 0; done < len(p.marks); {
+	for done, more := 0, true; more; more = done < len(p.marks) {
 		for ; done < len(p.marks); done++ {
 			p.summarise(p.marks[done])
 		}
@@ -209,12 +209,12 @@ func (p *program) effectsOf(fn *ssa.Function) []effect {
 // exportFacts tells other packages of this package's effects and setters.
 func (p *program) exportFacts() {
 	for fn, effects := range p.effects {
-		if obj, ok := fn.Object().(*types.Func); ok && obj.Pkg() == p.pass.Pkg {
+		if obj, ok := fn.Object().(*types.Func); ok && obj.Pkg() == p.pass.Pkg && obj.Exported() {
 			p.pass.ExportObjectFact(obj, &marksParameter{effects})
 		}
 	}
 	for fn, s := range p.setters {
-		if obj, ok := fn.Object().(*types.Func); ok && obj.Pkg() == p.pass.Pkg {
+		if obj, ok := fn.Object().(*types.Func); ok && obj.Pkg() == p.pass.Pkg && obj.Exported() {
 			p.pass.ExportObjectFact(obj, s)
 		}
 	}
@@ -279,7 +279,10 @@ func (p *program) normal(v ssa.Value) (base ssa.Value, shift int) {
 			}
 			v = b
 		case *ssa.UnOp:
-			stored := onlyStore(x)
+			if x.Op != token.MUL {
+				return v, shift
+			}
+			stored := onlyStore(x.X)
 			if stored == nil {
 				return v, shift
 			}
@@ -291,9 +294,8 @@ func (p *program) normal(v ssa.Value) (base ssa.Value, shift int) {
 	return v, shift
 }
 
-// onlyStore returns what a variable holds that is stored to once, in v = *addr.
-func onlyStore(load *ssa.UnOp) ssa.Value {
-	addr := load.X
+// onlyStore returns what a variable holds that is stored to once.
+func onlyStore(addr ssa.Value) ssa.Value {
 	if f, ok := addr.(*ssa.FreeVar); ok {
 		addr = binding(f)
 	}

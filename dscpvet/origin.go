@@ -217,6 +217,9 @@ func (t *tracer) field(of ssa.Value, f *types.Var, at ssa.Value, proto protocols
 	}
 	proto |= hints(f.Type())
 	// The struct, where it is a parameter: its callers hold the socket.
+	if held := onlyStore(of); held != nil {
+		of = held // a parameter that is a struct, in memory
+	}
 	if base := t.p.parameter(of); base != nil && t.bound[base] == nil {
 		t.found = append(t.found, origin{kind: fromParameter, at: base, proto: proto, within: true})
 	}
