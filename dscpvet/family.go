@@ -46,7 +46,7 @@ func (p *program) bySocket() []*group {
 			switch o.kind {
 			case fromDial, fromAccept, fromListen, fromPacket, fromSocket:
 			case fromHook:
-				if p.callers[o.at.Parent()] {
+				if len(p.callers[o.at.Parent()]) > 0 {
 					continue // the hook that calls it is judged
 				}
 			default:

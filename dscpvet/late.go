@@ -80,7 +80,7 @@ func (p *program) isLate(m *mark, o origin) bool {
 	case fromParameter:
 		// The callers are told. A *net.TCPConn is up whoever they are, so
 		// that where no caller is in sight the function itself is at fault.
-		return !o.within && o.proto&(tcp|stream) == tcp|stream && o.proto&datagram == 0 && !p.callers[m.fn()]
+		return !o.within && o.proto&(tcp|stream) == tcp|stream && o.proto&datagram == 0 && len(p.callers[m.fn()]) == 0
 	case unknown:
 		return o.proto&stream != 0 && o.proto&datagram == 0
 	}

@@ -57,6 +57,8 @@ type tracer struct {
 	bound map[*ssa.Parameter]ssa.Value // arguments of calls that were stepped into
 	depth int
 	found []origin
+
+	stored int // above 0 while the trace goes on from what is stored in a field
 }
 
 // origins returns where a socket comes from.
@@ -228,9 +230,11 @@ func (t *tracer) field(of ssa.Value, f *types.Var, at ssa.Value, proto protocols
 		t.end(unknown, at, proto)
 		return
 	}
+	t.stored++
 	for _, s := range stored {
 		t.trace(s, proto)
 	}
+	t.stored--
 }
 
 func isXNet(path string) bool {
@@ -244,6 +248,19 @@ func (t *tracer) parameter(v *ssa.Parameter, proto protocols) {
 		return
 	}
 	fn := v.Parent()
+	if t.stored > 0 {
+		// The function only keeps it: who sets the mark does not call it.
+		i := slices.Index(fn.Params, v)
+		for _, call := range t.p.callers[fn] {
+			if args := call.Common().Args; i < len(args) {
+				t.trace(args[i], proto)
+			}
+		}
+		if len(t.p.callers[fn]) == 0 {
+			t.end(unknown, v, proto)
+		}
+		return
+	}
 	if isHook(fn.Signature) && isRawConn(v.Type()) {
 		t.end(fromHook, v, proto)
 		return
@@ -257,7 +274,7 @@ func (t *tracer) parameter(v *ssa.Parameter, proto protocols) {
 			return
 		}
 	}
-	if (fn.Parent() != nil || !t.p.callers[fn] && !exported(fn)) && isConn(v.Type()) && !t.p.callers[fn] {
+	if isConn(v.Type()) && len(t.p.callers[fn]) == 0 && !exported(fn) {
 		// A callback: ConnState of net/http, and the like.
 		t.end(unknown, v, proto)
 		return

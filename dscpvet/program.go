@@ -19,8 +19,8 @@ type program struct {
 	calls map[token.Pos]*ast.CallExpr // by the position of the left parenthesis
 	marks []*mark
 
-	stores  map[types.Object][]ssa.Value // what is stored to a struct field or package variable
-	callers map[*ssa.Function]bool       // functions that are called by name in this package
+	stores  map[types.Object][]ssa.Value            // what is stored to a struct field or package variable
+	callers map[*ssa.Function][]ssa.CallInstruction // calls by name in this package
 	effects map[*ssa.Function][]effect
 	setters map[*ssa.Function]*setsSockopt
 
@@ -91,7 +91,7 @@ func newProgram(pass *analysis.Pass) *program {
 		pass:    pass,
 		calls:   make(map[token.Pos]*ast.CallExpr),
 		stores:  make(map[types.Object][]ssa.Value),
-		callers: make(map[*ssa.Function]bool),
+		callers: make(map[*ssa.Function][]ssa.CallInstruction),
 		effects: make(map[*ssa.Function][]effect),
 		setters: make(map[*ssa.Function]*setsSockopt),
 	}
@@ -151,7 +151,8 @@ func (p *program) build() {
 func (p *program) index() {
 	for call := range p.allCalls() {
 		if callee := call.Common().StaticCallee(); callee != nil {
-			p.callers[origin0(callee)] = true
+			callee = origin0(callee)
+			p.callers[callee] = append(p.callers[callee], call)
 		}
 	}
 	for instr := range p.instructions() {

@@ -11,6 +11,8 @@ import (
 
 // remark changes the mark of a live connection, as this project tells everybody
 // not to do.
+//
+//nolint:dscpvet // a probe sends two marks on one flow, to see what the path does
 func remark(c net.Conn, cp dscp.CodePoint) error {
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok && a.IP.To4() != nil {
 		return ipv4.NewConn(c).SetTOS(int(cp.TOS()))
