@@ -78,11 +78,37 @@ func (p *program) isLate(m *mark, o origin) bool {
 	case fromSocket:
 		return o.proto&datagram == 0 && p.connected(m, o.at)
 	case fromParameter:
-		// The callers are told. A *net.TCPConn is up whoever they are, so
-		// that where no caller is in sight the function itself is at fault.
-		return !o.within && o.proto&(tcp|stream) == tcp|stream && o.proto&datagram == 0 && len(p.callers[m.fn()]) == 0
+		// The callers are told, unless none is in sight: then a *net.TCPConn
+		// is up whoever they are, and a function that also reads, writes or
+		// closes the connection serves it rather than marks it for others.
+		param := o.at.(*ssa.Parameter)
+		return !o.within && o.proto&stream != 0 && o.proto&datagram == 0 && len(p.callers[param.Parent()]) == 0 &&
+			(o.proto&tcp != 0 || serves(param))
 	case unknown:
 		return o.proto&stream != 0 && o.proto&datagram == 0
+	}
+	return false
+}
+
+// serves reports whether a function uses a connection that it is given for more
+// than to mark it.
+func serves(param *ssa.Parameter) bool {
+	for _, r := range references(param) {
+		call, ok := r.(ssa.CallInstruction)
+		if !ok {
+			continue
+		}
+		c := call.Common()
+		name := ""
+		if c.IsInvoke() && c.Value == param {
+			name = c.Method.Name()
+		} else if fn := c.StaticCallee(); fn != nil && fn.Signature.Recv() != nil && c.Args[0] == param {
+			name = fn.Name()
+		}
+		switch name {
+		case "Read", "Write", "Close", "SetDeadline", "SetReadDeadline", "SetWriteDeadline":
+			return true
+		}
 	}
 	return false
 }

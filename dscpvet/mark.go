@@ -45,6 +45,7 @@ type mark struct {
 	shift   int       // 2 if the function takes a code point
 	helper  bool      // by a function that passes the value on
 	lost    bool      // an error of IPV6_TCLASS never leaves the function
+	proto   protocols // what the function says of the socket
 	origins []origin  // of socket
 }
 
@@ -84,6 +85,9 @@ func (p *program) findMarks() {
 			return // made by the compiler: a wrapper, a promoted method
 		}
 		m.origins = p.origins(m.socket)
+		for i := range m.origins {
+			m.origins[i].proto |= m.proto
+		}
 		p.marks = append(p.marks, m)
 	}
 	for call := range p.allCalls() {
@@ -141,7 +145,16 @@ func (p *program) helperCall(call ssa.CallInstruction, e effect) *mark {
 	if e.Socket >= len(c.Args) || origin0(c.StaticCallee()) == origin0(call.Parent()) {
 		return nil
 	}
-	m := &mark{call: call, name: c.StaticCallee().Name(), options: e.Options, socket: c.Args[e.Socket], shift: e.Shift, helper: true, lost: e.Lost}
+	m := &mark{
+		call:    call,
+		name:    c.StaticCallee().Name(),
+		options: e.Options,
+		socket:  c.Args[e.Socket],
+		shift:   e.Shift,
+		helper:  true,
+		lost:    e.Lost,
+		proto:   e.Protocols,
+	}
 	if e.Value >= 0 && e.Value < len(c.Args) {
 		m.value, m.valueAt = c.Args[e.Value], p.argument(call, e.Value)
 	}
@@ -157,10 +170,11 @@ func (p *program) summarise(m *mark) {
 		}
 		fn := param.Parent()
 		e := effect{
-			Socket:  slices.Index(fn.Params, param),
-			Options: m.options,
-			Value:   -1,
-			Lost:    m.lost || m.options&ipv6TClass != 0 && !p.reachesCaller(m.call.Value(), fn),
+			Socket:    slices.Index(fn.Params, param),
+			Options:   m.options,
+			Value:     -1,
+			Protocols: o.proto &^ (guarded | file),
+			Lost:      m.lost || m.options&ipv6TClass != 0 && !p.reachesCaller(m.call.Value(), fn),
 		}
 		base, shift := p.normal(m.value)
 		if v, ok := base.(*ssa.Parameter); ok && v.Parent() == fn {
@@ -179,6 +193,7 @@ func (p *program) addEffect(fn *ssa.Function, e effect) {
 			continue
 		}
 		all[i].Options |= e.Options
+		all[i].Protocols |= e.Protocols
 		all[i].Lost = all[i].Lost || e.Lost
 		if all[i].Value < 0 {
 			all[i].Value, all[i].Shift = e.Value, e.Shift
@@ -209,6 +224,11 @@ func (p *program) effectsOf(fn *ssa.Function) []effect {
 // exportFacts tells other packages of this package's effects and setters.
 func (p *program) exportFacts() {
 	for fn, effects := range p.effects {
+		// A function that serves a connection is at fault itself.
+		effects = slices.DeleteFunc(slices.Clone(effects), func(e effect) bool { return serves(fn.Params[e.Socket]) })
+		if len(effects) == 0 {
+			continue
+		}
 		if obj, ok := fn.Object().(*types.Func); ok && obj.Pkg() == p.pass.Pkg && obj.Exported() {
 			p.pass.ExportObjectFact(obj, &marksParameter{effects})
 		}

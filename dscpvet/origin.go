@@ -498,6 +498,9 @@ func (t *tracer) network(v ssa.Value) (string, options) {
 		var names []string
 		var family options
 		for _, e := range x.Edges {
+			if _, ok := e.(*ssa.Phi); ok {
+				return "", 0 // a loop, perhaps
+			}
 			s, f := t.network(e)
 			names = append(names, s)
 			if f == 0 {
@@ -701,6 +704,10 @@ func hints(t types.Type) protocols {
 			return stream | tcp | guarded
 		case "UDPConn":
 			return datagram | guarded
+		}
+	default:
+		if strings.Contains(name, "UDP") {
+			return datagram
 		}
 	}
 	return 0

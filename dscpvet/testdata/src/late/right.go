@@ -65,6 +65,14 @@ func (p *packets) SetDSCP(cp int) error { // want SetDSCP:`sets IP_TOS and IPV6_
 	return errors.Join(ipv4.NewConn(c).SetTOS(cp<<2), ipv6.NewConn(c).SetTrafficClass(cp<<2))
 }
 
+func overUDP(addr string) error {
+	s, err := lib.DialWithOptions(addr)
+	if err != nil {
+		return err
+	}
+	return s.SetDSCP(46)
+}
+
 func unconnected(sa unix.Sockaddr) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {

@@ -206,3 +206,25 @@ func guarded(ctx context.Context, addr string) error {
 	}
 	return lib.Mark(c, 0xb8) // want `^late: .* fails with ErrMidFlow`
 }
+
+// Serve is called by a server of another package.
+func Serve(c net.Conn) {
+	defer c.Close()
+	if err := lib.Mark(c, 0xb8); err != nil { // want `^late: Mark`
+		log.Print(err)
+	}
+}
+
+type keeper struct{ conn net.Conn }
+
+func newKeeper(c net.Conn) *keeper { return &keeper{c} }
+
+func (k *keeper) mark() error { return lib.Mark(k.conn, 0xb8) } // want `^late: Mark.*dialed`
+
+func keep(addr string) (*keeper, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return newKeeper(c), nil
+}

@@ -63,3 +63,15 @@ func SetOption(c syscall.RawConn, level, opt, value int) error { // want SetOpti
 	}
 	return opErr
 }
+
+// A Session is one over UDP that looks like a net.Conn, as in kcp-go.
+type Session struct {
+	net.Conn
+	conn net.PacketConn
+}
+
+func (s *Session) SetDSCP(cp int) error { // want SetDSCP:`sets IP_TOS and IPV6_TCLASS on parameter 0 from parameter 1<<2`
+	return MarkDSCP(s.conn.(net.Conn), cp)
+}
+
+func DialWithOptions(addr string) (*Session, error) { return nil, nil }
