@@ -222,7 +222,7 @@ func (t *tracer) field(of ssa.Value, f *types.Var, at ssa.Value, proto protocols
 	if held := onlyStore(of); held != nil {
 		of = held // a parameter that is a struct, in memory
 	}
-	if base := t.p.parameter(of); base != nil && t.bound[base] == nil {
+	if base := t.p.parameter(of); base != nil && t.bound[base] == nil && t.stored == 0 {
 		t.found = append(t.found, origin{kind: fromParameter, at: base, proto: proto, within: true})
 	}
 	stored := t.p.stores[f]
