@@ -22,6 +22,11 @@ func TestSuggestedFixes(t *testing.T) {
 	analysistest.RunWithSuggestedFixes(t, analysistest.TestData(), dscpvet.New(), "level", "unit")
 }
 
+// Programs that mark well, or have a reason, are left alone.
+func TestRightPrograms(t *testing.T) {
+	analysistest.Run(t, analysistest.TestData(), dscpvet.New(), "right/...")
+}
+
 func TestOptionalChecks(t *testing.T) {
 	analysistest.Run(t, analysistest.TestData(), with(t, "ecn", "cmsg", "write", "guess"),
 		"ecn", "cmsg", "write", "guess")

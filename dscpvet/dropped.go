@@ -10,9 +10,10 @@ import (
 // reasons that programs meet: the socket is of the other family, the system
 // does not have the option, the listener is a Multipath TCP socket.
 func (p *program) dropped() {
+	// What a function returns that marks among other things is not judged.
 	reported := make(map[ssa.CallInstruction]bool)
 	for _, m := range p.marks {
-		if !reported[m.call] && p.ignored(m.call) {
+		if !reported[m.call] && (m.returns || !m.helper) && p.ignored(m.call) {
 			reported[m.call] = true
 			p.report(m.at(), "the error of "+m.name+" is ignored: without it nobody knows whether packets are marked")
 		}

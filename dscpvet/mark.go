@@ -45,6 +45,7 @@ type mark struct {
 	shift   int       // 2 if the function takes a code point
 	helper  bool      // by a function that passes the value on
 	lost    bool      // an error of IPV6_TCLASS never leaves the function
+	returns bool      // an error of the mark does
 	proto   protocols // what the function says of the socket
 	origins []origin  // of socket
 }
@@ -153,6 +154,7 @@ func (p *program) helperCall(call ssa.CallInstruction, e effect) *mark {
 		shift:   e.Shift,
 		helper:  true,
 		lost:    e.Lost,
+		returns: e.Returns,
 		proto:   e.Protocols,
 	}
 	if e.Value >= 0 && e.Value < len(c.Args) {
@@ -169,16 +171,21 @@ func (p *program) summarise(m *mark) {
 			continue
 		}
 		fn := param.Parent()
+		reaches := p.reachesCaller(m.call.Value(), fn)
 		e := effect{
 			Socket:    slices.Index(fn.Params, param),
 			Options:   m.options,
 			Value:     -1,
+			Lost:      m.lost || m.options&ipv6TClass != 0 && !reaches,
+			Returns:   (m.returns || !m.helper) && reaches && !serves(param),
 			Protocols: o.proto &^ (guarded | file),
-			Lost:      m.lost || m.options&ipv6TClass != 0 && !p.reachesCaller(m.call.Value(), fn),
 		}
 		base, shift := p.normal(m.value)
 		if v, ok := base.(*ssa.Parameter); ok && v.Parent() == fn {
 			e.Value, e.Shift = slices.Index(fn.Params, v), shift+m.shift
+		}
+		if o.within && e.Value < 0 {
+			continue // it marks its own socket, for its own reasons: no setter
 		}
 		p.addEffect(fn, e)
 	}
@@ -194,6 +201,7 @@ func (p *program) addEffect(fn *ssa.Function, e effect) {
 		}
 		all[i].Options |= e.Options
 		all[i].Protocols |= e.Protocols
+		all[i].Returns = all[i].Returns || e.Returns
 		all[i].Lost = all[i].Lost || e.Lost
 		if all[i].Value < 0 {
 			all[i].Value, all[i].Shift = e.Value, e.Shift

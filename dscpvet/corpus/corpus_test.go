@@ -35,7 +35,7 @@ import (
 type module struct {
 	path, version string
 	dirs          []string // relative; empty: those that have to do with marks
-	tags          string
+	requires      []string // for a module without a go.mod: module@version
 	findings      []finding
 }
 
@@ -111,7 +111,7 @@ func run(t *testing.T, list string) {
 }
 
 // parse reads a list. A line that starts at the margin names a module, its
-// version and, if some, directories or tags=…; an indented line is a finding:
+// version and, if some, directories and requirements; an indented line is a finding:
 // file:line, check, right or wrong, and what the reader saw.
 func parse(t *testing.T, list string) []module {
 	f, err := os.Open(list)
@@ -126,8 +126,8 @@ func parse(t *testing.T, list string) []module {
 		case line[0] != '\t' && line[0] != ' ':
 			m := module{path: fields[0], version: fields[1]}
 			for _, f := range fields[2:] {
-				if tags, ok := strings.CutPrefix(f, "tags="); ok {
-					m.tags = tags
+				if strings.Contains(f, "@") {
+					m.requires = append(m.requires, f)
 				} else {
 					m.dirs = append(m.dirs, f)
 				}
@@ -156,9 +156,6 @@ func vet(t *testing.T, tool string, m module) ([]finding, time.Duration) {
 	}
 	if len(dirs) == 0 {
 		return nil, 0
-	}
-	if m.tags != "" {
-		args = append(args, "-tags="+m.tags)
 	}
 	goCommand := func(arg ...string) ([]byte, time.Duration, error) {
 		cmd := exec.Command("go", arg...)
@@ -197,8 +194,19 @@ func source(t *testing.T, m module) (dir string, args []string) {
 	var got struct{ Dir, GoMod string }
 	require.NoError(t, json.Unmarshal(out, &got))
 
-	// A copy of go.mod and go.sum takes what the go command adds to them.
 	tmp := t.TempDir()
+	if _, err := os.Stat(filepath.Join(got.Dir, "go.mod")); errors.Is(err, fs.ErrNotExist) {
+		// A module of before there were modules.
+		require.NoError(t, os.CopyFS(tmp, os.DirFS(got.Dir)))
+		mod := "module " + m.path + "\n\ngo 1.26\n"
+		for _, r := range m.requires {
+			mod += "require " + strings.Replace(r, "@", " ", 1) + "\n"
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(tmp, "go.mod"), []byte(mod), 0o644))
+		return tmp, []string{"-mod=mod"}
+	}
+
+	// A copy of go.mod and go.sum takes what the go command adds to them.
 	mod, err := os.ReadFile(got.GoMod)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(tmp, "go.mod"), mod, 0o644))
