@@ -11,20 +11,16 @@ import (
 )
 
 // Each check finds what is wrong in its package of testdata, and nothing that
-// is right there, with the checks that are on by default.
+// is right there, with the checks that are on by default. The programs below
+// right mark well, or have a reason, and are left alone.
 func TestDefaultChecks(t *testing.T) {
 	analysistest.Run(t, analysistest.TestData(), dscpvet.New(),
-		"lib", "late", "escape", "dropped", "family", "mptcp", "nolint")
+		"lib", "late", "escape", "dropped", "family", "mptcp", "nolint", "right/...")
 }
 
 // What the suggested fixes make of a package is its golden file.
 func TestSuggestedFixes(t *testing.T) {
 	analysistest.RunWithSuggestedFixes(t, analysistest.TestData(), dscpvet.New(), "level", "unit")
-}
-
-// Programs that mark well, or have a reason, are left alone.
-func TestRightPrograms(t *testing.T) {
-	analysistest.Run(t, analysistest.TestData(), dscpvet.New(), "right/...")
 }
 
 func TestOptionalChecks(t *testing.T) {

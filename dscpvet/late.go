@@ -14,9 +14,10 @@ func (p *program) late() {
 	verdicts := make(map[*mark]*origin) // of late marks
 	for _, m := range p.marks {
 		for _, o := range m.origins {
-			if p.isLate(m, o) {
+			// Of several origins an accepted connection says most: a
+			// dialed one may have been marked by a hook before.
+			if p.isLate(m, o) && (verdicts[m] == nil || o.kind == fromAccept) {
 				verdicts[m] = &o
-				break
 			}
 		}
 	}

@@ -152,28 +152,24 @@ func isCodePoint(t types.Type) bool {
 // shiftedOnce reports a value that a function shifts for one of the two options
 // and passes on as it is for the other.
 func (p *program) shiftedOnce() {
-	type use struct {
-		fn   *ssa.Function
-		base ssa.Value
-	}
-	shifted := make(map[use]bool)
-	uses := func(m *mark) (use, int) {
+	shifted := make(map[ssa.Value]bool)
+	uses := func(m *mark) (ssa.Value, int) {
 		if m.value == nil {
-			return use{}, 0
+			return nil, 0
 		}
 		base, shift := p.normal(m.value)
 		if _, ok := base.(*ssa.Const); ok {
-			return use{}, 0
+			return nil, 0
 		}
-		return use{m.fn(), base}, shift + m.shift
+		return base, shift + m.shift
 	}
 	for _, m := range p.marks {
-		if u, shift := uses(m); shift == 2 {
-			shifted[u] = true
+		if base, shift := uses(m); shift == 2 {
+			shifted[base] = true
 		}
 	}
 	for _, m := range p.marks {
-		if u, shift := uses(m); u.fn != nil && shift == 0 && shifted[u] && m.valueAt != nil {
+		if base, shift := uses(m); base != nil && shift == 0 && shifted[base] && m.valueAt != nil {
 			p.report(m.valueAt, fmt.Sprintf("%s takes a TOS octet; the same value is shifted by 2 for the other option, so it is a code point", m.name), p.shiftLeft(m.valueAt))
 		}
 	}

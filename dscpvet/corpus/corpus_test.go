@@ -216,7 +216,7 @@ func source(t *testing.T, m module) (dir string, args []string) {
 	return got.Dir, []string{"-mod=mod", "-modfile=" + filepath.Join(tmp, "go.mod")}
 }
 
-var words = regexp.MustCompile(`SetTOS|SetTrafficClass|IP_TOS|IPV6_TCLASS|TrafficClass|(?i:setsockopt|dscp|settos)|"golang.org/x/net/ipv[46]"`)
+var words = regexp.MustCompile(`TOS|\bTos|Tos\b|\btos\b|(?i:sockopt|dscp|traffic_?class|tclass)|"golang.org/x/net/ipv[46]"`)
 
 // marking returns the directories whose packages use a word that has to do with
 // marks or socket options.

@@ -2,7 +2,7 @@
 //
 // Name it in .custom-gcl.yml and build with "golangci-lint custom":
 //
-//	version: v2.13.0
+//	version: v2.15.0
 //	plugins:
 //	  - module: github.com/godscp/godscp/dscpvet
 //	    import: github.com/godscp/godscp/dscpvet/golangci

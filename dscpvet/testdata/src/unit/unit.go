@@ -3,6 +3,7 @@ package unit
 
 import (
 	"net"
+	"syscall"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -46,6 +47,19 @@ func once(c *net.UDPConn, cp int) error {
 		return err
 	}
 	return ipv6.NewConn(c).SetTrafficClass(cp) // want `^unit: SetTrafficClass takes a TOS octet; the same value is shifted`
+}
+
+func onceInClosures(c syscall.RawConn, v6 bool, cp int) (err error) {
+	if v6 {
+		c.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_TCLASS, cp) // want `^unit: .* shifted`
+		})
+		return err
+	}
+	c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, cp<<2)
+	})
+	return err
 }
 
 var (
