@@ -1,8 +1,10 @@
 package dscpvet_test
 
 import (
+	"flag"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/analysis/analysistest"
@@ -28,6 +30,12 @@ func TestOptionalChecks(t *testing.T) {
 		"ecn", "cmsg", "write", "guess")
 }
 
+// Files of tests are looked at if a flag says so; package nolint has one that is
+// left alone.
+func TestTests(t *testing.T) {
+	analysistest.Run(t, analysistest.TestData(), with(t, "tests"), "tests")
+}
+
 func with(t *testing.T, flags ...string) *analysis.Analyzer {
 	a := dscpvet.New()
 	for _, f := range flags {
@@ -36,6 +44,10 @@ func with(t *testing.T, flags ...string) *analysis.Analyzer {
 	return a
 }
 
+// The analyzer is well formed, and to import it defines no flags of the program.
 func TestAnalyzerIsValid(t *testing.T) {
 	require.NoError(t, analysis.Validate([]*analysis.Analyzer{dscpvet.Analyzer}))
+	assert.NotNil(t, dscpvet.Analyzer.Flags.Lookup("late"))
+	assert.Nil(t, flag.Lookup("late"))
+	assert.Nil(t, flag.Lookup("dscpvet.late"))
 }

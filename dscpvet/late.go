@@ -61,7 +61,7 @@ func (p *program) callsThatMark(m *mark) []*mark {
 			continue
 		}
 		for _, c := range p.marks {
-			if c.helper && origin0(c.call.Common().StaticCallee()) == param.Parent() && c.socket == c.call.Common().Args[slices.Index(param.Parent().Params, param)] {
+			if c.helper && generic(c.call.Common().StaticCallee()) == param.Parent() && c.socket == c.call.Common().Args[slices.Index(param.Parent().Params, param)] {
 				calls = append(calls, c)
 			}
 		}

@@ -143,7 +143,7 @@ func (p *program) direct(call ssa.CallInstruction) []*mark {
 // helperCall returns the mark that a call sets by an effect of its callee.
 func (p *program) helperCall(call ssa.CallInstruction, e effect) *mark {
 	c := call.Common()
-	if e.Socket >= len(c.Args) || origin0(c.StaticCallee()) == origin0(call.Parent()) {
+	if e.Socket >= len(c.Args) || generic(c.StaticCallee()) == generic(call.Parent()) {
 		return nil
 	}
 	m := &mark{
@@ -216,7 +216,7 @@ func (p *program) effectsOf(fn *ssa.Function) []effect {
 	if fn == nil {
 		return nil
 	}
-	fn = origin0(fn)
+	fn = generic(fn)
 	if e := p.effects[fn]; e != nil {
 		return e
 	}

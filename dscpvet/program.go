@@ -151,7 +151,7 @@ func (p *program) build() {
 func (p *program) index() {
 	for call := range p.allCalls() {
 		if callee := call.Common().StaticCallee(); callee != nil {
-			callee = origin0(callee)
+			callee = generic(callee)
 			p.callers[callee] = append(p.callers[callee], call)
 		}
 	}
@@ -199,8 +199,8 @@ func (p *program) allCalls() func(yield func(ssa.CallInstruction) bool) {
 	}
 }
 
-// origin0 returns the generic function that fn is an instance of, or fn.
-func origin0(fn *ssa.Function) *ssa.Function {
+// generic returns the generic function that fn is an instance of, or fn.
+func generic(fn *ssa.Function) *ssa.Function {
 	if o := fn.Origin(); o != nil {
 		return o
 	}

@@ -70,7 +70,7 @@ func isSyscall(path string) bool {
 
 // setterOf returns how a function passes its parameters on to setsockopt, or nil.
 func (p *program) setterOf(fn *ssa.Function) *setsSockopt {
-	fn = origin0(fn)
+	fn = generic(fn)
 	if s := p.setters[fn]; s != nil {
 		return s
 	}

@@ -16,7 +16,9 @@ import (
 // mark that a helper in another package sets, and prints it as JSON if asked.
 func TestVet(t *testing.T) {
 	tool := filepath.Join(t.TempDir(), "dscpvet")
-	out, err := exec.Command("go", "build", "-o", tool, ".").CombinedOutput()
+	build := exec.Command("go", "build", "-o", tool, ".")
+	build.Env = append(os.Environ(), "GOWORK=off")
+	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
 
 	dir := t.TempDir()
