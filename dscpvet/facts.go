@@ -14,6 +14,7 @@ type effect struct {
 	Shift   int     // 2 if the function shifts the value, so that it is a code point
 	Lost    bool    // an error of IPV6_TCLASS does not reach the caller
 	Returns bool    // an error does, and it is what the function is for
+	Within  bool    // the parameter holds the socket in a field
 
 	Protocols protocols // what the socket speaks, as far as the function shows
 }

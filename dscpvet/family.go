@@ -17,7 +17,7 @@ func (p *program) family() {
 		for _, m := range group.marks {
 			set |= m.options
 		}
-		if set == both || group.origin.proto&raw != 0 || p.chosen(group) {
+		if group.origin.proto&raw != 0 || p.chosen(group) {
 			continue
 		}
 		first := group.marks[0]

@@ -46,6 +46,7 @@ type mark struct {
 	helper  bool      // by a function that passes the value on
 	lost    bool      // an error of IPV6_TCLASS never leaves the function
 	returns bool      // an error of the mark does
+	within  bool      // socket holds the socket in a field
 	proto   protocols // what the function says of the socket
 	origins []origin  // of socket
 }
@@ -88,6 +89,7 @@ func (p *program) findMarks() {
 		m.origins = p.origins(m.socket)
 		for i := range m.origins {
 			m.origins[i].proto |= m.proto
+			m.origins[i].within = m.origins[i].within || m.within
 		}
 		p.marks = append(p.marks, m)
 	}
@@ -155,6 +157,7 @@ func (p *program) helperCall(call ssa.CallInstruction, e effect) *mark {
 		helper:  true,
 		lost:    e.Lost,
 		returns: e.Returns,
+		within:  e.Within,
 		proto:   e.Protocols,
 	}
 	if e.Value >= 0 && e.Value < len(c.Args) {
@@ -178,6 +181,7 @@ func (p *program) summarise(m *mark) {
 			Value:     -1,
 			Lost:      m.lost || m.options&ipv6TClass != 0 && !reaches,
 			Returns:   (m.returns || !m.helper) && reaches && !serves(param),
+			Within:    o.within,
 			Protocols: o.proto &^ (guarded | file),
 		}
 		base, shift := p.normal(m.value)
@@ -202,6 +206,7 @@ func (p *program) addEffect(fn *ssa.Function, e effect) {
 		all[i].Options |= e.Options
 		all[i].Protocols |= e.Protocols
 		all[i].Returns = all[i].Returns || e.Returns
+		all[i].Within = all[i].Within || e.Within
 		all[i].Lost = all[i].Lost || e.Lost
 		if all[i].Value < 0 {
 			all[i].Value, all[i].Shift = e.Value, e.Shift

@@ -68,6 +68,19 @@ func SetOption(c syscall.RawConn, level, opt, value int) error { // want SetOpti
 type Session struct {
 	net.Conn
 	conn net.PacketConn
+	cp   int
+}
+
+// NewSession keeps a connection, and does not mark it.
+func NewSession(conn net.PacketConn) *Session { return &Session{conn: conn} }
+
+// Send marks for its own reasons: it is no setter.
+func (s *Session) Send(b []byte) error {
+	if err := s.SetDSCP(s.cp); err != nil {
+		return err
+	}
+	_, err := s.Conn.Write(b)
+	return err
 }
 
 func (s *Session) SetDSCP(cp int) error { // want SetDSCP:`sets IP_TOS and IPV6_TCLASS on parameter 0 from parameter 1<<2`
