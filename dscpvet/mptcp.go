@@ -38,7 +38,7 @@ func (p *program) mptcp() {
 			if o.kind == fromListen && o.proto&datagram == 0 && o.family != ipTOS && m.options&ipv6TClass != 0 && isMultipath(o) && !reported[m] &&
 				(m.lost || !p.reachesCaller(m.call.Value(), m.fn())) {
 				reported[m] = true
-				p.report(m.at(), "Multipath TCP listeners, Go's default, refuse IPV6_TCLASS, and the error leads nowhere; use dscp.ListenConfig, which listens with plain TCP")
+				p.report(m.at(), "Multipath TCP listeners, Go's default, refuse IPV6_TCLASS, and this error is not returned: use dscp.ListenConfig, which listens with plain TCP")
 			}
 		}
 	}

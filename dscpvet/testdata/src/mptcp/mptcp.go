@@ -46,7 +46,7 @@ func after() (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := lib.MarkRaw(rc, 0xb8); err != nil { // want `^mptcp: .* the error leads nowhere`
+	if err := lib.MarkRaw(rc, 0xb8); err != nil { // want `^mptcp: .* this error is not returned`
 		log.Print(err)
 	}
 	return l, nil
