@@ -286,7 +286,12 @@ func (r *recorder) Fatal(args ...any) {
 	}
 }
 
-func (r *recorder) Skip(args ...any) { r.skips = append(r.skips, fmt.Sprint(args...)) }
+func (r *recorder) Skip(args ...any) {
+	r.skips = append(r.skips, fmt.Sprint(args...))
+	if !r.skipping {
+		r.TB.Skip(args...) // there is no box
+	}
+}
 
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)
