@@ -473,9 +473,9 @@ func TestReflectNoDescriptors(t *testing.T) {
 	for range 20 { // so that each member has failed
 		_, err = l.Accept()
 		require.ErrorIs(t, err, syscall.EMFILE)
-		var ne net.Error
-		require.ErrorAs(t, err, &ne)
-		assert.True(t, ne.Temporary(), "accept loops go on") //nolint:staticcheck // net/http asks it
+		var op *net.OpError
+		require.ErrorAs(t, err, &op)
+		assert.True(t, op.Temporary(), "accept loops go on")
 	}
 	release()
 	var got []dscp.CodePoint
