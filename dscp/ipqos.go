@@ -19,9 +19,12 @@ type IPQoS struct {
 	Bulk        CodePoint
 }
 
-// What OpenSSH marks with if it is not told otherwise, from the version in the
-// name on. Debian, Ubuntu, openSUSE and the illumos distributions have patched
-// theirs back to OpenSSH77.
+// The marks that OpenSSH takes if it is not told otherwise, from the version in the
+// name on, as its project releases it. Distributions change them, and put newer ones
+// into older versions: Debian has OpenSSH77 up to 9.2 (bookworm), EF and CS1 in its
+// 10.0 (trixie), and OpenSSH101 in what is newer; openSUSE and the illumos
+// distributions have patched theirs back to OpenSSH77. So the version does not tell.
+// Ask the program: "ssh -G host" and "sshd -T" print the marks that it takes.
 var (
 	OpenSSH77  = IPQoS{Interactive: LowDelay, Bulk: Throughput} // up to 7.7
 	OpenSSH78  = IPQoS{Interactive: AF21, Bulk: CS1}            // 7.8 to 10.0
@@ -54,8 +57,8 @@ var ipqosKeywords = map[string]uint8{
 //     OpenSSH does not know;
 //   - none, which leaves the socket as it is and becomes [DF], as cs0 does;
 //   - lowdelay, throughput or reliability, which keep the octets that they had
-//     before OpenSSH 10.1: 0x10, 0x08 and 0x04. OpenSSH since 10.1 still reads
-//     these words and ignores them;
+//     before OpenSSH 10.1: 0x10, 0x08 and 0x04. OpenSSH since 10.1, and Debian's
+//     10.0, still reads these words and takes them for none;
 //   - an octet from 0 to 255, decimal or, with 0x, hexadecimal. It is the TOS
 //     octet and not a DSCP: AF21 is 72. OpenSSH since 9.8 reads only decimal.
 //

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -34,6 +36,43 @@ type ListenConfig struct {
 	NATSafe       bool
 	AllowUnmarked bool
 
+	// Reflect has further marks for TCP: a peer whose SYN carries one of them is
+	// answered with it, from the SYN-ACK to the end of the connection, and every
+	// other peer with DSCP. So the client, which knows what a connection is for,
+	// chooses its class, but only among these. Listen makes one socket for DSCP and
+	// one for each of Reflect, which look like one [Listener].
+	//
+	// What counts is the mark with which the SYN arrives; Conn.PeerDSCP tells it, and
+	// agrees with Conn.DSCP if it is one of Reflect. If the kernel has answered with a
+	// SYN cookie, the mark of the ACK that completes the handshake counts, and
+	// PeerDSCP is not known. Under net.ipv4.tcp_reflect_tos a peer whose mark is not
+	// one of Reflect is answered with its own. NATSafe maps Reflect too. To repeat a
+	// mark, or DSCP, is no mistake, nor are two that NATSafe makes one: each is used
+	// once. A value above 63 fails every Listen. On networks other than TCP it has no
+	// effect, and Wrap cannot do it.
+	//
+	// Linux, without privilege. Where the system cannot, Listen fails with an
+	// UnsupportedError; with AllowUnmarked it returns a listener for DSCP alone.
+	//
+	// The port is as exclusive as that of one socket at the time when it is opened:
+	// if anybody listens there, a second instance of the program included, Listen
+	// fails with EADDRINUSE. While it is open, other users cannot bind it either. But
+	// since SO_REUSEPORT is set, a process of the same user can: a socket of its own
+	// with SO_REUSEPORT on the same address gets no connections, but can replace the
+	// program that chooses, and one on a more specific address than a wildcard takes
+	// the traffic for that address. Accept returns a temporary error, which wraps a
+	// [MarkError], instead of a connection that came up in a class which its SYN did
+	// not ask for (with AllowUnmarked it returns the connection).
+	//
+	// The Control function of NetListenConfig runs once for each socket. It must not
+	// attach a filter (SO_ATTACH_FILTER): Listen needs that place to lose SYNs, whose
+	// peers send them again after 1 s, until all sockets are there, and again while
+	// they are closed. The backlog is one for each class.
+	Reflect []CodePoint
+
+	// Datagrams is as in Dialer, for ListenPacket and WrapPacket.
+	Datagrams []CodePoint
+
 	// Trace, if not nil, is called once for each listener and packet socket,
 	// and for each connection that a Listener accepts; see Event. Several
 	// goroutines that accept call it at once.
@@ -55,6 +94,15 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 	if err := lc.check("listen", network, address); err != nil {
 		return nil, err
 	}
+	if classes := lc.reflected(network); len(classes) != 0 {
+		l, err := lc.listenGroup(ctx, network, address, classes)
+		if err == nil {
+			return l, nil
+		}
+		if !lc.AllowUnmarked || !errors.Is(err, errors.ErrUnsupported) {
+			return nil, err
+		}
+	}
 	t := tracer(lc.Trace)
 	begin := t.clock()
 	l, err := lc.Marked().Listen(ctx, network, address)
@@ -63,7 +111,7 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 		return nil, err
 	}
 	if tl, ok := l.(*net.TCPListener); ok {
-		return &Listener{tl, t, network, address, lc.marking()}, nil
+		return &Listener{TCPListener: tl, trace: t, network: network, address: address, marking: lc.marking()}, nil
 	}
 	return l, nil
 }
@@ -93,17 +141,23 @@ func (lc *ListenConfig) listenPacket(ctx context.Context, network, address strin
 		return c, nil
 	}
 	pc, err := pinUDPOrClose(uc)
+	pc, err = allowOrClose(pc, err, lc.datagrams())
 	if err != nil {
 		return nil, err
 	}
 	return pc, nil
 }
 
+func (lc *ListenConfig) datagrams() *datagrams {
+	return newDatagrams(lc.DSCP, lc.Datagrams, lc.NATSafe, lc.AllowUnmarked)
+}
+
 // Wrap marks a listener that was made elsewhere, by socket activation or by a
 // parent process, and returns it as a [*Listener]; lc.NetListenConfig is not
 // used. The socket is listening already, so a handshake that is in progress may
 // see both the old mark and the new. A listener on a Multipath TCP socket cannot
-// be marked. If Wrap fails, l is left open and keeps what marks it had got.
+// be marked, and none can be made to reflect: with marks in lc.Reflect Wrap fails
+// with an [UnsupportedError]. If Wrap fails, l is left open and keeps what marks it had got.
 func (lc *ListenConfig) Wrap(l *net.TCPListener) (*Listener, error) {
 	if l == nil {
 		return nil, opError("wrap", "tcp", "", errors.New("dscp: nil listener"))
@@ -115,6 +169,9 @@ func (lc *ListenConfig) Wrap(l *net.TCPListener) (*Listener, error) {
 	if err := lc.check("wrap", network, address); err != nil {
 		return nil, err
 	}
+	if classes := lc.reflected(network); len(classes) != 0 {
+		return nil, opError("wrap", network, address, errWrapReflect(network, classes[0]))
+	}
 	t := tracer(lc.Trace)
 	begin := t.clock()
 	err := lc.wrap(l, network, address)
@@ -122,7 +179,7 @@ func (lc *ListenConfig) Wrap(l *net.TCPListener) (*Listener, error) {
 	if err != nil {
 		return nil, opError("wrap", network, address, err)
 	}
-	return &Listener{l, t, network, address, lc.marking()}, nil
+	return &Listener{TCPListener: l, trace: t, network: network, address: address, marking: lc.marking()}, nil
 }
 
 // wrap marks a listener that is listening already.
@@ -189,12 +246,21 @@ func (lc *ListenConfig) wrapPacket(c *net.UDPConn, network, address string) (*UD
 	if err != nil {
 		return nil, opError("wrap", network, address, err)
 	}
-	return PinUDP(c)
+	pinned, err := PinUDP(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := pinned.allow(lc.datagrams()); err != nil {
+		return nil, err
+	}
+	return pinned, nil
 }
 
 // Marked returns a new [net.ListenConfig] that marks, for libraries that insist
 // on that type. It is NetListenConfig with a hook behind its own. What its
-// listeners accept is bare: nothing pins the mark. On
+// listeners accept is bare: nothing pins the mark, and Reflect and Datagrams have no
+// part in it. A bare UDP socket loses its mark on every datagram that is sent with ECN
+// bits in a control message, as quic-go sends them: give such a library a [UDPConn]. On
 // plan9, js and wasip1 net runs no hooks for listeners: those stay unmarked.
 func (lc *ListenConfig) Marked() *net.ListenConfig {
 	if lc == nil {
@@ -208,19 +274,34 @@ func (lc *ListenConfig) Marked() *net.ListenConfig {
 var errNilListenConfig = errors.New("dscp: nil ListenConfig")
 
 // Validate returns an error for what would fail every call of Listen and
-// ListenPacket: a nil ListenConfig, a DSCP above 63 (the error matches
-// [ErrRange]). It makes no socket: whether this system can mark is not asked.
+// ListenPacket: a nil ListenConfig, a code point above 63 in DSCP, Reflect or
+// Datagrams (the error matches [ErrRange]). It makes no socket: whether this system
+// can mark, or reflect, is not asked. To repeat a mark in one of the lists, or DSCP,
+// is no mistake, and nor are two marks of Reflect that NATSafe makes one: each is used
+// once.
 func (lc *ListenConfig) Validate() error {
 	if lc == nil {
 		return errNilListenConfig
 	}
-	return lc.DSCP.checkField("ListenConfig.DSCP")
+	if err := lc.DSCP.checkField("ListenConfig.DSCP"); err != nil {
+		return err
+	}
+	if err := validateList("ListenConfig.Reflect", lc.Reflect); err != nil {
+		return err
+	}
+	return validateList("ListenConfig.Datagrams", lc.Datagrams)
 }
 
 func (lc *ListenConfig) check(op, network, address string) error {
 	err := errNilListenConfig
 	if lc != nil {
 		err = lc.marking().check(network)
+	}
+	if err == nil {
+		err = lc.checkReflect(network)
+	}
+	if err == nil {
+		err = checkDatagrams(network, lc.Datagrams, lc.NATSafe, lc.AllowUnmarked)
 	}
 	if err != nil {
 		return opError(op, network, address, err)
@@ -238,36 +319,90 @@ func saveSYNHook(_ context.Context, network, _ string, c syscall.RawConn) error 
 	return nil
 }
 
-// A Listener accepts pinned connections. It embeds net's own listener; the
-// promoted AcceptTCP returns bare conns, marked but not pinned, and SyscallConn
-// and File are net's own.
+// A Listener accepts pinned connections. It embeds net's own listener; AcceptTCP
+// returns bare conns, marked but not pinned, and SyscallConn and File are net's own.
+//
+// With [ListenConfig.Reflect] several sockets are behind it. Accept, AcceptTCP,
+// SetDeadline and Close are then those of all, and work as those of one socket. The
+// connections of all classes take turns. Up to one for each class has been accepted
+// before Accept asks for it. The embedded TCPListener, SyscallConn and File are those
+// of the socket for DSCP. Close may wait for a millisecond. A Listener that is no
+// longer used is closed by the garbage collector, as net's are.
+//
+// A Listener may be used by several goroutines at once.
 type Listener struct {
 	*net.TCPListener
 
 	trace            tracer
 	network, address string
 	marking          marking
+	group            *group // nil without Reflect
 }
 
 // Accept waits for the next connection and returns it as a [*Conn]. It is pinned
-// at the mark that the kernel gave it: the listener's, or the peer's where the
-// system reflects it (Linux's net.ipv4.tcp_reflect_tos).
+// at the mark that the kernel gave it: the listener's, that of the peer's SYN if it is
+// one of Reflect, or the peer's where the system reflects it (Linux's
+// net.ipv4.tcp_reflect_tos).
 //
-// A conn that has neither, since something else marks or the system hands no mark
-// on, is closed, and the error is a [net.OpError] with a [MarkError] in it, whose
+// A conn that has none of these, since something else marks or the system hands no
+// mark on, is closed, and the error is a [net.OpError] with a [MarkError] in it, whose
 // Temporary method reports true: the loops of net/http and grpc go on. With
 // ListenConfig.AllowUnmarked the conn is returned; [Conn.DSCP] tells its mark.
 func (l *Listener) Accept() (net.Conn, error) { return noNil(l.AcceptConn()) }
 
 // AcceptConn is [Listener.Accept] without the need of a type assertion.
 func (l *Listener) AcceptConn() (*Conn, error) {
-	c, err := l.accept()
-	l.trace.socket("accept", l.network, l.address, l.marking.cp, time.Time{}, c, err)
+	c, requested, err := l.accept()
+	l.trace.socket("accept", l.network, l.address, requested, time.Time{}, c, err)
 	return c, err
 }
 
-func (l *Listener) accept() (*Conn, error) {
-	return acceptPinned(l.AcceptTCP, func(c *net.TCPConn) (*Conn, error) { return pinAccepted(c, l.marking) })
+func (l *Listener) accept() (c *Conn, requested CodePoint, err error) {
+	if l.group != nil {
+		c, requested, err = l.group.acceptConn(l.marking)
+		runtime.KeepAlive(l) // or the group would be closed while this waits
+		return c, requested, err
+	}
+	c, err = acceptPinned(l.TCPListener.AcceptTCP, func(c *net.TCPConn) (*Conn, error) { return pinAccepted(c, l.marking) })
+	return c, l.marking.cp, err
+}
+
+// AcceptTCP is [net.TCPListener.AcceptTCP]: the conn is marked, but nothing pins it.
+func (l *Listener) AcceptTCP() (*net.TCPConn, error) {
+	if l.group == nil {
+		return l.TCPListener.AcceptTCP()
+	}
+	a, err := l.group.accept()
+	runtime.KeepAlive(l)
+	return a.conn, err
+}
+
+// Close is [net.TCPListener.Close]. With Reflect, SYNs that arrive while the sockets are
+// closed, one after another, are lost; after that they are refused.
+func (l *Listener) Close() error {
+	if l.group == nil {
+		return l.TCPListener.Close()
+	}
+	return l.group.Close()
+}
+
+// SetDeadline is [net.TCPListener.SetDeadline].
+func (l *Listener) SetDeadline(t time.Time) error {
+	if l.group == nil {
+		return l.TCPListener.SetDeadline(t)
+	}
+	return l.group.setDeadline(t)
+}
+
+// File is [net.TCPListener.File]. With Reflect it returns the socket for DSCP. While l
+// is open, that accepts what has another mark than those of Reflect, in turns with l.
+// Once l is closed it is a listener like any other, which answers every SYN with DSCP.
+// A socket that was duplicated by SyscallConn instead loses all SYNs from then on.
+func (l *Listener) File() (*os.File, error) {
+	if l.group != nil {
+		l.group.lent.Store(true)
+	}
+	return l.TCPListener.File()
 }
 
 // acceptPinned returns the first conn of accept that pin can be asked about.

@@ -179,7 +179,12 @@ func setMark(opt tos.Option, cp CodePoint, c syscall.RawConn, stream, readBack b
 	return nil
 }
 
+// notHeld is the error of a socket that octet is read back from instead. If that
+// is a mark, the system has the option: under pinexec all sockets keep one mark.
 func notHeld(octet uint8) error {
+	if cp := FromTOS(octet); cp != DF {
+		return fmt.Errorf("the socket stays at %v (0x%02x), as it does under pinexec", cp, octet)
+	}
 	return fmt.Errorf("%w: read back 0x%02x", errNotHeld, octet)
 }
 

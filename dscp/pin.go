@@ -24,6 +24,8 @@ type pin struct {
 	dual bool
 	cp4  CodePoint
 
+	datagrams *datagrams // further marks that single datagrams may carry
+
 	family  atomic.Uint32 // of the socket, once it has been asked for
 	watched watch
 }
@@ -274,19 +276,19 @@ func hasNoOption(c syscall.RawConn, opt tos.Option) bool {
 	return err == nil && none
 }
 
-// pinControl returns oob with the pinned mark in every control message that
-// sets the TOS or Traffic Class octet, or the reason why one asks for another
-// mark. It copies oob before it changes anything.
+// pinControl returns oob with a mark that the datagram may carry in every control
+// message that sets the TOS or Traffic Class octet, or the reason why one asks for
+// another mark. It copies oob before it changes anything.
 func (p *pin) pinControl(oob []byte) ([]byte, error) {
 	return tos.RewriteControl(oob, func(opt tos.Option, octet uint8) (uint8, error) {
-		pinned := p.pinned(opt)
-		switch cp := FromTOS(octet); cp {
-		case pinned:
-			return octet, nil
-		case DF:
-			return octet&ecnMask | pinned.TOS(), nil
-		default:
+		cp := FromTOS(octet)
+		sent, ok := p.mayCarry(opt, cp)
+		if !ok && cp == DF {
+			sent, ok = p.pinned(opt), true
+		}
+		if !ok {
 			return 0, p.midFlow(opt, cp)
 		}
+		return sent.TOS() | octet&ecnMask, nil
 	})
 }

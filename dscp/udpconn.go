@@ -15,8 +15,9 @@ import (
 
 // A UDPConn is a UDP socket whose mark is pinned. It embeds net's own conn and
 // overrides only what could change the mark: SetDSCP, SyscallConn and the
-// methods that send control messages. The ECN bits are the application's, as
-// ever.
+// methods that send control messages. Single datagrams may carry another mark if the
+// field Datagrams of the [Dialer] or [ListenConfig] names it; see
+// [UDPConn.WriteMarked]. The ECN bits are the application's, as ever.
 //
 // There are three ways out:
 //
@@ -94,10 +95,12 @@ func (c *UDPConn) Verify() error { return c.pin.verify() }
 func (c *UDPConn) SyscallConn() (syscall.RawConn, error) { return c.pin.guarded() }
 
 // WriteMsgUDP writes as [net.UDPConn.WriteMsgUDP]. A control message in oob that
-// sets the TOS or Traffic Class octet of this datagram keeps its ECN bits, but
-// its DSCP cannot differ: 0 becomes the pinned mark, which is what QUIC stacks
-// mean when they send ECN bits alone; the pinned mark passes; any other is an
-// error that matches [ErrMidFlow], and nothing is sent. oob is not modified.
+// sets the TOS or Traffic Class octet of this datagram keeps its ECN bits. Its DSCP
+// is the pinned mark or one of the Datagrams of the [Dialer] or [ListenConfig] that
+// made c, as in [UDPConn.WriteMarked]. 0 becomes the pinned mark, which is what QUIC
+// stacks mean when they send ECN bits alone, unless DF is one of Datagrams. Any
+// other is an error that matches [ErrMidFlow], and nothing is sent. oob is not
+// modified.
 func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
 	pinned, err := c.pin.pinControl(oob)
 	if err != nil {
@@ -180,11 +183,8 @@ func (c *UDPConn) ReceiveMarks() error {
 }
 
 func (p *pin) receiveMarks() error {
-	network, far := "udp6", p.far()
-	if isIPv4(far) {
-		network = "udp4"
-	}
-	opts, err := tos.Host.ReceiveOptions(network, tos.PeersOf(far.String()), func() (bool, error) { return tos.V6Only(p.raw) })
+	network := p.udpNetwork()
+	opts, err := tos.Host.ReceiveOptions(network, tos.PeersOf(p.far().String()), func() (bool, error) { return tos.V6Only(p.raw) })
 	if missing, ok := errors.AsType[*tos.MissingError](err); ok {
 		return unsupportedOption(missing, network, DF)
 	}

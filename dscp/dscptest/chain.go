@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
@@ -41,6 +42,7 @@ type decision struct {
 	verdict Verdict        // the hardest of its models' verdicts
 	model   string         // the model that it came from
 	out     dscp.CodePoint // the mark with which the segment travels on
+	delay   time.Duration  // the sum of its models' delays
 
 	reporter string // the first model that said Report, whatever others said
 }
@@ -66,6 +68,15 @@ func (d decision) payloadReason(dir Direction, cp dscp.CodePoint) string {
 	return fmt.Sprintf("%s: the %v sent data marked %v", d.model, dir.From(), cp)
 }
 
+// withoutReport returns d as it were if no model had said Report.
+func (d decision) withoutReport() decision {
+	if d.verdict.withoutDelay() == Report {
+		d.verdict, d.model = DelayBy(d.verdict.Delay()), ""
+	}
+	d.reporter = ""
+	return d
+}
+
 // newChain leaves nil models out.
 func newChain(models []Model, inside Side) chain {
 	c := chain{inside: inside}
@@ -82,9 +93,9 @@ func (c chain) history() history {
 	return make(history, len(c.models))
 }
 
-// judge shows s to the models, in order, until one ends the flow. Of s only
-// Network, Direction, Handshake, DSCP and Offset count; the rest comes from h,
-// which is brought up to date. A model that panics makes an error.
+// judge shows s to the models, in order, until one ends the flow. Of s all but
+// First and Prev counts, which come from h; h is brought up to date. A model that
+// panics makes an error, and so does one that delays a handshake.
 func (c chain) judge(s Segment, h history) (d decision, err error) {
 	d.out = s.DSCP
 	if !c.inside.includes(s.Direction) {
@@ -104,15 +115,22 @@ func (c chain) judge(s Segment, h history) (d decision, err error) {
 		}
 		s.DSCP, s.First, s.Prev = d.out, seen.first, seen.prev
 		v := m.model(s)
-		if v == Report && d.reporter == "" {
+		if v.Delay() > 0 && s.Handshake {
+			return d, fmt.Errorf("dscptest: model %s delays a handshake, which is the kernel's", m.name)
+		}
+		if v.withoutDelay() == Report && d.reporter == "" {
 			d.reporter = m.name
 		}
 		seen.prev = d.out
 		if cp, ok := v.Mark(); ok {
 			if cp == d.out {
-				continue // nothing was rewritten
+				v = v.withoutMark() // nothing was rewritten
 			}
 			d.out = cp
+		}
+		d.delay = min(d.delay+v.Delay(), maxDelay)
+		if v.ends() {
+			v = v.withoutDelay() // nothing is forwarded
 		}
 		if v.harder(d.verdict) {
 			d.verdict, d.model = v, m.name
@@ -125,16 +143,21 @@ func (c chain) judge(s Segment, h history) (d decision, err error) {
 }
 
 // losesSYNs returns the marks of the SYNs that c loses: it is asked about each
-// of the 64.
+// of the 64, and about SYN-ACKs, so that a model that cannot work fails at once.
 func (c chain) losesSYNs(network string) (kernel.MarkSet, error) {
 	var lost kernel.MarkSet
 	for cp := range dscp.CodePoint(64) {
-		r, err := c.judge(Segment{Network: network, Handshake: true, DSCP: cp}, c.history())
+		s := Segment{Network: network, Handshake: true, DSCP: cp}
+		d, err := c.judge(s, c.history())
 		if err != nil {
 			return 0, err
 		}
-		if r.verdict == Drop || r.verdict == Blackhole {
+		if v := d.verdict.withoutDelay(); v == Drop || v == Blackhole {
 			lost |= 1 << cp
+		}
+		s.Direction = ServerToClient
+		if _, err := c.judge(s, c.history()); err != nil {
+			return 0, err
 		}
 	}
 	return lost, nil

@@ -2,6 +2,7 @@ package dscptest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,20 +17,29 @@ func modelFrom(kind, arg byte) Model {
 		Remark(cp), DropMarked(cp), DropMarked(), DropMarkedData(cp), DropMarkedData(),
 		func(s Segment) Verdict { return MarkAs(s.Prev) },
 		func(s Segment) Verdict {
+			if s.Handshake {
+				return Pass
+			}
+			return DelayBy(time.Duration(arg)) | MarkAs(cp)
+		},
+		func(s Segment) Verdict {
 			if s.Offset > int64(arg) {
 				return Verdict(arg % 5)
 			}
 			return Pass
 		},
-	}[kind%17]
+	}[kind%18]
 }
 
 // harm orders the verdicts by hand.
 func harm(v Verdict) int {
 	if _, ok := v.Mark(); ok {
-		return 1
+		return 2
 	}
-	return map[Verdict]int{Pass: 0, Report: 2, Drop: 3, Blackhole: 4, Reset: 5}[v]
+	if v != 0 && v&0xffff == 0 {
+		return 1 // a delay
+	}
+	return map[Verdict]int{Pass: 0, Report: 3, Drop: 4, Blackhole: 5, Reset: 6}[v]
 }
 
 // A naive chain keeps all that its models were shown.
@@ -38,7 +48,7 @@ type naive struct {
 	shown  [][]dscp.CodePoint
 }
 
-func (n *naive) judge(s Segment) (hardest Verdict, out dscp.CodePoint) {
+func (n *naive) judge(s Segment) (hardest Verdict, out dscp.CodePoint, delay time.Duration) {
 	out = s.DSCP
 	for i, m := range n.models {
 		if m == nil {
@@ -49,8 +59,9 @@ func (n *naive) judge(s Segment) (hardest Verdict, out dscp.CodePoint) {
 		s.DSCP, s.First, s.Prev = out, seen[0], seen[max(0, len(seen)-2)]
 		v := m(s)
 		cp, rewrites := v.Mark()
+		delay += v.Delay()
 		if rewrites && cp == out {
-			v = Pass
+			v = DelayBy(v.Delay())
 		} else if rewrites {
 			out = cp
 		}
@@ -61,7 +72,7 @@ func (n *naive) judge(s Segment) (hardest Verdict, out dscp.CodePoint) {
 			break
 		}
 	}
-	return hardest, out
+	return hardest, out, delay
 }
 
 // FuzzChain holds chains of models to a naive one, judgement by judgement, asks
@@ -75,7 +86,7 @@ func FuzzChain(f *testing.F) {
 		foreseeable := true // judgesLater knows what it promises to know
 		for ; len(spec) >= 2 && len(models) < 8; spec = spec[2:] {
 			models = append(models, modelFrom(spec[0], spec[1]))
-			foreseeable = foreseeable && spec[0]%17 < 15
+			foreseeable = foreseeable && spec[0]%18 < 15
 		}
 		network, inside := [...]string{"tcp4", "tcp6", "udp4", "udp6"}[how&3], Side(how>>2%3)
 		c, again := newChain(models, inside), newChain(models, inside)
@@ -109,15 +120,16 @@ func FuzzChain(f *testing.F) {
 				require.Equal(t, decision{out: s.DSCP}, got)
 				continue
 			}
-			verdict, out := ref[d].judge(s)
+			verdict, out, delay := ref[d].judge(s)
 			require.Equal(t, verdict, got.verdict)
 			require.Equal(t, out, got.out)
+			require.Equal(t, delay, got.delay)
 			require.Equal(t, got.verdict == Pass, got.model == "")
 			require.LessOrEqual(t, got.out, dscp.CodePoint(63))
 			acted[d] = acted[d] || got.verdict != Pass && !s.Handshake && n > 0
 			if d == ClientToServer {
 				for k := range prefixes {
-					fewer, _ := prefixes[k].judge(s)
+					fewer, _, _ := prefixes[k].judge(s)
 					require.LessOrEqual(t, harm(fewer), harm(verdict), "one more model is never milder")
 				}
 			}
@@ -132,7 +144,7 @@ func FuzzChain(f *testing.F) {
 		lost, err := c.losesSYNs(network)
 		require.NoError(t, err)
 		for cp := range dscp.CodePoint(64) {
-			v, _ := (&naive{models, make([][]dscp.CodePoint, len(models))}).judge(Segment{Network: network, Handshake: true, DSCP: cp})
+			v, _, _ := (&naive{models, make([][]dscp.CodePoint, len(models))}).judge(Segment{Network: network, Handshake: true, DSCP: cp})
 			require.Equal(t, inside.includes(ClientToServer) && (v == Drop || v == Blackhole), lost.Has(cp), "SYN marked %v", cp)
 		}
 	})

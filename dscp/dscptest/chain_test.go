@@ -31,6 +31,13 @@ func TestChainJudges(t *testing.T) {
 			[]decision{{verdict: MarkAs(18), out: 18}, {verdict: MarkAs(18), out: 18}}},
 		{"marking what is so already is nothing", []Model{toAF21}, 0, []dscp.CodePoint{18}, []decision{{out: 18}}},
 		{"harder wins", []Model{constantly(Report), toAF21}, 0, []dscp.CodePoint{0}, []decision{{verdict: Report, out: 18}}},
+		{"delays add up", []Model{constantly(DelayBy(2)), constantly(DelayBy(3) | MarkAs(18)), constantly(DelayBy(4) | MarkAs(18))}, 0,
+			[]dscp.CodePoint{0}, []decision{{verdict: DelayBy(3) | MarkAs(18), out: 18, delay: 9}}},
+		{"a mark is harder than a delay", []Model{constantly(DelayBy(2)), toAF21}, 0, []dscp.CodePoint{0},
+			[]decision{{verdict: MarkAs(18), out: 18, delay: 2}}},
+		{"a delay is harder than nothing", []Model{nil, constantly(DelayBy(2))}, 0, []dscp.CodePoint{0},
+			[]decision{{verdict: DelayBy(2), delay: 2}}},
+		{"an end is not delayed", []Model{constantly(DelayBy(2) | Reset)}, 0, []dscp.CodePoint{0}, []decision{{verdict: Reset, delay: 2}}},
 		{"an end ends", []Model{constantly(Blackhole), constantly(Reset)}, 0, []dscp.CodePoint{0}, []decision{{verdict: Blackhole}}},
 		{"the outside is free", []Model{constantly(Reset)}, Server, []dscp.CodePoint{0, 46}, []decision{{out: 0}, {out: 46}}},
 		{"the inside is not", []Model{VMware}, Client, []dscp.CodePoint{0, 46}, []decision{{out: 0}, {verdict: Reset, out: 46}}},
@@ -121,5 +128,25 @@ func TestLosesSYNsOfAnySet(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, want, lost, "%v", cps)
 		}
+	}
+}
+
+// TestDelayedHandshakeIsRefused has models delay what no box can.
+func TestDelayedHandshakeIsRefused(t *testing.T) {
+	t.Parallel()
+	for d := range Direction(2) {
+		delays := func(s Segment) Verdict {
+			if s.Direction == d && s.DSCP == dscp.EF {
+				return DelayBy(1)
+			}
+			return Pass
+		}
+		c := newChain([]Model{delays}, 0)
+		_, err := c.losesSYNs("tcp4")
+		require.ErrorContains(t, err, "delays a handshake")
+		_, err = c.judge(Segment{Network: "tcp4", Direction: d, Handshake: true, DSCP: dscp.EF}, c.history())
+		require.ErrorContains(t, err, "delays a handshake")
+		_, err = c.judge(Segment{Network: "tcp4", Direction: d, DSCP: dscp.EF}, c.history())
+		require.NoError(t, err)
 	}
 }

@@ -2,11 +2,13 @@ package dscptest
 
 import "time"
 
-// A delayLine hands items on in their order, each a fixed time after it came.
-// One goroutine serves it.
+// A delayLine hands items on in their order, each a fixed time after it came and
+// some time of its own after the one before. One goroutine fills it and another
+// serves it.
 type delayLine[T any] struct {
 	delay time.Duration
 	items chan delayed[T]
+	last  time.Time // when the latest item is due
 	stop  <-chan struct{}
 }
 
@@ -25,17 +27,28 @@ func newDelayLine[T any](delay time.Duration, stop <-chan struct{}) *delayLine[T
 // push adds an item, and waits while the line is full.
 func (l *delayLine[T]) push(item T) {
 	select {
-	case l.items <- delayed[T]{item, time.Now().Add(l.delay)}:
+	case l.items <- delayed[T]{item, l.due(0)}:
 	case <-l.stop:
 	}
 }
 
-// offer adds an item, or drops it if the line is full.
-func (l *delayLine[T]) offer(item T) {
+// offer adds an item that is delayed by extra, or drops it if the line is full.
+func (l *delayLine[T]) offer(item T, extra time.Duration) {
+	due := l.due(extra)
 	select {
-	case l.items <- delayed[T]{item, time.Now().Add(l.delay)}:
+	case l.items <- delayed[T]{item, due}:
+		l.last = due
 	default:
 	}
+}
+
+// due returns when an item is due that comes now.
+func (l *delayLine[T]) due(extra time.Duration) time.Time {
+	due := time.Now().Add(l.delay)
+	if due.Before(l.last) {
+		due = l.last
+	}
+	return due.Add(extra)
 }
 
 // run delivers until the line is closed and empty, or stopped.

@@ -99,3 +99,82 @@ func TestDelayedFlowsEnd(t *testing.T) {
 		})
 	})
 }
+
+// policer lets a byte of payload pass every 10 µs.
+func policer(s dscptest.Segment) dscptest.Verdict {
+	return dscptest.DelayBy(time.Duration(s.Length) * 10 * time.Microsecond)
+}
+
+// TestDelayByPolices sends 30,000 bytes, each way, with 10 µs for each: they take
+// 0.3 s or longer, and what comes behind another mark is in their queue.
+func TestDelayByPolices(t *testing.T) {
+	const size, least = 30_000, 300 * time.Millisecond
+	eachFamily(t, func(t *testing.T, address string) {
+		for name, inside := range map[string]dscptest.Side{"upload": dscptest.Client, "download": dscptest.Server} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				box := dscptest.Config{
+					Upstream: serve(t, address, echo), Inside: inside,
+					Models: []dscptest.Model{policer, dscptest.Remark(dscp.AF21)}, SegmentSize: 1000,
+				}.NewMiddlebox(t)
+				c := dial(t, box.Addr())
+				begin := time.Now()
+				go func() {
+					c.Write(make([]byte, size))
+					c.CloseWrite()
+				}()
+				n, err := io.Copy(io.Discard, c)
+				require.NoError(t, err)
+				assert.EqualValues(t, size, n)
+				assert.GreaterOrEqual(t, time.Since(begin), least)
+				f := eventually(t, box, over)
+				cp, ok := f.Verdict.Mark()
+				assert.True(t, ok, "the harder of the two: %v", f)
+				assert.Equal(t, dscp.AF21, cp)
+			})
+		}
+		t.Run("datagrams", func(t *testing.T) {
+			t.Parallel()
+			box := dscptest.Config{Upstream: echoUDP(t, address, -1), Inside: dscptest.Client, Models: []dscptest.Model{policer}}.NewMiddlebox(t)
+			c := dialUDP(t, box.UDPAddr())
+			begin := time.Now()
+			for range size / 1000 {
+				_, err := c.Write(make([]byte, 1000))
+				require.NoError(t, err)
+			}
+			for range size / 1000 {
+				n, err := c.Read(make([]byte, 2000))
+				require.NoError(t, err)
+				assert.Equal(t, 1000, n)
+			}
+			assert.GreaterOrEqual(t, time.Since(begin), least)
+		})
+		t.Run("close", func(t *testing.T) {
+			t.Parallel()
+			forever := func(s dscptest.Segment) dscptest.Verdict {
+				if s.Handshake {
+					return dscptest.Pass
+				}
+				return dscptest.DelayBy(time.Hour)
+			}
+			box := dscptest.NewMiddlebox(t, serve(t, address, echo), forever)
+			c := dial(t, box.Addr())
+			_, err := c.Write([]byte("late"))
+			require.NoError(t, err)
+			f := eventually(t, box, judged)
+			assert.Equal(t, "delayed by 1h0m0s", f.Verdict.String())
+			begin := time.Now()
+			require.NoError(t, box.Close())
+			assert.Less(t, time.Since(begin), patience)
+		})
+	})
+}
+
+// TestDelayedHandshakeFailsStart has a box refuse what it could not do.
+func TestDelayedHandshakeFailsStart(t *testing.T) {
+	t.Parallel()
+	dscptest.Require(t, dscptest.BoxIPv4)
+	box, err := dscptest.Start("127.0.0.1:9", func(dscptest.Segment) dscptest.Verdict { return dscptest.DelayBy(1) })
+	require.ErrorContains(t, err, "delays a handshake")
+	assert.Nil(t, box)
+}

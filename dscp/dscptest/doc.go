@@ -1,6 +1,6 @@
-// Package dscptest is httptest for networks that break on DSCP: it puts a
-// middlebox between a client and a server in a test, without privileges, and
-// tells what the box saw.
+// Package dscptest provides middleboxes for testing how programs behave on networks
+// that mishandle DSCP. A box stands between a client and a server in a test, without
+// privileges, and records what it saw.
 //
 //	box := dscptest.NewMiddlebox(t, server, dscptest.VMware)
 //	conn, err := net.Dial("tcp", box.Addr()) // or give box.Addr() to your program
@@ -8,8 +8,9 @@
 // A program that marks its connection after connect, with
 // ipv4.NewConn(conn).SetTOS or as OpenSSH does once it has logged in, is reset
 // behind this box; one that marks the SYN and leaves the mark alone, like that
-// of a [dscp.Dialer], is not. [OneMark] harms nobody and fails the test instead,
-// like a race detector: put it before the server of any suite.
+// of a [dscp.Dialer], is not. [OneMark] forwards everything and fails the test if a
+// flow shows two marks, like a race detector: put it in front of the server of any
+// suite.
 //
 // # The box
 //
@@ -28,7 +29,7 @@
 // compose in their order. The evidence for each is in its documentation; most
 // of it is what users reported, not what somebody measured:
 //
-//	Model                what it does                    whom it models                     evidence
+//	Model                what it does                    what it models                     evidence
 //	VMware               IP precedence changes: reset    VMware Workstation, Player and     fitted to reports: vmware/open-vm-tools#287,
 //	                                                     Fusion NAT; any RFC 793 TCP        hashicorp/vagrant#10730; the rule is conjecture
 //	FlowKey              any change: silence, one way    Vodafone Station HHG2500           one report, matteocroce.it/blog/ssh-low-qos;
@@ -44,10 +45,10 @@
 //	BleachLow            bottom three bits := 000        Bleach-low                         RFC 9435, section 4: measured
 //	BleachSomeLow        the same, unless 11xxxx         Bleach-some-low                    RFC 9435, section 4: measured
 //	Remark               DSCP := one value               Re-mark-DSCP                       RFC 9435, section 4: measured
-//	OneMark              fails the test on any change    nobody: the law itself             RFC 7657, section 5.3; RFC 9293, SHLD-23
+//	OneMark              fails the test on any change    none: it enforces the rule         RFC 7657, section 5.3; RFC 9293, SHLD-23
 //
-// None of them is the thing itself. Nobody here has run VMware, and newer
-// versions may be fixed.
+// The models approximate devices from reports; none was verified against the device.
+// VMware in particular was not run, and newer versions may be fixed.
 //
 // # What a box can see, and what it cannot do
 //
@@ -67,14 +68,29 @@
 //     network namespace, else that of the upstream's answer to the client before;
 //     so towards the first client the box itself may change a mark.
 //   - A verdict on a SYN-ACK comes too late to keep the client from connecting.
-//   - What one read returns has one fate: bytes that were sent just before a fatal
-//     change may be lost with it.
-//   - [Drop] cannot lose one TCP segment and take the next: see there.
+//   - All bytes that one read returned are treated alike: bytes that were sent right
+//     before a fatal change may be lost with it. [Config].SegmentSize bounds them.
+//   - [Drop] cannot drop a single TCP segment; see its documentation.
 //   - A delay is added to payload, and not to the handshake.
+//   - Urgent data (MSG_OOB) is sent on as such, a byte at a time.
+//
+// # Whose datagrams
+//
+// On UDP a flow is what one client's socket sends and is sent, as far as the box can
+// tell: it asks the kernel which socket has the client's port when it sees the first
+// datagram, and again when a mark differs. Another socket's datagrams are another
+// flow. Where the socket is gone by then, or it is not certain that it sent the
+// datagrams before (it is once two have come with the same mark, or the box was quick
+// and the socket has taken an answer), the change is recorded and the models act on
+// it, but [Report] is not heeded: two correct programs may have used the port one
+// after the other. The same
+// goes for the server. Where the kernel does not tell, and for a server outside this
+// network namespace, the addresses and ports alone make the flow.
 //
 // # Systems
 //
-// Boxes need Linux: elsewhere [NewMiddlebox] skips the test, or fails it if the
-// environment variable CI is set, and [Start] returns a *[dscp.UnsupportedError].
-// Models and records work everywhere.
+// Boxes need Linux: elsewhere [NewMiddlebox] skips the test, and [Start] returns a
+// *[dscp.UnsupportedError]. On a Linux that cannot run a box the test is skipped,
+// too, but fails if the environment variable CI is set. If DSCPTEST_REQUIRE is set,
+// it fails on every system. Models and records work everywhere.
 package dscptest

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -13,12 +14,13 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 )
 
-// NewMiddlebox starts a box before upstream and closes it when the test ends.
-// Flows about which a model said [Report] fail the test then, and so does a model that
-// panicked.
+// NewMiddlebox starts a box in front of upstream and closes it when the test ends.
+// The test then fails for each flow about which a model said [Report], and for a
+// model that panicked.
 //
-// Where the operating system cannot sense marks the test is skipped with the
-// reason, or fails if the environment variable CI is set. Any other failure to
+// Where the system cannot sense marks the test is skipped with the reason. It
+// fails instead if the environment variable CI is set and the system is Linux,
+// which should be able to, or if DSCPTEST_REQUIRE is set. Any other failure to
 // start is fatal.
 //
 // It is short for [Config.NewMiddlebox] with an Upstream and Models.
@@ -76,8 +78,8 @@ func (c Capability) String() string {
 }
 
 // Require skips the test unless the system has all of the capabilities, which
-// it finds out by trying. If the environment variable CI is set, the test fails
-// instead: where tests count, one that cannot run must not look green.
+// it finds out by trying. It fails the test instead under the conditions that
+// [NewMiddlebox] names: where tests count, one that cannot run must not look green.
 func Require(tb testing.TB, capabilities ...Capability) {
 	tb.Helper()
 	for _, c := range capabilities {
@@ -185,15 +187,33 @@ func stop(tb testing.TB, err error) {
 	tb.Fatal(err)
 }
 
-// skip skips the test for what the system lacks, or fails it under CI.
+// skip skips the test for what the system lacks, or fails it where it has to run.
 func skip(tb testing.TB, err error) {
 	tb.Helper()
-	if os.Getenv("CI") == "" {
+	why := mustRun(runtime.GOOS, os.Getenv)
+	if why == "" {
 		tb.Skip(err)
 		return
 	}
-	tb.Fatalf("%v (a test may be skipped for this, but not where CI is set)", err)
+	tb.Fatalf("%v (would be skipped, but %s is set)", err, why)
 }
+
+// mustRun returns the environment variable for which a test must not be skipped,
+// or nothing. CI does not count where no kernel could run the test: a library's
+// tests also run on its users' macOS and Windows runners.
+func mustRun(goos string, getenv func(string) string) string {
+	if goos == "linux" && getenv("CI") != "" {
+		return "CI"
+	}
+	if getenv(requireVariable) != "" {
+		return requireVariable
+	}
+	return ""
+}
+
+// requireVariable is the environment variable with which a test fails on any
+// system rather than be skipped.
+const requireVariable = "DSCPTEST_REQUIRE"
 
 // complain fails the test for what a flow should not have done.
 func complain(tb testing.TB, f Flow) {

@@ -33,18 +33,19 @@ func TestUnsupportedSkipsTest(t *testing.T) {
 	start := func(tb testing.TB) { both.NewMiddlebox(tb) }
 
 	t.Setenv("CI", "")
-	r := &recorder{TB: t}
+	r := &recorder{TB: t, skipping: true}
 	start(r)
 	require.Len(t, r.skips, 1)
 	assert.Contains(t, r.skips[0], "Inside = Client")
 	assert.Empty(t, r.errors)
 
 	t.Setenv("CI", "true")
-	r = &recorder{TB: t}
+	r = &recorder{TB: t, skipping: true}
 	start(r)
 	assert.Empty(t, r.skips)
 	require.Len(t, r.errors, 1)
 	assert.Contains(t, r.errors[0], "Inside = Client")
+	assert.Contains(t, r.errors[0], "(would be skipped, but CI is set)")
 
 	_, err := both.Start()
 	unsupported, ok := errors.AsType[*dscp.UnsupportedError](err)
@@ -66,7 +67,7 @@ func TestUnsupportedSkipsTest(t *testing.T) {
 
 func TestRequireUnknownCapability(t *testing.T) {
 	t.Setenv("CI", "")
-	r := &recorder{TB: t}
+	r := &recorder{TB: t, skipping: true}
 	dscptest.Require(r, dscptest.Capability(99))
 	assert.Equal(t, []string{"dscptest: capability 99 is not to be had: no such capability"}, r.skips)
 	t.Setenv("CI", "1")
@@ -79,9 +80,6 @@ func TestPanicFailsTest(t *testing.T) {
 	t.Parallel()
 	r := &recorder{TB: t}
 	box := dscptest.NewMiddlebox(r, serve(t, "[::1]:0", echo), panicky)
-	if len(r.skips) > 0 {
-		t.Skip(r.skips)
-	}
 	c := dial(t, box.Addr())
 	require.NoError(t, mark(c, dscp.EF))
 	c.Write([]byte("hello"))

@@ -12,7 +12,8 @@ import (
 // arrives on it. Its fields belong to the flow's lock.
 type endpoint struct {
 	conn      *net.TCPConn
-	dir       Direction // of what arrives
+	stream    kernel.Stream // of conn
+	dir       Direction     // of what arrives
 	probe     kernel.Probe
 	history   history        // what the models have been shown
 	mark      dscp.CodePoint // the latest

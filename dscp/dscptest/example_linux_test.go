@@ -8,6 +8,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/net/ipv6"
 
@@ -156,4 +157,31 @@ func ExampleOneMark() {
 		defer conn.Close()
 	}
 	_ = test
+}
+
+// A program that runs by itself marks its connection at some time: Wait returns when
+// it has.
+func ExampleMiddlebox_Wait() {
+	server := echoServer()
+	defer server.Close()
+	box, err := dscptest.Start(server.Addr().String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer box.Close()
+	go func() { // the program
+		d := dscp.Dialer{DSCP: dscp.AF21}
+		if c, err := d.Dial("tcp", box.Addr()); err == nil {
+			defer c.Close()
+			io.WriteString(c, "hello")
+			io.ReadFull(c, make([]byte, 5))
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	f, err := box.Wait(ctx, func(f dscptest.Flow) bool { return f.ServerBytes == 5 })
+	fmt.Println(f.SYN, f.Changed(), err)
+	// Output:
+	// AF21 false <nil>
 }

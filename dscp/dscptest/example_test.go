@@ -2,6 +2,7 @@ package dscptest_test
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
@@ -46,4 +47,20 @@ func ExampleVMware() {
 	// FlowKey: blackholed
 	// VMware: passed
 	// FlowKey: blackholed
+}
+
+// A policer that lets 1 Mbit/s of unmarked traffic pass, 8 µs for each byte, and
+// leaves marked traffic alone.
+func ExampleDelayBy() {
+	police := func(s dscptest.Segment) dscptest.Verdict {
+		if s.DSCP != dscp.DF {
+			return dscptest.Pass
+		}
+		return dscptest.DelayBy(time.Duration(s.Length) * 8 * time.Microsecond)
+	}
+	fmt.Println(police(dscptest.Segment{Network: "tcp4", Length: 1500}))
+	fmt.Println(police(dscptest.Segment{Network: "tcp4", Length: 1500, DSCP: dscp.EF}))
+	// Output:
+	// delayed by 12ms
+	// passed
 }

@@ -35,8 +35,8 @@ type Flow struct {
 	// 16. The offsets tell what is missing.
 	Events []Event
 
-	Verdict   Verdict   // the hardest thing that the box did
-	Model     string    // the name of the model that wanted it; empty if Pass
+	Verdict   Verdict   // the most severe action taken
+	Model     string    // the name of the model that asked for it; empty if Pass
 	Reason    string    // why, in words; empty if Pass
 	VerdictAt time.Time // when; zero if Pass
 

@@ -190,21 +190,34 @@ func timesOut(t testing.TB, address string, cp dscp.CodePoint) {
 // its own if markAfter is not negative: from the datagram of that number on.
 func echoUDP(t testing.TB, address string, markAfter int) string {
 	t.Helper()
+	i := 0
+	return serveUDP(t, address, func(c *net.UDPConn, _ []byte) bool {
+		if i == markAfter {
+			markUDP(c, dscp.CS1, 0)
+		}
+		i++
+		return true
+	})
+}
+
+// serveUDP returns the datagrams to their senders for which answer returns true,
+// until the test ends.
+func serveUDP(t testing.TB, address string, answer func(*net.UDPConn, []byte) bool) string {
+	t.Helper()
 	c, err := net.ListenPacket("udp", address)
 	require.NoError(t, err)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		buf := make([]byte, 1<<16)
-		for i := 0; ; i++ {
+		for {
 			n, from, err := c.ReadFrom(buf)
 			if err != nil {
 				return
 			}
-			if i == markAfter {
-				markUDP(c.(*net.UDPConn), dscp.CS1, 0)
+			if answer(c.(*net.UDPConn), buf[:n]) {
+				c.WriteTo(buf[:n], from)
 			}
-			c.WriteTo(buf[:n], from)
 		}
 	}()
 	t.Cleanup(func() {
@@ -250,6 +263,7 @@ type recorder struct {
 	cleanups []func()
 	errors   []string
 	skips    []string
+	skipping bool // that it is skipped is what the test is about
 }
 
 func (r *recorder) Helper() {}
@@ -258,7 +272,12 @@ func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
 
 func (r *recorder) Error(args ...any) { r.errors = append(r.errors, fmt.Sprint(args...)) }
 
-func (r *recorder) Fatal(args ...any) { r.Error(args...) }
+func (r *recorder) Fatal(args ...any) {
+	r.Error(args...)
+	if !r.skipping {
+		r.TB.Fatal(args...) // there is no box
+	}
+}
 
 func (r *recorder) Skip(args ...any) { r.skips = append(r.skips, fmt.Sprint(args...)) }
 

@@ -12,6 +12,12 @@ import (
 
 // TestMain fails the run if a goroutine or a descriptor outlives the tests.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
+		// The tests wait most of the time: for silence, and for the kernel to make
+		// and close packet sockets.
+		p.Value.Set("8")
+	}
 	goroutines, fds := runtime.NumGoroutine(), openFDs()
 	code := m.Run()
 	if flag.Lookup("test.fuzz").Value.String() != "" {
@@ -26,6 +32,7 @@ func TestMain(m *testing.M) {
 		if time.Now().After(deadline) {
 			fmt.Fprintf(os.Stderr, "%d goroutines and %d descriptors left\n", left, leftFDs)
 			pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+			listFDs()
 			code = 1
 			break
 		}
@@ -46,4 +53,13 @@ func openFDs() int {
 	defer d.Close()
 	names, _ := d.Readdirnames(-1)
 	return len(names)
+}
+
+// listFDs tells what this process's descriptors are.
+func listFDs() {
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, fd := range fds {
+		link, _ := os.Readlink("/proc/self/fd/" + fd.Name())
+		fmt.Fprintln(os.Stderr, fd.Name(), link)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,13 +30,20 @@ type Middlebox struct {
 	kernel   kernel.Kernel
 	listener *net.TCPListener
 	udp      *net.UDPConn
-	closers  []io.Closer // its sockets, to be closed from the last to the first
+	closers  []io.Closer    // its sockets, to be closed from the last to the first
+	lost     kernel.MarkSet // of the SYNs that the models lose
 
 	stopping context.Context // done when Close begins
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	synACK   atomic.Uint32 // the mark that the listener answers with
 	marking  sync.Mutex    // held while that mark is changed
+
+	waiters atomic.Int32 // calls of Wait
+	waiting sync.Mutex
+	changed *sync.Cond // on waiting: changes has become another
+	changes int        // of flows, while there are waiters
+	closed  atomic.Bool
 
 	mu       sync.Mutex
 	records  []recorder // every flow there was
@@ -72,12 +80,18 @@ type Config struct {
 	Inside Side
 
 	// Sensor is how the box shall learn marks. Empty means the best that this
-	// process may use. One that is not to be had makes Start fail.
+	// process may use. Start fails if the requested sensor is unavailable.
 	Sensor Sensor
 
 	// Delay is added to the payload in each direction. The handshake is the
 	// kernel's and stays as fast as loopback.
 	Delay time.Duration
+
+	// SegmentSize is how many bytes of a TCP flow the models are asked about at
+	// once, at most; see [Segment].Length. Zero means as many as one read
+	// returned, up to 512 KiB, which is fastest. A model that acts at an offset
+	// acts no later than SegmentSize bytes behind it. A datagram is not divided.
+	SegmentSize int
 }
 
 // Start starts the box. The caller has to close it; in a test,
@@ -102,6 +116,12 @@ func (c Config) check() (netip.AddrPort, error) {
 	}
 	if c.Delay < 0 {
 		return netip.AddrPort{}, fmt.Errorf("dscptest: Config.Delay is negative: %v", c.Delay)
+	}
+	if c.SegmentSize < 0 {
+		return netip.AddrPort{}, fmt.Errorf("dscptest: Config.SegmentSize is negative: %d", c.SegmentSize)
+	}
+	if strings.Contains(c.Upstream, "://") {
+		return netip.AddrPort{}, fmt.Errorf("dscptest: upstream %q: want host:port, not a URL", c.Upstream)
 	}
 	if c.Upstream == "" {
 		return netip.AddrPort{}, errors.New("dscptest: no upstream: a box needs the host:port of a server to stand before")
@@ -135,6 +155,7 @@ func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 	if v6 {
 		b.network = "tcp6"
 	}
+	b.changed = sync.NewCond(&b.waiting)
 	b.stopping, b.stop = context.WithCancel(context.Background())
 	if err := b.open(); err != nil {
 		b.Close()
@@ -159,11 +180,33 @@ func (b *Middlebox) open() error {
 	return b.openUDP()
 }
 
+// trialMark marks what a box sends to itself.
+const trialMark = dscp.AF21
+
+// try has the kernel show that it does what the box relies on. If it cannot
+// capture, the box does without, unless it was asked to.
+func (b *Middlebox) try() error {
+	cp := trialMark
+	for b.lost.Has(cp) {
+		if cp = (cp + 1) & 63; cp == trialMark {
+			return nil // no SYN gets through
+		}
+	}
+	err := b.kernel.Try(b.listener, b.network, cp)
+	if err == nil || b.config.Sensor != "" || b.Sensor() != WireEvery {
+		return err
+	}
+	if err := b.kernel.EndCapture(); err != nil {
+		return err
+	}
+	return b.kernel.Try(b.listener, b.network, cp)
+}
+
 // chooseSensor takes the best sensor, or the one that was asked for.
 func (b *Middlebox) chooseSensor() error {
 	want := b.config.Sensor
 	if want == "" || want == WireEvery {
-		err := b.kernel.Capture(kernel.AddrPort(b.listener.Addr()).Port(), b.upstream)
+		err := b.kernel.Capture(kernel.AddrPort(b.listener.Addr()).Port(), b.upstream, b.local)
 		if err != nil && want == WireEvery {
 			return kernel.Unsupported(b.network, "AF_PACKET", err)
 		}
@@ -171,7 +214,7 @@ func (b *Middlebox) chooseSensor() error {
 	if want != "" && want != b.Sensor() {
 		return kernel.Unsupported(b.network, string(want), errors.New("no such sensor for this family"))
 	}
-	return nil
+	return b.try()
 }
 
 // openTCP makes the listener, and the sink for the SYNs that the models lose.
@@ -181,11 +224,11 @@ func (b *Middlebox) openTCP() error {
 	if err != nil {
 		return err
 	}
-	lost, err := b.chain.losesSYNs(b.network)
+	b.lost, err = b.chain.losesSYNs(b.network)
 	if err != nil {
 		return err
 	}
-	lc := net.ListenConfig{Control: b.kernel.PrepareListener(out, lost != 0), KeepAlive: -1}
+	lc := net.ListenConfig{Control: b.kernel.PrepareListener(out, b.lost != 0), KeepAlive: -1}
 	lc.SetMultipathTCP(false) // an MPTCP listener saves no SYNs and has no Traffic Class
 	l, err := lc.Listen(b.stopping, b.network, loopback(b.network))
 	if err != nil {
@@ -194,10 +237,10 @@ func (b *Middlebox) openTCP() error {
 	b.listener = l.(*net.TCPListener)
 	b.closers = append(b.closers, b.listener)
 	b.synACK.Store(uint32(out))
-	if lost == 0 {
+	if b.lost == 0 {
 		return nil
 	}
-	sink, err := b.kernel.OpenSYNSink(b.listener, b.network, lost)
+	sink, err := b.kernel.OpenSYNSink(b.listener, b.network, b.lost)
 	if err != nil {
 		return err
 	}
@@ -275,6 +318,7 @@ func (b *Middlebox) add(f *tcpFlow) bool {
 	b.records = append(b.records, f)
 	f.rec.ID = len(b.records)
 	b.live[f] = struct{}{}
+	b.notify()
 	return true
 }
 
@@ -305,6 +349,64 @@ func (b *Middlebox) Flows() []Flow {
 	return flows
 }
 
+// Wait waits until the box has a flow for which ok returns true, and returns the
+// record of the first such flow. It calls ok again with each flow whenever one has
+// changed, and with those that are there already at once. It fails when ctx is
+// done, with an error that wraps the cause, and when the box is closed and no flow
+// is such, with one that wraps [net.ErrClosed].
+func (b *Middlebox) Wait(ctx context.Context, ok func(Flow) bool) (Flow, error) {
+	b.waiters.Add(1)
+	defer b.waiters.Add(-1)
+	stop := context.AfterFunc(ctx, b.wake)
+	defer stop()
+	for {
+		b.waiting.Lock()
+		seen := b.changes
+		b.waiting.Unlock()
+		closed := b.closed.Load() // before the flows, so that they are the last
+		flows := b.Flows()
+		for _, f := range flows {
+			if ok(f) {
+				return f, nil
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return Flow{}, fmt.Errorf("dscptest: waiting for a flow: %w; %s", context.Cause(ctx), summary(flows))
+		case closed:
+			return Flow{}, fmt.Errorf("dscptest: waiting for a flow: %w; %s", net.ErrClosed, summary(flows))
+		}
+		b.waiting.Lock()
+		for b.changes == seen {
+			b.changed.Wait()
+		}
+		b.waiting.Unlock()
+	}
+}
+
+// summary tells the last of some flows.
+func summary(flows []Flow) string {
+	if len(flows) == 0 {
+		return "there was none"
+	}
+	return fmt.Sprintf("the last of %d is %v", len(flows), flows[len(flows)-1])
+}
+
+// notify tells Wait that a flow has changed.
+func (b *Middlebox) notify() {
+	if b.waiters.Load() != 0 {
+		b.wake()
+	}
+}
+
+// wake has Wait look at the flows.
+func (b *Middlebox) wake() {
+	b.waiting.Lock()
+	b.changes++
+	b.waiting.Unlock()
+	b.changed.Broadcast()
+}
+
 // Sensor returns how the box learns the marks that follow the SYN's.
 func (b *Middlebox) Sensor() Sensor { return sensorOf(b.kernel.Source()) }
 
@@ -327,6 +429,8 @@ func (b *Middlebox) Close() error {
 	}
 	b.mu.Unlock()
 	b.running.Wait()
+	b.closed.Store(true)
+	b.wake()
 	return errors.Join(append(errs, b.kernel.Close())...)
 }
 

@@ -20,15 +20,17 @@ import (
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
 	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
 )
 
 // TestSocketsAreOnLoopback looks at the sockets of the process itself: wherever the
 // upstream is and whatever the box is to do, nothing that others could reach
 // is bound to anything but loopback.
 func TestSocketsAreOnLoopback(t *testing.T) { // not parallel: other tests have sockets too
+	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6, dscptest.DropSYN)
 	configs := map[string]dscptest.Config{
 		"no model":       {},
-		"a hole":         {Models: []dscptest.Model{dscptest.DropMarked(dscp.EF), dscptest.VMware}, Inside: dscptest.Client},
+		"a SYN sink":     {Models: []dscptest.Model{dscptest.DropMarked(dscp.EF), dscptest.VMware}, Inside: dscptest.Client},
 		"SYN-ACK marked": {Models: []dscptest.Model{dscptest.Remark(dscp.AF21)}, Inside: dscptest.Client, Delay: 1},
 		"off the wire":   {Sensor: dscptest.WireEvery},
 	}
@@ -173,6 +175,7 @@ func remoteServer(t *testing.T, later dscp.CodePoint) []string {
 
 // TestRemoteUpstream puts boxes before a server on another host, as it were.
 func TestRemoteUpstream(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -211,6 +214,7 @@ func TestRemoteUpstream(t *testing.T) {
 // TestReflectedMarkIsNoChange has servers answer with the mark of the SYN and keep it: an
 // unmarked listener is no sign of an unmarked connection then.
 func TestReflectedMarkIsNoChange(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -234,8 +238,9 @@ func TestReflectedMarkIsNoChange(t *testing.T) {
 }
 
 // TestSYNCookies has the kernel save no SYN: the box reads the mark of what
-// comes next, and its hole still takes what it should.
+// comes next, and its SYN sink still takes what it should.
 func TestSYNCookies(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -251,6 +256,43 @@ func TestSYNCookies(t *testing.T) {
 			require.NoError(t, mark(c, dscp.CS1))
 			err := ask(c, "again")
 			assert.True(t, broken(c, err), "%v", err)
+		})
+	}
+}
+
+// TestSYNACKFollowsUpstream has a server change the mark of its listener: from the
+// second client on, the SYN-ACK of the box has it.
+func TestSYNACKFollowsUpstream(t *testing.T) {
+	t.Parallel()
+	if !testns.Inside(t) {
+		return
+	}
+	for _, family := range families {
+		t.Run(family.name, func(t *testing.T) {
+			lc := net.ListenConfig{}
+			lc.SetMultipathTCP(false) // such a listener takes no mark
+			network := map[string]string{"IPv4": "tcp4", "IPv6": "tcp6"}[family.name]
+			l, err := lc.Listen(t.Context(), network, family.address)
+			require.NoError(t, err)
+			defer l.Close()
+			box := dscptest.NewMiddlebox(t, l.Addr().String())
+			capture := wire.Start(t, "lo", ports(box.Addr())...)
+			raw, err := l.(*net.TCPListener).SyscallConn()
+			require.NoError(t, err)
+			require.NoError(t, dscp.Control(dscp.CS3)(network, l.Addr().String(), raw))
+			for i, want := range []dscp.CodePoint{dscp.DF, dscp.CS3} {
+				c := dial(t, box.Addr())
+				s, err := l.Accept()
+				require.NoError(t, err)
+				defer s.Close()
+				packets := capture.Until(func(p wire.Packet) bool { return p.Has(wire.SYN | wire.ACK) })
+				assert.EqualValues(t, want, packets[len(packets)-1].DSCP(), "client %d", i+1)
+				_, err = s.Write([]byte("x")) // the box has seen the answer when this arrives
+				require.NoError(t, err)
+				_, err = c.Read(make([]byte, 1))
+				require.NoError(t, err)
+				assert.Equal(t, dscp.CS3, box.Flows()[i].SYNACK)
+			}
 		})
 	}
 }

@@ -1,9 +1,12 @@
 package dscptest_test
 
 import (
+	"context"
 	"io"
 	"math/rand/v2"
 	"net"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +30,8 @@ func TestStartRejectsBadConfig(t *testing.T) {
 		{"no host", dscptest.Config{Upstream: ":22"}, "host and port are needed"},
 		{"unresolvable", dscptest.Config{Upstream: "nowhere.invalid:22"}, `upstream "nowhere.invalid:22"`},
 		{"side", dscptest.Config{Upstream: "127.0.0.1:22", Inside: 7}, "Config.Inside is 7"},
+		{"URL", dscptest.Config{Upstream: "http://127.0.0.1:80"}, `upstream "http://127.0.0.1:80": want host:port, not a URL`},
+		{"segment size", dscptest.Config{Upstream: "127.0.0.1:22", SegmentSize: -1}, "Config.SegmentSize is negative"},
 		{"delay", dscptest.Config{Upstream: "127.0.0.1:22", Delay: -1}, "Config.Delay is negative"},
 	}
 	for _, tt := range tests {
@@ -99,8 +104,8 @@ func TestCloseEndsFlows(t *testing.T) {
 // TestCloseWhileDialling closes a box whose upstream does not answer.
 func TestCloseWhileDialling(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
-		hole := dscptest.NewMiddlebox(t, serve(t, address, echo), dscptest.DropMarked())
-		box := dscptest.NewMiddlebox(t, hole.Addr())
+		silent := dscptest.NewMiddlebox(t, serve(t, address, echo), dscptest.DropMarked())
+		box := dscptest.NewMiddlebox(t, silent.Addr())
 		dialMarked(t, box.Addr(), dscp.EF)
 		eventually(t, box, func(f dscptest.Flow) bool { return f.SYN == dscp.EF })
 		require.NoError(t, box.Close())
@@ -158,5 +163,71 @@ func TestSYNMarkReachesServer(t *testing.T) {
 		cp, ok := s.(*dscp.Conn).PeerDSCP()
 		assert.True(t, ok)
 		assert.Equal(t, dscp.AF21, cp)
+	})
+}
+
+// TestWaitReturnsMatchingFlow waits for flows that are there, that come, and that
+// change.
+func TestWaitReturnsMatchingFlow(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		box := dscptest.NewMiddlebox(t, serve(t, address, echo), dscptest.VMware)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		waiting := make(chan struct{})
+		var once sync.Once
+		found := make(chan dscptest.Flow, 1)
+		go func() {
+			f, err := box.Wait(ctx, func(f dscptest.Flow) bool {
+				once.Do(func() { close(waiting) })
+				return f.Verdict == dscptest.Reset && f.Over
+			})
+			assert.NoError(t, err)
+			found <- f
+		}()
+		good := dialMarked(t, box.Addr(), dscp.EF)
+		require.NoError(t, ask(good, "hello"))
+		<-waiting // it has seen one that it does not want
+		c := dial(t, box.Addr())
+		require.NoError(t, ask(c, "hello"))
+		require.NoError(t, mark(c, dscp.AF21))
+		ask(c, "again")
+		f := <-found
+		assert.Equal(t, 2, f.ID)
+
+		f, err := box.Wait(ctx, func(f dscptest.Flow) bool { return f.SYN == dscp.EF })
+		require.NoError(t, err, "one that is there")
+		assert.Equal(t, 1, f.ID)
+
+		u := dialUDP(t, box.UDPAddr())
+		_, err = u.Write([]byte("datagram"))
+		require.NoError(t, err)
+		f, err = box.Wait(ctx, func(f dscptest.Flow) bool { return strings.HasPrefix(f.Network, "udp") && f.ClientBytes == 8 })
+		require.NoError(t, err)
+		assert.Equal(t, u.LocalAddr().String(), f.Client.String())
+	})
+}
+
+// TestWaitEnds has nothing come that is waited for.
+func TestWaitEnds(t *testing.T) {
+	never := func(dscptest.Flow) bool { return false }
+	eachFamily(t, func(t *testing.T, address string) {
+		box := dscptest.NewMiddlebox(t, serve(t, address, echo))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err := box.Wait(ctx, never)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "there was none")
+
+		c := dial(t, box.Addr())
+		require.NoError(t, ask(c, "hello"))
+		ended := make(chan error, 1)
+		go func() {
+			_, err := box.Wait(context.Background(), never)
+			ended <- err
+		}()
+		require.NoError(t, box.Close())
+		err = <-ended
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.ErrorContains(t, err, c.LocalAddr().String())
 	})
 }

@@ -1,6 +1,8 @@
 package dscptest
 
 import (
+	"time"
+
 	"github.com/godscp/godscp/dscp"
 )
 
@@ -8,7 +10,8 @@ import (
 // and says what happens to it. [VMware], [FlowKey] and [Bleach] are models;
 // [DropMarked] and [Remark] make one. Write your own as a plain function:
 //
-//	// PoliceEF loses voice marks once a flow has carried 64 KiB.
+//	// PoliceEF loses voice marks once a flow has carried 64 KiB. How exact that
+//	// is on TCP, Config.SegmentSize says.
 //	func PoliceEF(s dscptest.Segment) dscptest.Verdict {
 //		if s.DSCP == dscp.EF && s.Offset > 64<<10 {
 //			return dscptest.Drop
@@ -28,7 +31,8 @@ type Model func(Segment) Verdict
 //
 // A box asks its models about the SYN and the SYN-ACK, about every mark that
 // differs from the one before, and about whatever payload it has read, which may
-// be one segment or many. On UDP it asks about every datagram.
+// be one segment or many, up to [Config].SegmentSize bytes. On UDP it asks about
+// every datagram.
 type Segment struct {
 	Network   string         // "tcp4", "tcp6", "udp4" or "udp6"
 	Direction Direction      // who sent it
@@ -37,6 +41,7 @@ type Segment struct {
 	First     dscp.CodePoint // the mark of the first segment in this direction; of that one, its own
 	Prev      dscp.CodePoint // the mark of the segment before; of the first, its own
 	Offset    int64          // bytes of payload in this direction before it; of a mark that differs, the least there can be, see [Change]
+	Length    int64          // bytes of payload that the verdict is for; 0 of a handshake, and of a mark that differs on TCP
 }
 
 // Changed reports whether the segment's mark differs from the first that its
@@ -47,8 +52,8 @@ func (s Segment) Changed() bool {
 
 // A Verdict is what a [Model] wants done with a segment, and in a [Flow] what
 // the box did. The zero value is [Pass]; [MarkAs] makes the verdicts that are
-// not constants. Verdicts can be compared with ==.
-type Verdict uint16
+// not constants, and so does [DelayBy]. Verdicts can be compared with ==.
+type Verdict uint64
 
 // The verdicts that carry no code point.
 const (
@@ -76,8 +81,14 @@ const (
 	Reset
 )
 
-// marked is set in the verdicts that MarkAs makes.
-const marked Verdict = 1 << 8
+// A Verdict has one of the constants, or a code point, in its low eight bits, and
+// a delay in nanoseconds in its upper 48.
+const (
+	kindMask   Verdict = 0xff
+	marked     Verdict = 1 << 8 // the low bits are a code point
+	delayShift         = 16
+	maxDelay           = 1<<(64-delayShift) - 1
+)
 
 // MarkAs returns the verdict that forwards the segment with the code point cp
 // in place of its own. The ECN bits stay as they are. Of a cp above 63 only
@@ -91,9 +102,45 @@ func (v Verdict) Mark() (cp dscp.CodePoint, ok bool) {
 	return dscp.CodePoint(v & 63), v&marked != 0
 }
 
+// DelayBy returns the verdict that forwards the segment later by d, and what its
+// sender sends after it no sooner. Delays add up: those of several models, and
+// those of segments that wait for one another. So a policer that lets a byte pass
+// every t is
+//
+//	func(s Segment) Verdict {
+//		if s.Handshake {
+//			return Pass
+//		}
+//		return DelayBy(time.Duration(s.Length) * t)
+//	}
+//
+// DelayBy(d) | MarkAs(cp) does both, and DelayBy(d) | Report as well. A d that is
+// not positive is no delay; the longest is 78 hours. The handshake is the kernel's
+// and cannot be delayed: a box does not start with a model that would. On UDP the
+// queue of delayed datagrams is finite, and what finds no room is lost.
+func DelayBy(d time.Duration) Verdict {
+	return Verdict(min(max(d, 0), maxDelay)) << delayShift
+}
+
+// Delay returns the delay of a verdict made with [DelayBy], else 0.
+func (v Verdict) Delay() time.Duration { return time.Duration(v >> delayShift) }
+
 // String returns the verdict as something that was done: "passed",
-// "reported", "dropped", "blackholed", "reset", or "marked AF21".
+// "reported", "dropped", "blackholed", "reset", "marked AF21", "delayed by 5ms",
+// or "marked AF21, delayed by 5ms".
 func (v Verdict) String() string {
+	s := v.withoutDelay().kindString()
+	switch d := v.Delay(); {
+	case d == 0:
+		return s
+	case v.withoutDelay() == Pass:
+		return "delayed by " + d.String()
+	default:
+		return s + ", delayed by " + d.String()
+	}
+}
+
+func (v Verdict) kindString() string {
 	if cp, ok := v.Mark(); ok {
 		return "marked " + cp.String()
 	}
@@ -110,8 +157,20 @@ func (v Verdict) String() string {
 	return "passed"
 }
 
+// withoutDelay returns v without its delay.
+func (v Verdict) withoutDelay() Verdict { return v & (marked | kindMask) }
+
+// withoutMark returns v without its code point.
+func (v Verdict) withoutMark() Verdict {
+	if v&marked == 0 {
+		return v
+	}
+	return v &^ (marked | kindMask)
+}
+
 // ends reports whether the flow, or one direction of it, is over with v.
 func (v Verdict) ends() bool {
+	v = v.withoutDelay()
 	return v == Drop || v == Blackhole || v == Reset
 }
 
@@ -120,16 +179,19 @@ func (v Verdict) harder(w Verdict) bool {
 	return v.severity() > w.severity()
 }
 
-// severity orders verdicts by the harm they do: rewriting a mark is less than
-// reporting it, since a report fails a test.
+// severity orders verdicts by the harm they do: a delay is less than a rewritten
+// mark, and that is less than a report, which fails a test.
 func (v Verdict) severity() int {
-	if _, ok := v.Mark(); ok {
+	kind := v.withoutDelay()
+	switch {
+	case kind&marked != 0:
+		return 2
+	case kind != Pass:
+		return 2 + int(kind)
+	case v.Delay() > 0:
 		return 1
 	}
-	if v == Pass {
-		return 0
-	}
-	return 1 + int(v)
+	return 0
 }
 
 // A Side is one end of a flow. In [Config] the zero value means both.

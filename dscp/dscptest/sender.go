@@ -4,7 +4,7 @@ import "time"
 
 // A sender writes to one endpoint what a pump has read off the other.
 type sender interface {
-	send(b []byte) bool // false if the endpoint is gone
+	send(b []byte, urgent bool) bool // false if the endpoint is gone; what is urgent is one byte
 	sendEOF()
 	finish() // nothing more will be sent; waits for what is under way
 }
@@ -17,7 +17,7 @@ func (f *tcpFlow) newSender(from, to *endpoint) sender {
 	}
 	s := &delayedSender{
 		directSender: now,
-		line:         newDelayLine[[]byte](f.box.config.Delay, f.box.stopping.Done()),
+		line:         newDelayLine[piece](f.box.config.Delay, f.box.stopping.Done()),
 		done:         make(chan struct{}),
 	}
 	f.box.running.Go(s.run)
@@ -30,8 +30,13 @@ type directSender struct {
 	from, to *endpoint
 }
 
-func (s directSender) send(b []byte) bool {
-	_, err := s.to.conn.Write(b)
+func (s directSender) send(b []byte, urgent bool) bool {
+	var err error
+	if urgent {
+		err = s.to.stream.WriteUrgent(b[0])
+	} else {
+		_, err = s.to.conn.Write(b)
+	}
 	return err == nil || s.flow.writeFailed(s.from)
 }
 
@@ -41,16 +46,22 @@ func (s directSender) finish()  {}
 // A delayedSender sends from a goroutine of its own, some time later.
 type delayedSender struct {
 	directSender
-	line *delayLine[[]byte] // nil is EOF
+	line *delayLine[piece]
 	done chan struct{}
 }
 
-func (s *delayedSender) send(b []byte) bool {
-	s.line.push(append([]byte(nil), b...))
+// A piece is what a delayed sender sends at once.
+type piece struct {
+	b      []byte // nil is EOF
+	urgent bool
+}
+
+func (s *delayedSender) send(b []byte, urgent bool) bool {
+	s.line.push(piece{append([]byte(nil), b...), urgent})
 	return true
 }
 
-func (s *delayedSender) sendEOF() { s.line.push(nil) }
+func (s *delayedSender) sendEOF() { s.line.push(piece{}) }
 
 func (s *delayedSender) finish() {
 	close(s.line.items)
@@ -60,12 +71,12 @@ func (s *delayedSender) finish() {
 func (s *delayedSender) run() {
 	defer close(s.done)
 	alive := true
-	s.line.run(func(b []byte) {
+	s.line.run(func(p piece) {
 		switch {
 		case !alive:
-		case b == nil:
+		case p.b == nil:
 			s.directSender.sendEOF()
-		case !s.directSender.send(b):
+		case !s.directSender.send(p.b, p.urgent):
 			alive = false
 			s.from.conn.SetReadDeadline(time.Now()) // the pump has to end too
 		}

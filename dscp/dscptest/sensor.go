@@ -12,15 +12,17 @@ type Sensor string
 // The sensors, from the best to the weakest.
 const (
 	// WireEvery is "wire, every segment": the marks of all segments, as they
-	// arrived, with exact offsets. It takes CAP_NET_RAW in the network
+	// arrived, with exact offsets, those of a RST included. It leaves out the
+	// RST with which a kernel answers a segment of a connection that is gone:
+	// its mark is that of the segment. It takes CAP_NET_RAW in the network
 	// namespace, which root has, in most containers as well. If the box falls
 	// so far behind that it misses some, [Middlebox.Close] says so.
 	WireEvery Sensor = "wire, every segment"
 
 	// WireLatest is "wire, latest segment": the Traffic Class of the segment
 	// that arrived last, read whenever the flow moves. A change that lasts
-	// is seen; one that is put back before anything else happens may not be.
-	// IPv6 only.
+	// is seen; one that is put back before anything else happens may not be,
+	// and one that only a RST shows is not. IPv6 only.
 	WireLatest Sensor = "wire, latest segment"
 
 	// SocketOption is "socket option": the mark that the sending socket is

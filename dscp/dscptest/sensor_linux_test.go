@@ -19,7 +19,9 @@ import (
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
+	"github.com/godscp/godscp/internal/long"
 	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
 )
 
 // everySegment starts a box that reads every segment off the wire.
@@ -31,6 +33,7 @@ func everySegment(t *testing.T, upstream string, models ...dscptest.Model) *dscp
 // TestWireEverySeesEachChange changes a mark for one segment and puts it back at once: the
 // box has both changes, to the byte.
 func TestWireEverySeesEachChange(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -60,6 +63,7 @@ func TestWireEverySeesEachChange(t *testing.T) {
 // TestChangeBeforeClientCloses has a client mark, say one thing and close at once,
 // which no look at its socket would catch.
 func TestChangeBeforeClientCloses(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -90,6 +94,7 @@ func TestChangeBeforeClientCloses(t *testing.T) {
 // the kernel's reset for a connection that is gone carries the client's mark,
 // and the server is not to be blamed for it.
 func TestResetOfClosedSocketIsNotBlamed(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -117,6 +122,7 @@ func TestResetOfClosedSocketIsNotBlamed(t *testing.T) {
 
 // TestRemoteServerIsJudged has a server on another host, as it were, judged.
 func TestRemoteServerIsJudged(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -134,6 +140,7 @@ func TestRemoteServerIsJudged(t *testing.T) {
 
 // TestProbesAreReleased has flows leave nothing behind in the capture.
 func TestProbesAreReleased(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -156,6 +163,7 @@ func TestProbesAreReleased(t *testing.T) {
 
 // TestOthersUseUpstream has others use the upstream while nobody uses the box.
 func TestOthersUseUpstream(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -179,6 +187,7 @@ func TestOthersUseUpstream(t *testing.T) {
 // others, its SYN lost among them or not: the flow lives, its changes are seen,
 // and nothing of it was missed.
 func TestFullRingLosesNoFlow(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -381,5 +390,103 @@ func TestSocketsBoundToDevice(t *testing.T) {
 				assert.Equal(t, dscptest.Reset, eventually(t, box, over).Verdict)
 			})
 		}
+	}
+}
+
+// TestChangeBeforeReset has a client, or a server, mark, send one thing or nothing,
+// and reset the connection at once. A reset alone [dscptest.WireLatest] does not
+// show.
+func TestChangeBeforeReset(t *testing.T) {
+	t.Parallel()
+	if !testns.Inside(t) {
+		return
+	}
+	for _, family := range families {
+		for _, how := range []struct {
+			sensor dscptest.Sensor
+			bye    string
+		}{{dscptest.WireEvery, "bye"}, {dscptest.WireEvery, ""}, {dscptest.WireLatest, "bye"}} {
+			if how.sensor == dscptest.WireLatest && family.name == "IPv4" {
+				continue
+			}
+			for _, side := range []dscptest.Side{dscptest.Client, dscptest.Server} {
+				t.Run(fmt.Sprintf("%s/%v/%q/%v", family.name, how.sensor, how.bye, side), func(t *testing.T) {
+					servers := make(chan net.Conn)
+					hold := make(chan struct{})
+					defer close(hold)
+					box := dscptest.Config{Upstream: serve(t, family.address, func(c net.Conn) {
+						servers <- c
+						<-hold
+					}), Sensor: how.sensor}.NewMiddlebox(t)
+					missed := 0
+					flows := long.N(50, 1000)
+					for i := range flows {
+						client := dialMarked(t, box.Addr(), dscp.DF)
+						server := <-servers
+						_, err := client.Write([]byte("hello"))
+						require.NoError(t, err)
+						_, err = io.ReadFull(server, make([]byte, 5))
+						require.NoError(t, err)
+						changes := client
+						if side == dscptest.Server {
+							changes = server.(*net.TCPConn)
+						}
+						require.NoError(t, mark(changes, dscp.EF))
+						_, err = changes.Write([]byte(how.bye))
+						require.NoError(t, err)
+						require.NoError(t, changes.SetLinger(0))
+						require.NoError(t, changes.Close())
+						if side == dscptest.Server {
+							client.Close()
+						} else {
+							server.Close()
+						}
+						require.Eventually(t, func() bool { return box.Flows()[i].Over || box.Flows()[i].Changed() }, patience, time.Millisecond)
+						if !box.Flows()[i].Changed() {
+							missed++
+						}
+					}
+					assert.Zero(t, missed, "of %d", flows)
+				})
+			}
+		}
+	}
+}
+
+// TestPortOfLostResetIsNotBlamed has the reset of a client get lost, and another
+// program use its port for a connection to the same box, with a mark of its own:
+// the kernel has one socket with these addresses, and it is another.
+func TestPortOfLostResetIsNotBlamed(t *testing.T) {
+	t.Parallel()
+	if !testns.Inside(t) {
+		return
+	}
+	testns.Require(t, "nft")
+	here := testns.Current(t)
+	here.Input("table inet lost { chain input { type filter hook input priority 0; tcp flags & rst == rst drop; }; }", "nft", "-f", "-")
+	for _, s := range sensors {
+		t.Run(fmt.Sprintf("%v/%s", s.sensor, s.address), func(t *testing.T) {
+			r := &recorder{TB: t}
+			box := dscptest.Config{Upstream: serve(t, s.address, echo), Models: []dscptest.Model{dscptest.OneMark}, Sensor: s.sensor}.NewMiddlebox(r)
+			first := dialMarked(t, box.Addr(), dscp.AF21)
+			require.NoError(t, ask(first, "hello"))
+			local := first.LocalAddr()
+			require.NoError(t, first.SetLinger(0))
+			require.NoError(t, first.Close())
+			ctx, cancel := context.WithCancel(t.Context())
+			var dialing sync.WaitGroup
+			capture := wire.Start(t, "lo", ports(box.Addr())...)
+			dialing.Go(func() {
+				d := net.Dialer{LocalAddr: local, Control: dscp.Control(dscp.EF)}
+				if c, err := d.DialContext(ctx, "tcp", box.Addr()); err == nil {
+					c.Close()
+				}
+			})
+			capture.Until(func(p wire.Packet) bool { return p.Has(wire.SYN) && p.DSCP() == uint8(dscp.EF) })
+			r.finish()
+			assert.Empty(t, r.errors)
+			cancel()
+			dialing.Wait()
+		})
 	}
 }

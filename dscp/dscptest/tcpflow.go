@@ -52,22 +52,26 @@ type tcpFlow struct {
 	mu         sync.Mutex
 	rec        Flow // without what is kept elsewhere
 	log        eventLog
-	reset      bool          // by a verdict: the client is gone, the server is drained
-	discarding [2]bool       // by a verdict: what the direction carries is discarded
-	done       chan struct{} // closed with both connections
-	aborted    bool          // over at once, for a reset by one of the sides or a fault of the box
-	peerClosed bool          // one side is gone: the other shall know when it has had its last bytes
+	reset      bool             // by a verdict: the client is gone, the server is drained
+	discarding [2]bool          // by a verdict: what the direction carries is discarded
+	delay      [2]time.Duration // by the models, of what the direction carries next
+	resumed    chan struct{}    // closed by a reset and with both connections
+	stopPauses func()           // closes it
+	done       chan struct{}    // closed with both connections
+	aborted    bool             // over at once, for a reset by one of the sides or a fault of the box
+	peerClosed bool             // one side is gone: the other shall know when it has had its last bytes
 }
 
 // errNoSYN says that nothing tells the mark of a flow's SYN.
 var errNoSYN = errors.New("dscptest: the mark of the SYN is not known: it came with a cookie and its sender is gone")
 
 func newTCPFlow(b *Middlebox, c *net.TCPConn) *tcpFlow {
-	return &tcpFlow{
-		box:    b,
-		done:   make(chan struct{}),
-		client: &endpoint{conn: c, dir: ClientToServer, history: b.chain.history()},
-		server: &endpoint{dir: ServerToClient, history: b.chain.history()},
+	f := &tcpFlow{
+		box:     b,
+		resumed: make(chan struct{}),
+		done:    make(chan struct{}),
+		client:  &endpoint{conn: c, dir: ClientToServer, history: b.chain.history()},
+		server:  &endpoint{dir: ServerToClient, history: b.chain.history()},
 		rec: Flow{
 			Network:  b.network,
 			Client:   kernel.AddrPort(c.RemoteAddr()),
@@ -76,6 +80,8 @@ func newTCPFlow(b *Middlebox, c *net.TCPConn) *tcpFlow {
 			Start:    time.Now(),
 		},
 	}
+	f.stopPauses = sync.OnceFunc(func() { close(f.resumed) })
+	return f
 }
 
 // record returns a copy of what the flow has shown so far.
@@ -118,11 +124,15 @@ func (f *tcpFlow) holdIfDiscarding() {
 // readSYN learns the mark of the SYN and returns the one with which it
 // travels on; false if that was the end of the flow.
 func (f *tcpFlow) readSYN() (dscp.CodePoint, bool) {
+	defer f.box.notify()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e := f.client
 	var err error
-	if e.probe, err = f.box.kernel.Probe(e.conn); err != nil {
+	if e.probe, err = f.box.kernel.Probe(e.conn, true); err != nil {
+		return f.fail(err)
+	}
+	if e.stream, err = f.box.kernel.OpenStream(e.conn); err != nil {
 		return f.fail(err)
 	}
 	syn, err := kernel.SavedSYN(e.conn)
@@ -144,6 +154,7 @@ func (f *tcpFlow) dialUpstream(syn dscp.CodePoint) bool {
 	predicted, known := b.predictSYNACK(syn)
 	conn, err := b.dial(syn)
 
+	defer b.notify()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {
@@ -156,7 +167,11 @@ func (f *tcpFlow) dialUpstream(syn dscp.CodePoint) bool {
 		f.fail(net.ErrClosed)
 		return false
 	}
-	if e.probe, err = b.kernel.Probe(conn); err != nil {
+	if e.probe, err = b.kernel.Probe(conn, false); err != nil {
+		f.fail(err)
+		return false
+	}
+	if e.stream, err = b.kernel.OpenStream(conn); err != nil {
 		f.fail(err)
 		return false
 	}
@@ -253,6 +268,7 @@ func (f *tcpFlow) judgeChange(e *endpoint, o kernel.Observation, now time.Time) 
 	e.mark = o.Mark
 	e.unchanged = kernel.Position{Bytes: o.To}
 	f.rec.note(d, reason)
+	f.delay[e.dir] = min(f.delay[e.dir]+d.delay, maxDelay)
 	f.apply(e, d.verdict)
 	f.forwardMark(e, d.out)
 }
@@ -264,7 +280,7 @@ func (f *tcpFlow) judgePayload(e *endpoint, offset int64) {
 		return // the mark of its sender is not to be had
 	}
 	d, err := f.box.chain.judge(Segment{
-		Network: f.rec.Network, Direction: e.dir, DSCP: e.mark, Offset: offset,
+		Network: f.rec.Network, Direction: e.dir, DSCP: e.mark, Offset: offset, Length: e.taken - offset,
 	}, e.history)
 	if err != nil {
 		f.fail(err)
@@ -273,6 +289,7 @@ func (f *tcpFlow) judgePayload(e *endpoint, offset int64) {
 	if d.verdict.harder(f.rec.Verdict) || d.reporter != "" && f.rec.Reported == "" { // the reason is made for the first time only
 		f.rec.note(d, d.payloadReason(e.dir, e.mark))
 	}
+	f.delay[e.dir] = min(f.delay[e.dir]+d.delay, maxDelay)
 	f.apply(e, d.verdict)
 	f.forwardMark(e, d.out)
 }
@@ -280,11 +297,12 @@ func (f *tcpFlow) judgePayload(e *endpoint, offset int64) {
 // apply carries out a verdict on what arrived on e. f.mu is held; the record has
 // the verdict already, so that a program that notices it finds it there.
 func (f *tcpFlow) apply(e *endpoint, v Verdict) {
-	switch v {
+	switch v.withoutDelay() {
 	case Reset:
 		// The client first, and the server with a FIN once it has sent all
 		// it has: with the server first, most clients read a clean EOF.
 		f.reset = true
+		f.stopPauses()
 		f.client.conn.SetLinger(0)
 		f.client.conn.Close()
 		if s := f.server.conn; s != nil {
@@ -332,6 +350,7 @@ func (f *tcpFlow) resetBoth() {
 	if !f.aborted {
 		f.aborted = true
 		close(f.done)
+		f.stopPauses()
 	}
 	for _, c := range [...]*net.TCPConn{f.client.conn, f.server.conn} {
 		if c != nil {
@@ -371,6 +390,7 @@ func (f *tcpFlow) finish() {
 	f.rec.Over, f.rec.End = true, time.Now()
 	f.mu.Unlock()
 	f.box.remove(f)
+	f.box.notify()
 }
 
 // pump carries from's payload to to until one of them is done.
@@ -379,9 +399,15 @@ func (f *tcpFlow) pump(from, to *endpoint) {
 	defer func() { pool.Put(buf) }()
 	out := f.newSender(from, to)
 	defer out.finish()
+	size := f.box.config.SegmentSize
 	for {
-		n, err := from.conn.Read(*buf)
-		switch f.handleRead(from, n, err) {
+		b := *buf
+		if size > 0 && size < len(b) {
+			b = b[:size]
+		}
+		n, urgent, err := from.stream.Read(b)
+		act, delay := f.handleRead(from, n, err)
+		switch act {
 		case discard:
 			continue
 		case hold:
@@ -390,7 +416,8 @@ func (f *tcpFlow) pump(from, to *endpoint) {
 		case quit:
 			return
 		}
-		if n > 0 && !out.send((*buf)[:n]) {
+		f.pause(delay)
+		if n > 0 && !out.send(b[:n], urgent) {
 			return
 		}
 		if err != nil {
@@ -405,8 +432,9 @@ func (f *tcpFlow) pump(from, to *endpoint) {
 }
 
 // handleRead notes that a read returned, observes both endpoints before anything
-// is forwarded, and says what to do.
-func (f *tcpFlow) handleRead(from *endpoint, n int, err error) action {
+// is forwarded, and says what to do, and after what delay.
+func (f *tcpFlow) handleRead(from *endpoint, n int, err error) (action, time.Duration) {
+	defer f.box.notify()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	from.taken += int64(n)
@@ -421,21 +449,36 @@ func (f *tcpFlow) handleRead(from *endpoint, n int, err error) action {
 	}
 	switch {
 	case f.aborted || f.peerClosed && err != nil && !errors.Is(err, io.EOF):
-		return quit
+		return quit, 0
 	case f.reset:
 		if err != nil || from == f.client {
-			return quit
+			return quit, 0
 		}
-		return discard
+		return discard, 0
 	case f.discarding[from.dir]:
-		return hold
+		return hold, 0
 	case err != nil && !errors.Is(err, io.EOF):
 		// This side is gone, and the other shall know. What has been sent to
 		// it before has been taken.
 		f.resetBoth()
-		return quit
+		return quit, 0
 	}
-	return forward
+	delay := f.delay[from.dir]
+	f.delay[from.dir] = 0
+	return forward, delay
+}
+
+// pause waits for the time that the models want, or until the flow is over.
+func (f *tcpFlow) pause(d time.Duration) {
+	if d == 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-f.resumed:
+	}
 }
 
 // logRead keeps what a read returned. f.mu is held.

@@ -2,6 +2,7 @@ package dscptest_test
 
 import (
 	"io"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -67,6 +68,7 @@ func between(packets []wire.Packet, from, to uint16) []wire.Packet {
 // was, that the client got a RST and the server a FIN, and that no byte sent
 // under the new mark was forwarded.
 func TestResetOnTheWire(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -122,6 +124,7 @@ func TestResetOnTheWire(t *testing.T) {
 
 // TestDroppedSYNOnTheWire has a marked SYN answered by nothing at all.
 func TestDroppedSYNOnTheWire(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -141,6 +144,7 @@ func TestDroppedSYNOnTheWire(t *testing.T) {
 
 // TestBlackholeOnTheWire has nobody acknowledge what is sent into it.
 func TestBlackholeOnTheWire(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -176,6 +180,7 @@ func TestBlackholeOnTheWire(t *testing.T) {
 
 // TestMarksOnTheWire follows a flow through a rewriter, both ways, SYN to FIN.
 func TestMarksOnTheWire(t *testing.T) {
+	t.Parallel()
 	if !testns.Inside(t) {
 		return
 	}
@@ -191,7 +196,7 @@ func TestMarksOnTheWire(t *testing.T) {
 			_, err := io.Copy(io.Discard, c)
 			require.NoError(t, err)
 			packets := capture.Until(wire.Closed(2))
-			for _, leg := range []struct {
+			for _, way := range []struct {
 				from, to uint16
 				want     dscp.CodePoint
 			}{
@@ -200,12 +205,83 @@ func TestMarksOnTheWire(t *testing.T) {
 				{p[1], 0, dscp.AF42}, // what the server sends
 				{p[0], 0, 4},         // what the box makes of that, SYN-ACK included
 			} {
-				some := between(packets, leg.from, leg.to)
+				some := between(packets, way.from, way.to)
 				assert.NotEmpty(t, some)
 				for _, q := range some {
-					assert.Equal(t, uint8(leg.want), q.DSCP(), "%v", q)
+					assert.Equal(t, uint8(way.want), q.DSCP(), "%v", q)
 				}
 			}
 		})
 	}
+}
+
+// TestUrgentDataIsForwarded sends bytes out of band among others, in both
+// directions: each arrives as it was sent, at its place.
+func TestUrgentDataIsForwarded(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		for name, config := range map[string]dscptest.Config{"at once": {}, "delayed": {Delay: time.Millisecond}, "in pieces": {SegmentSize: 3}} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				servers := make(chan net.Conn, 1)
+				hold := make(chan struct{})
+				defer close(hold)
+				config.Upstream = serve(t, address, func(c net.Conn) {
+					servers <- c
+					<-hold
+				})
+				box := config.NewMiddlebox(t)
+				client := dial(t, box.Addr())
+				_, err := client.Write([]byte("x"))
+				require.NoError(t, err)
+				server := (<-servers).(*net.TCPConn)
+				require.NoError(t, server.SetDeadline(time.Now().Add(patience)))
+				_, err = io.ReadFull(server, make([]byte, 1))
+				require.NoError(t, err)
+				for range 20 {
+					for _, ends := range [][2]*net.TCPConn{{client, server}, {server, client}} {
+						sendUrgent(t, ends[0], "before", '!', "after")
+						before, urgent, after := receiveUrgent(t, ends[1], 6, 5)
+						require.Equal(t, []string{"before", "!", "after"}, []string{before, urgent, after})
+					}
+				}
+				f := eventually(t, box, func(f dscptest.Flow) bool { return f.ServerBytes == 20*12 })
+				assert.EqualValues(t, 1+20*12, f.ClientBytes, "urgent bytes are payload")
+			})
+		}
+	})
+}
+
+// sendUrgent sends some bytes, one out of band, and some more.
+func sendUrgent(t *testing.T, c *net.TCPConn, before string, urgent byte, after string) {
+	t.Helper()
+	_, err := io.WriteString(c, before)
+	require.NoError(t, err)
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	var serr error
+	require.NoError(t, raw.Control(func(fd uintptr) { serr = unix.Send(int(fd), []byte{urgent}, unix.MSG_OOB) }))
+	require.NoError(t, serr)
+	_, err = io.WriteString(c, after)
+	require.NoError(t, err)
+}
+
+// receiveUrgent receives the bytes before the mark, the one out of band, and those
+// after it.
+func receiveUrgent(t *testing.T, c *net.TCPConn, n, m int) (before, urgent, after string) {
+	t.Helper()
+	b := make([]byte, n)
+	_, err := io.ReadFull(c, b)
+	require.NoError(t, err)
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	u := make([]byte, 1)
+	require.Eventually(t, func() bool {
+		var err error
+		require.NoError(t, raw.Control(func(fd uintptr) { _, _, err = unix.Recvfrom(int(fd), u, unix.MSG_OOB) }))
+		return err == nil
+	}, patience, time.Millisecond, "no urgent byte")
+	a := make([]byte, m)
+	_, err = io.ReadFull(c, a)
+	require.NoError(t, err)
+	return string(b), string(u), string(a)
 }

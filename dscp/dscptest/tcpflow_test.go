@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -305,5 +306,53 @@ func TestResetOfSYNSparesServer(t *testing.T) {
 		f := eventually(t, box, over)
 		assert.Equal(t, dscptest.Reset, f.Verdict)
 		assert.Equal(t, "refuseEF: the client began with EF", f.Reason)
+	})
+}
+
+// TestSegmentSizeBoundsVerdicts has a model act at an offset within a bulk
+// transfer: with a segment size it acts within that many bytes of it.
+func TestSegmentSizeBoundsVerdicts(t *testing.T) {
+	const at, size = 64 << 10, 1000
+	eachFamily(t, func(t *testing.T, address string) {
+		var mu sync.Mutex
+		var asked []dscptest.Segment
+		model := func(s dscptest.Segment) dscptest.Verdict {
+			if s.Direction == dscptest.ServerToClient || s.Handshake {
+				return dscptest.Pass
+			}
+			mu.Lock()
+			asked = append(asked, s)
+			mu.Unlock()
+			return policeEF(s)
+		}
+		var got atomic.Int64
+		done := make(chan struct{})
+		box := dscptest.Config{
+			Upstream: serve(t, address, func(c net.Conn) {
+				defer close(done)
+				for b := make([]byte, 1000); ; {
+					n, err := c.Read(b)
+					got.Add(int64(n))
+					if err != nil {
+						return
+					}
+				}
+			}),
+			Models: []dscptest.Model{model}, SegmentSize: size,
+		}.NewMiddlebox(t)
+		c := dialMarked(t, box.Addr(), dscp.EF)
+		go c.Write(make([]byte, 4*at)) // at once: reads would be large
+		f := eventually(t, box, judged)
+		assert.Equal(t, dscptest.Drop, f.Verdict)
+		require.Eventually(t, func() bool { return got.Load() >= at }, patience, time.Millisecond)
+		require.NoError(t, box.Close())
+		<-done
+		assert.Less(t, got.Load(), int64(at+size), "what arrived before the model acted")
+		var offset int64
+		for _, s := range asked {
+			require.Equal(t, offset, s.Offset)
+			require.True(t, s.Length > 0 && s.Length <= size, "%d", s.Length)
+			offset += s.Length
+		}
 	})
 }

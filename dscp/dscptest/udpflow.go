@@ -37,7 +37,7 @@ type udpFlow struct {
 
 	done chan struct{} // closed when the flow is over
 
-	toServer, toClient func(datagram)
+	lines [2]*delayLine[datagram] // by direction; nil while nothing is delayed
 
 	mu     sync.Mutex
 	rec    Flow
@@ -53,6 +53,31 @@ type udpSide struct {
 	known   bool
 	taken   int64
 	silent  bool // by a verdict
+
+	owner  owner
+	unsure bool // the mark may be that of another socket than the first had
+}
+
+// An owner is the socket that had the port of a side when the kernel was asked. It
+// may not be the one that sent the datagram for which the kernel was asked: that may
+// have closed since.
+type owner struct {
+	id       uint64    // 0 if there was none any more
+	since    time.Time // when the kernel had answered
+	prompt   bool      // that was right after the datagram had come
+	sent     bool      // a datagram with the same mark came later
+	answered bool      // it has been sent one later, which it had yet to take then
+}
+
+// promptly is how long after a datagram the kernel has to answer whose the port is.
+// A program needs longer, most likely, to close a socket and open another one.
+const promptly = time.Millisecond
+
+// has reports whether the datagrams with the latest mark are the owner's: one was
+// sent while it had the port, or it has taken an answer to one that was sent right
+// before.
+func (o owner) has(now kernel.UDPSocket) bool {
+	return o.id != 0 && o.id == now.ID && (o.sent || o.prompt && o.answered && now.Queued == 0)
 }
 
 // openUDP makes the box's socket for datagrams.
@@ -66,7 +91,7 @@ func (b *Middlebox) openUDP() error {
 	b.udp = c.(*net.UDPConn)
 	b.closers = append(b.closers, b.udp)
 	b.udpFlows = make(map[netip.AddrPort]*udpFlow)
-	return nil
+	return b.kernel.TryUDP(b.udp, network, trialMark)
 }
 
 // udpNetwork returns the network for datagrams of a box's family.
@@ -88,9 +113,16 @@ func (b *Middlebox) serveUDP() {
 		if err != nil {
 			continue // of a datagram that was sent, told by ICMP
 		}
-		f, err := b.udpFlow(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		client := netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		f, err := b.udpFlow(client)
 		if err != nil {
 			continue // lost, like everything for which a NAT has no room
+		}
+		if f.hasOtherSocket(oob[:oobn]) {
+			b.forget(f)
+			if f, err = b.udpFlow(client); err != nil {
+				continue
+			}
 		}
 		f.carry(ClientToServer, buf[:n], oob[:oobn])
 	}
@@ -125,23 +157,82 @@ func (b *Middlebox) udpFlow(client netip.AddrPort) (*udpFlow, error) {
 	}
 	b.records = append(b.records, f)
 	f.server = c
-	f.toServer, f.toClient = f.delayed(f.sendToServer), f.delayed(f.sendToClient)
+	if b.config.Delay > 0 {
+		for d := range f.lines {
+			f.lines[d] = f.newLine(Direction(d))
+		}
+	}
 	b.udpFlows[client] = f
 	b.running.Go(f.run)
 	return f, nil
 }
 
-// delayed returns send, or what does it later if the box has a delay.
-func (f *udpFlow) delayed(send func(datagram)) func(datagram) {
-	if f.box.config.Delay == 0 {
-		return send
+// forget ends the flow of a client whose port another socket has now.
+func (b *Middlebox) forget(f *udpFlow) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.udpFlows[f.client] == f {
+		delete(b.udpFlows, f.client)
 	}
-	line := newDelayLine[datagram](f.box.config.Delay, f.done)
-	f.box.running.Go(func() { line.run(send) })
-	return func(g datagram) {
-		g.payload = append([]byte(nil), g.payload...)
-		line.offer(g)
+	f.server.Close()
+}
+
+// hasOtherSocket reports whether a datagram with these control messages has
+// another mark than the one before because another socket sends it.
+func (f *udpFlow) hasOtherSocket(oob []byte) bool {
+	octet, ok := tos.ReceivedOctet(oob)
+	if !ok {
+		return false
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := &f.sides[ClientToServer]
+	if !s.known || s.owner.id == 0 || dscp.FromTOS(octet) == s.mark {
+		return false
+	}
+	now, ok := f.socketOf(ClientToServer)
+	return ok && now.ID != 0 && now.ID != s.owner.id
+}
+
+// socketOf returns which socket has the port of one side now.
+func (f *udpFlow) socketOf(d Direction) (kernel.UDPSocket, bool) {
+	switch {
+	case d == ClientToServer:
+		return f.box.kernel.UDPSocket(f.client, f.rec.Box)
+	case f.box.local:
+		return f.box.kernel.UDPSocket(f.rec.Upstream, kernel.AddrPort(f.server.LocalAddr()))
+	}
+	return kernel.UDPSocket{}, false
+}
+
+// identify finds out, before a datagram is judged, whether the sockets that sent
+// it and the one before may be two. f.mu is held.
+func (f *udpFlow) identify(d Direction, cp dscp.CodePoint, oob []byte) {
+	s := &f.sides[d]
+	at, timed := f.box.kernel.Arrived(oob)
+	if s.known && cp == s.mark {
+		s.owner.sent = s.owner.sent || timed && at.After(s.owner.since)
+	} else {
+		now, ok := f.socketOf(d)
+		same := ok && s.owner.has(now)
+		s.unsure = s.known && ok && !same
+		next := owner{id: now.ID, since: time.Now(), sent: same} // who sent the one before has sent this one
+		next.prompt = timed && next.since.Sub(at) < promptly
+		s.owner = next
+	}
+}
+
+// noteAnswer looks at the socket of a side that has just been sent a datagram: the
+// kernel may not have delivered it yet.
+func (f *udpFlow) noteAnswer(d Direction) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o := &f.sides[d].owner
+	if o.id == 0 || o.sent || o.answered || !o.prompt {
+		return
+	}
+	now, ok := f.socketOf(d)
+	o.answered = ok && now.ID == o.id && now.Queued > 0
 }
 
 // run carries the server's datagrams until the flow has been idle.
@@ -171,13 +262,11 @@ func (f *udpFlow) idle() bool {
 // finish closes the flow and lets the box forget the client.
 func (f *udpFlow) finish() {
 	close(f.done)
-	f.server.Close()
-	f.box.mu.Lock()
-	delete(f.box.udpFlows, f.client)
-	f.box.mu.Unlock()
+	f.box.forget(f)
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.rec.Over, f.rec.End = true, time.Now()
+	f.mu.Unlock()
+	f.box.notify()
 }
 
 // record returns a copy of what the flow has shown so far.
@@ -196,42 +285,67 @@ func (f *udpFlow) carry(d Direction, payload, oob []byte) {
 	if !ok {
 		return // the kernel was asked to tell: it always does
 	}
-	out, ok := f.take(d, len(payload), dscp.FromTOS(octet))
+	out, delay, ok := f.take(d, len(payload), dscp.FromTOS(octet), oob)
+	f.box.notify()
 	if !ok {
 		return
 	}
 	g := datagram{payload, out.TOS() | octet&3} // ECN is the endpoints'
-	if d == ClientToServer {
-		f.toServer(g)
-	} else {
-		f.toClient(g)
+	if f.lines[d] == nil && delay > 0 {
+		f.lines[d] = f.newLine(d)
 	}
+	if f.lines[d] == nil {
+		f.send(d, g)
+		return
+	}
+	g.payload = append([]byte(nil), g.payload...)
+	f.lines[d].offer(g, delay)
+}
+
+// newLine returns a delay line for one direction.
+func (f *udpFlow) newLine(d Direction) *delayLine[datagram] {
+	line := newDelayLine[datagram](f.box.config.Delay, f.done)
+	f.box.running.Go(func() { line.run(func(g datagram) { f.send(d, g) }) })
+	return line
+}
+
+func (f *udpFlow) send(d Direction, g datagram) {
+	if d == ClientToServer {
+		f.sendToServer(g)
+	} else {
+		f.sendToClient(g)
+	}
+	f.noteAnswer(1 - d)
 }
 
 // take records a datagram and judges it; false if it is lost.
-func (f *udpFlow) take(d Direction, size int, cp dscp.CodePoint) (dscp.CodePoint, bool) {
+func (f *udpFlow) take(d Direction, size int, cp dscp.CodePoint, oob []byte) (dscp.CodePoint, time.Duration, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.identify(d, cp, oob)
 	f.active = time.Now()
 	s := &f.sides[d]
 	if s.silent {
-		return 0, false
+		return 0, 0, false
 	}
 	offset := s.taken
 	s.taken += int64(size)
-	out, ok := f.judge(d, cp, offset)
+	out, delay, ok := f.judge(d, cp, offset, size)
 	f.log.add(Event{At: f.active, Direction: d, DSCP: cp, Offset: offset, Bytes: size, Lost: !ok})
 	s.mark, s.known = cp, true
-	return out, ok
+	return out, delay, ok
 }
 
 // judge asks the models about a datagram; false if it is lost. f.mu is held.
-func (f *udpFlow) judge(dir Direction, cp dscp.CodePoint, offset int64) (dscp.CodePoint, bool) {
+func (f *udpFlow) judge(dir Direction, cp dscp.CodePoint, offset int64, size int) (dscp.CodePoint, time.Duration, bool) {
 	s := &f.sides[dir]
-	d, err := f.box.chain.judge(Segment{Network: f.rec.Network, Direction: dir, DSCP: cp, Offset: offset}, s.history)
+	d, err := f.box.chain.judge(Segment{Network: f.rec.Network, Direction: dir, DSCP: cp, Offset: offset, Length: int64(size)}, s.history)
 	if err != nil {
 		f.rec.Err, s.silent = err, true
-		return 0, false
+		return 0, 0, false
+	}
+	if s.unsure {
+		d = d.withoutReport()
 	}
 	var reason string
 	switch {
@@ -251,8 +365,9 @@ func (f *udpFlow) judge(dir Direction, cp dscp.CodePoint, offset int64) (dscp.Co
 		reason = d.payloadReason(dir, cp)
 	}
 	f.rec.note(d, reason)
-	s.silent = d.verdict == Blackhole || d.verdict == Reset
-	return d.out, !d.verdict.ends()
+	v := d.verdict.withoutDelay()
+	s.silent = v == Blackhole || v == Reset
+	return d.out, d.delay, !v.ends()
 }
 
 func (f *udpFlow) sendToServer(g datagram) {

@@ -1,7 +1,9 @@
 package dscptest_test
 
 import (
+	"errors"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/internal/long"
 )
 
 func TestUDPRecordsChanges(t *testing.T) {
@@ -90,5 +93,160 @@ func TestUDPUpstreamComesUpLater(t *testing.T) {
 		n, _, err := srv.ReadFrom(buf)
 		require.NoError(t, err)
 		assert.Equal(t, "now?", string(buf[:n]))
+	})
+}
+
+// dialUDPFrom is dialUDP from a port of the test's choice, 0 for any, with a mark.
+func dialUDPFrom(t testing.TB, local, address string, cp dscp.CodePoint) *net.UDPConn {
+	t.Helper()
+	d := net.Dialer{Control: dscp.Control(cp)}
+	if local != "" {
+		d.LocalAddr = net.UDPAddrFromAddrPort(netip.MustParseAddrPort(local))
+	}
+	c, err := d.Dial("udp", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+	return c.(*net.UDPConn)
+}
+
+// TestSocketsOnOnePortAreTwoFlows has one program after another use a port, each
+// with one mark.
+func TestSocketsOnOnePortAreTwoFlows(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		r := &recorder{TB: t}
+		box := dscptest.NewMiddlebox(r, echoUDP(t, address, -1), dscptest.OneMark)
+		first := dialUDPFrom(t, "", box.UDPAddr(), dscp.AF21)
+		port := first.LocalAddr().String()
+		require.NoError(t, ask(first, "hello"))
+		require.NoError(t, first.Close())
+		second := dialUDPFrom(t, port, box.UDPAddr(), dscp.EF)
+		for range 3 {
+			require.NoError(t, ask(second, "hello"))
+		}
+		r.finish()
+		assert.Empty(t, r.errors)
+		flows := box.Flows()
+		require.Len(t, flows, 2)
+		assert.Equal(t, []dscp.CodePoint{dscp.AF21, dscp.EF}, []dscp.CodePoint{flows[0].SYN, flows[1].SYN})
+		assert.EqualValues(t, 15, flows[1].ServerBytes)
+		for _, f := range flows {
+			assert.Empty(t, f.Changes)
+			assert.True(t, f.Over)
+		}
+	})
+}
+
+// TestDatagramsOfClosedSocketsAreNotBlamed has programs send a datagram or two each,
+// from one port, and close, whether they are answered or not: the box cannot always
+// tell whose they are.
+func TestDatagramsOfClosedSocketsAreNotBlamed(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		for name, upstream := range map[string]string{
+			"unanswered": serveUDP(t, address, func(*net.UDPConn, []byte) bool { return false }),
+			"answered":   echoUDP(t, address, -1),
+		} {
+			t.Run(name, func(t *testing.T) {
+				r := &recorder{TB: t}
+				box := dscptest.NewMiddlebox(r, upstream, dscptest.OneMark)
+				port := ""
+				for i := range long.N(500, 20_000) {
+					c := dialUDPFrom(t, port, box.UDPAddr(), []dscp.CodePoint{dscp.AF21, dscp.EF, dscp.CS1}[i%3])
+					port = c.LocalAddr().String()
+					for range 1 + i%2 {
+						_, err := c.Write([]byte("x"))
+						require.True(t, err == nil || errors.Is(err, errRefused), "%v", err) // an answer found the port closed
+					}
+					require.NoError(t, c.Close())
+				}
+				r.finish()
+				assert.Empty(t, r.errors)
+			})
+		}
+	})
+}
+
+// TestOneMarkJudgesDatagrams has one socket change its mark, after an answer or
+// after a second datagram under the first.
+func TestOneMarkJudgesDatagrams(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		for name, before := range map[string]func(t *testing.T, box *dscptest.Middlebox, c *net.UDPConn){
+			"answered": func(t *testing.T, _ *dscptest.Middlebox, c *net.UDPConn) {
+				require.NoError(t, ask(c, "hello"))
+			},
+			"twice": func(t *testing.T, box *dscptest.Middlebox, c *net.UDPConn) {
+				for n := range int64(2) {
+					_, err := c.Write([]byte("quiet"))
+					require.NoError(t, err)
+					eventually(t, box, func(f dscptest.Flow) bool { return f.ClientBytes == 5*(n+1) })
+				}
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				upstream := serveUDP(t, address, func(_ *net.UDPConn, b []byte) bool { return string(b) != "quiet" })
+				reported := func() bool {
+					r := &recorder{TB: t}
+					box := dscptest.NewMiddlebox(r, upstream, dscptest.OneMark)
+					c := dialUDPFrom(t, "", box.UDPAddr(), dscp.AF21)
+					before(t, box, c)
+					require.NoError(t, markUDP(c, dscp.EF, 0))
+					require.NoError(t, ask(c, "again"))
+					r.finish()
+					if len(r.errors) == 0 {
+						return false
+					}
+					require.Len(t, r.errors, 1)
+					assert.Contains(t, r.errors[0], "OneMark: the client's mark went from AF21 to EF")
+					return true
+				}
+				// On a busy machine the box may be too slow to be sure.
+				tries := 1
+				for begin := time.Now(); !reported(); tries++ {
+					require.Less(t, time.Since(begin), patience)
+				}
+				t.Logf("reported at attempt %d", tries)
+			})
+		}
+	})
+}
+
+// TestRestartedServerIsNotBlamed has a server come back with another mark.
+func TestRestartedServerIsNotBlamed(t *testing.T) {
+	eachFamily(t, func(t *testing.T, address string) {
+		listen := func(address string, cp dscp.CodePoint) *net.UDPConn {
+			lc := net.ListenConfig{Control: dscp.Control(cp)}
+			c, err := lc.ListenPacket(t.Context(), "udp", address)
+			require.NoError(t, err)
+			require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+			return c.(*net.UDPConn)
+		}
+		answer := func(s, c *net.UDPConn) {
+			t.Helper()
+			_, err := c.Write([]byte("question"))
+			require.NoError(t, err)
+			b := make([]byte, 20)
+			n, from, err := s.ReadFrom(b)
+			require.NoError(t, err)
+			_, err = s.WriteTo(b[:n], from)
+			require.NoError(t, err)
+			_, err = c.Read(b)
+			require.NoError(t, err)
+		}
+		r := &recorder{TB: t}
+		server := listen(address, dscp.CS1)
+		box := dscptest.NewMiddlebox(r, server.LocalAddr().String(), dscptest.OneMark)
+		c := dialUDPFrom(t, "", box.UDPAddr(), dscp.AF21)
+		answer(server, c)
+		answer(server, c)
+		require.NoError(t, server.Close())
+		server = listen(server.LocalAddr().String(), dscp.CS2)
+		defer server.Close()
+		answer(server, c)
+		answer(server, c)
+		r.finish()
+		assert.Empty(t, r.errors)
+		require.Len(t, box.Flows(), 1)
+		assert.Len(t, box.Flows()[0].Changes, 1, "it is recorded")
 	})
 }

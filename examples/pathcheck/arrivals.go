@@ -8,37 +8,128 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A sighting is what the far end says of the marks that arrived, if it can.
+// A sighting is what the far end says of the marks that arrived, if it can. The
+// keys are those of the protocol between -peer and -serve.
 type sighting struct {
-	SYN    *dscp.CodePoint `json:"syn,omitempty"`
-	Latest *dscp.CodePoint `json:"latest,omitempty"` // of the latest segment; IPv6 only
+	SYN    *dscp.CodePoint  `json:"syn,omitempty"`
+	Latest *dscp.CodePoint  `json:"latest,omitempty"` // of the latest segment; IPv6 only
+	After  []dscp.CodePoint `json:"after,omitempty"`  // of the segments after the SYN, each mark once, in their order
+	Sees   string           `json:"sees,omitempty"`   // how much of the flow After is drawn from
+}
+
+// How much of a flow the far end sees.
+const (
+	seesHandshake = "the handshake"                // IPv4, without privilege
+	seesLatest    = "the latest segment, if asked" // IPv6
+	seesAll       = "every segment"
+)
+
+// add keeps what an earlier answer said.
+func (s *sighting) add(earlier *sighting) {
+	if earlier == nil {
+		return
+	}
+	after := slices.Clone(earlier.after())
+	for _, cp := range s.after() {
+		if !slices.Contains(after, cp) {
+			after = append(after, cp)
+		}
+	}
+	s.After = after
+}
+
+// after returns the marks of the segments after the SYN. Servers before those
+// with After say Latest alone.
+func (s *sighting) after() []dscp.CodePoint {
+	if s.Latest == nil || slices.Contains(s.After, *s.Latest) {
+		return s.After
+	}
+	return append(slices.Clone(s.After), *s.Latest)
+}
+
+// changed reports whether the mark was not the same from the SYN on, for a flow
+// that was sent with one.
+func (s *sighting) changed() bool {
+	return s != nil && s.SYN != nil && slices.ContainsFunc(s.after(), func(cp dscp.CodePoint) bool { return cp != *s.SYN })
 }
 
 // An arrival is how one mark arrived.
-type arrival struct {
-	sent, got dscp.CodePoint
-	data      bool // on later segments, where that is another than on the SYN
-}
+type arrival struct{ sent, got dscp.CodePoint }
 
-// arrivalsOf returns how marks arrived, and what RFC 9435 calls it; no name if
-// all arrived as they were sent, or the far end does not tell.
+// arrivalsOf returns how marks arrived on SYNs, and what RFC 9435 calls it; no
+// name if all arrived as they were sent, or the far end does not tell.
 func arrivalsOf(trials []trial) ([]arrival, string) {
 	var arrivals []arrival
-	add := func(a arrival) {
-		if !slices.Contains(arrivals, a) {
-			arrivals = append(arrivals, a)
-		}
-	}
 	for _, t := range trials {
 		if t.seen == nil || t.seen.SYN == nil {
 			continue
 		}
-		add(arrival{sent: t.probe.mark, got: *t.seen.SYN})
-		if t.seen.Latest != nil && !t.probe.changes && *t.seen.Latest != *t.seen.SYN {
-			add(arrival{sent: t.probe.mark, got: *t.seen.Latest, data: true})
+		if a := (arrival{t.probe.mark, *t.seen.SYN}); !slices.Contains(arrivals, a) {
+			arrivals = append(arrivals, a)
 		}
 	}
 	return arrivals, nameOf(arrivals)
+}
+
+// A wayChange is a flow that was sent with one mark and arrived with several.
+type wayChange struct {
+	probe  probe
+	arrive []dscp.CodePoint // the marks in their order, that of the SYN first
+}
+
+func (c wayChange) String() string {
+	var marks []string
+	for _, cp := range c.arrive {
+		marks = append(marks, cp.String())
+	}
+	return strings.Join(marks, "→")
+}
+
+// changesOnTheWay returns the flows whose mark the path has changed, each probe
+// once.
+func changesOnTheWay(trials []trial) []wayChange {
+	var changes []wayChange
+	for _, t := range trials {
+		if t.probe.changes || !t.seen.changed() ||
+			slices.ContainsFunc(changes, func(c wayChange) bool { return c.probe == t.probe }) {
+			continue
+		}
+		c := wayChange{t.probe, []dscp.CodePoint{*t.seen.SYN}}
+		for _, cp := range t.seen.after() {
+			if cp != c.arrive[len(c.arrive)-1] {
+				c.arrive = append(c.arrive, cp)
+			}
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+// changesWithin is what a finding says of a path that does what this project
+// tells programs not to do.
+const changesWithin = "changes the mark within a flow, on the way: "
+
+func onTheWayFindings(changes []wayChange) []finding {
+	if len(changes) == 0 {
+		return nil
+	}
+	var how []string
+	var seen []probe
+	for _, c := range changes {
+		how, seen = append(how, c.String()), append(seen, c.probe)
+	}
+	return []finding{{text: changesWithin + strings.Join(how, ", "), seen: seen}}
+}
+
+// blindNote says what a far end that sees only the handshake leaves open.
+func blindNote(trials []trial) string {
+	for _, t := range trials {
+		if t.seen != nil && t.seen.Sees == seesHandshake {
+			return "over IPv4 the far end sees the marks of the handshake alone, unless it may capture packets (CAP_NET_RAW): " +
+				"a change later in the flow would go unseen"
+		}
+	}
+	return ""
 }
 
 // rewriters are the observations of RFC 9435, section 4, that are functions of the

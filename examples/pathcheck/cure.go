@@ -2,56 +2,35 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/godscp/godscp/dscp"
 )
 
-// A cure is what to write where, so that a program survives the path.
+// A cure is what to write where, so that a program survives the path. Each line
+// has been tried on the path; where none came through there is none.
 type cure struct {
 	ssh    string // a line for ssh_config
 	dialer string // Go
 }
 
-func cureFor(tallies []tally, wanted dscp.CodePoint) cure {
-	works := func(p probe) bool {
-		return slices.ContainsFunc(tallies, func(t tally) bool { return t.probe == p && t.ok > 0 && !t.unsure() })
+// literal writes d as the compiler reads it, on one line.
+func literal(d dscp.Dialer) string {
+	var fields []string
+	if d.DSCP != dscp.DF {
+		fields = append(fields, "DSCP: "+goName(d.DSCP))
 	}
-	return cure{sshCure(works, wanted), dialerCure(tallies, works, wanted)}
-}
-
-// dialerCure is a dscp.Dialer. It never changes a mark, so that the marks
-// themselves are all there is to choose.
-func dialerCure(tallies []tally, works func(probe) bool, wanted dscp.CodePoint) string {
-	mark := goName(wanted)
-	safe := works(constant(wanted.NATSafe()))
-	lostSYN := slices.ContainsFunc(tallies, func(t tally) bool {
-		return t.probe == constant(wanted) && t.harmed() && t.how().stage == connecting
-	})
-	switch {
-	case works(constant(wanted)):
-		return fmt.Sprintf("dscp.Dialer{DSCP: %s}", mark)
-	case lostSYN && safe:
-		return fmt.Sprintf("dscp.Dialer{DSCP: %s, Fallback: []dscp.CodePoint{%s, dscp.DF}}", mark, goName(wanted.NATSafe()))
-	case lostSYN:
-		return fmt.Sprintf("dscp.Dialer{DSCP: %s, Fallback: []dscp.CodePoint{dscp.DF}}", mark)
-	case safe:
-		return fmt.Sprintf("dscp.Dialer{DSCP: %s, NATSafe: true}", mark)
+	if d.NATSafe {
+		fields = append(fields, "NATSafe: true")
 	}
-	return "dscp.Dialer{}"
-}
-
-// sshCure is a line for ssh_config. OpenSSH up to 8.4, and its servers, mark a
-// connection when it is up already, so a mark helps only if the path survives
-// the change to it. One mark for both classes is never changed once it is there.
-func sshCure(works func(probe) bool, wanted dscp.CodePoint) string {
-	for _, cp := range []dscp.CodePoint{wanted, wanted.NATSafe(), dscp.LowDelay, dscp.Throughput} {
-		if works(constant(cp)) && works(change(dscp.DF, cp)) {
-			return "IPQoS " + sshName(cp)
+	if len(d.Fallback) > 0 {
+		var marks []string
+		for _, cp := range d.Fallback {
+			marks = append(marks, goName(cp))
 		}
+		fields = append(fields, fmt.Sprintf("Fallback: []dscp.CodePoint{%s}", strings.Join(marks, ", ")))
 	}
-	return "IPQoS none"
+	return fmt.Sprintf("dscp.Dialer{%s}", strings.Join(fields, ", "))
 }
 
 // sshName writes a mark as every OpenSSH reads it: since 10.1 it ignores the

@@ -17,8 +17,10 @@ type diagnosis struct {
 	arrivals []arrival // how marks arrive, if the far end tells
 	rewrites string    // what that is called
 	notes    []string
-	cure     cure
-	trials   tally // of all probes together
+	remedies remedies  // what may help
+	tried    []attempt // which of it was tried
+	cure     cure      // what does help
+	trials   tally     // of all probes together
 	controls tally
 }
 
@@ -35,7 +37,8 @@ const (
 // it.
 type finding struct {
 	text  string
-	shown []tally
+	shown []tally // the failures, by probe
+	seen  []probe // those of which the far end says it
 }
 
 // What findings say. A caller that knows the words can look for them.
@@ -56,7 +59,8 @@ func diagnose(trials []trial, wanted dscp.CodePoint, scheme string) diagnosis {
 		return d
 	}
 	d.arrivals, d.rewrites = arrivalsOf(trials)
-	d.findings = append(constantFindings(tallies), changeFindings(tallies)...)
+	onTheWay := changesOnTheWay(trials)
+	d.findings = slices.Concat(constantFindings(tallies), changeFindings(tallies), onTheWayFindings(onTheWay))
 	judged := 0
 	for _, t := range tallies {
 		switch {
@@ -71,9 +75,15 @@ func diagnose(trials []trial, wanted dscp.CodePoint, scheme string) diagnosis {
 	if scheme == quiet {
 		d.notes = append(d.notes, "only the handshake was looked at: nothing is known to say on this port")
 	}
+	if note := blindNote(trials); note != "" {
+		d.notes = append(d.notes, note)
+	}
 	switch {
 	case len(d.findings) > 0:
-		d.state, d.cure = harm, cureFor(tallies, wanted)
+		d.state = harm
+		d.remedies = remediesFor(tallies, wanted, func(p probe) bool {
+			return !slices.ContainsFunc(onTheWay, func(c wayChange) bool { return c.probe == p })
+		})
 	case len(d.unsure) > 0:
 		d.state, d.why = couldNotTell, "some marks fail now and then"
 	case judged == 0:
@@ -189,10 +199,16 @@ func names(tallies []tally) string {
 
 // changeFindings are about changes in the middle of a flow. A change is judged
 // only if the path carries both its marks; if it does not carry the new one,
-// silence is no news, though a reset is.
+// silence is no news. A reset is, unless the path answers the new mark with a
+// reset wherever it sees it.
 func changeFindings(tallies []tally) []finding {
 	carried := func(cp dscp.CodePoint) bool {
 		return !slices.ContainsFunc(tallies, func(t tally) bool { return t.probe == constant(cp) && t.harmed() })
+	}
+	answered := func(cp dscp.CodePoint) bool {
+		return slices.ContainsFunc(tallies, func(t tally) bool {
+			return t.probe == constant(cp) && t.harmed() && (t.how().outcome == refused || t.how().outcome == cut)
+		})
 	}
 	var resets, silences, lives []tally
 	for _, t := range tallies {
@@ -204,7 +220,7 @@ func changeFindings(tallies []tally) []finding {
 			if t.ok > 0 && !t.unsure() {
 				lives = append(lives, t)
 			}
-		case t.how().outcome == cut:
+		case t.how().outcome == cut && !answered(t.probe.to):
 			resets = append(resets, t)
 		case carried(t.probe.to):
 			silences = append(silences, t)
@@ -215,7 +231,7 @@ func changeFindings(tallies []tally) []finding {
 	var findings []finding
 	add := func(shown []tally, text string) {
 		if len(shown) > 0 {
-			findings = append(findings, finding{text, shown})
+			findings = append(findings, finding{text: text, shown: shown})
 		}
 	}
 	switch {

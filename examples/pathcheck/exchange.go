@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,7 @@ const (
 
 // An exchange talks on a connection, and calls midway once, when bytes have gone
 // both ways and more are to follow.
-type exchange func(c net.Conn, host string, t *trial, midway func() error) error
+type exchange func(c net.Conn, to target, t *trial, midway func() error) error
 
 var exchanges = map[string]exchange{
 	ssh2: keyExchange, plainHTTP: headAndGet, secureHTTP: handshakeAndGet, quiet: wait, pathcheckPeer: ask,
@@ -37,10 +38,10 @@ var errNoMiddle = errors.New("the server closes the connection after one answer"
 
 // keyExchange is SSH up to where a login would begin. The versions go both ways
 // before midway, the keys after it.
-func keyExchange(c net.Conn, host string, _ *trial, midway func() error) error {
+func keyExchange(c net.Conn, to target, _ *trial, midway func() error) error {
 	m := &middled{Conn: c, midway: midway}
 	var done atomic.Bool
-	_, _, _, err := ssh.NewClientConn(m, host, &ssh.ClientConfig{
+	_, _, _, err := ssh.NewClientConn(m, to.host, &ssh.ClientConfig{
 		User:          "pathcheck",
 		ClientVersion: "SSH-2.0-pathcheck",
 		HostKeyCallback: func(string, net.Addr, ssh.PublicKey) error {
@@ -103,9 +104,9 @@ func (m *middled) close() error {
 }
 
 // headAndGet makes two requests of HTTP.
-func headAndGet(c net.Conn, host string, _ *trial, midway func() error) error {
+func headAndGet(c net.Conn, to target, _ *trial, midway func() error) error {
 	answers := bufio.NewReader(io.LimitReader(c, tooMuch))
-	again, err := request(c, answers, http.MethodHead, host)
+	again, err := request(c, answers, http.MethodHead, to)
 	if err != nil {
 		return err
 	}
@@ -115,20 +116,20 @@ func headAndGet(c net.Conn, host string, _ *trial, midway func() error) error {
 	if err := midway(); err != nil {
 		return err
 	}
-	_, err = request(c, answers, http.MethodGet, host)
+	_, err = request(c, answers, http.MethodGet, to)
 	return err
 }
 
 // handshakeAndGet is HTTPS; the handshake is its first half.
-func handshakeAndGet(c net.Conn, host string, _ *trial, midway func() error) error {
-	s := tls.Client(c, &tls.Config{ServerName: host, InsecureSkipVerify: true}) //nolint:gosec // only the path counts
+func handshakeAndGet(c net.Conn, to target, _ *trial, midway func() error) error {
+	s := tls.Client(c, &tls.Config{ServerName: to.host, InsecureSkipVerify: true}) //nolint:gosec // only the path counts
 	if err := s.Handshake(); err != nil {
 		return err
 	}
 	if err := midway(); err != nil {
 		return err
 	}
-	_, err := request(s, bufio.NewReader(io.LimitReader(s, tooMuch)), http.MethodGet, host)
+	_, err := request(s, bufio.NewReader(io.LimitReader(s, tooMuch)), http.MethodGet, to)
 	return err
 }
 
@@ -142,12 +143,12 @@ const (
 )
 
 // request makes one request. again tells whether the connection takes another.
-func request(c net.Conn, answers *bufio.Reader, method, host string) (again bool, err error) {
-	req, err := http.NewRequest(method, "http://"+host+"/", nil)
-	if err != nil {
-		return false, err
+func request(c net.Conn, answers *bufio.Reader, method string, to target) (again bool, err error) {
+	req := &http.Request{
+		Method: method,
+		URL:    &url.URL{Scheme: to.scheme, Host: to.authority(), Path: "/"},
+		Header: http.Header{"User-Agent": {"pathcheck"}},
 	}
-	req.Header.Set("User-Agent", "pathcheck")
 	if err := req.Write(c); err != nil {
 		return false, err
 	}
@@ -167,7 +168,7 @@ func request(c net.Conn, answers *bufio.Reader, method, host string) (again bool
 const patience = 300 * time.Millisecond
 
 // wait says nothing and looks whether the connection stays.
-func wait(c net.Conn, _ string, _ *trial, _ func() error) error {
+func wait(c net.Conn, _ target, _ *trial, _ func() error) error {
 	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}

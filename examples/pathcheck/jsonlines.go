@@ -49,6 +49,7 @@ type verdictLine struct {
 	Notes    []string      `json:"notes,omitempty"`
 	SSH      string        `json:"ssh_config,omitempty"`
 	Dialer   string        `json:"dialer,omitempty"`
+	Tried    []attempt     `json:"tried,omitempty"` // of what is advised, and of what is not
 	Trials   int           `json:"trials"`
 	Failed   int           `json:"failed"`
 	Controls int           `json:"controls"`
@@ -86,11 +87,14 @@ func (j *jsonWriter) trial(t target, tr trial) error {
 func (j *jsonWriter) verdict(t target, d diagnosis) error {
 	line := verdictLine{
 		head: j.head("verdict", t), State: d.state, Why: d.why, Findings: []findingLine{},
-		Rewrites: d.rewrites, Notes: d.notes, SSH: d.cure.ssh, Dialer: d.cure.dialer,
+		Rewrites: d.rewrites, Notes: d.notes, SSH: d.cure.ssh, Dialer: d.cure.dialer, Tried: d.tried,
 		Trials: d.trials.total(), Failed: d.trials.failed(), Controls: d.controls.total(), Broken: d.controls.failed(),
 	}
 	for _, f := range d.findings {
 		fl := findingLine{Text: f.text}
+		for _, p := range f.seen {
+			fl.Probes = append(fl.Probes, p.String())
+		}
 		for _, t := range f.shown {
 			fl.Probes = append(fl.Probes, t.probe.String())
 			fl.Chance = max(fl.Chance, byChance(t, d.controls))

@@ -33,7 +33,7 @@ const (
 func pathcheck(t *testing.T, timeout string, args ...string) (code int, stdout string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), append([]string{"-timeout", timeout}, args...), &out, &errs)
+	code = run(t.Context(), append([]string{"-timeout", timeout}, args...), strings.NewReader(""), &out, &errs)
 	if errs.Len() > 0 {
 		t.Logf("stderr: %s", errs.String())
 	}
@@ -58,7 +58,7 @@ func requireCured(t *testing.T, box *dscptest.Middlebox, c cure) {
 	require.NoError(t, err, c.dialer)
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
-	require.NoError(t, keyExchange(conn, "lab", nil, func() error { return nil }), c.dialer)
+	require.NoError(t, keyExchange(conn, target{host: "lab"}, nil, func() error { return nil }), c.dialer)
 
 	ssh, err := exec.LookPath("ssh")
 	if err != nil {
@@ -96,6 +96,8 @@ type verdict struct {
 	Findings            []struct{ Text string }
 	SSH                 string `json:"ssh_config"`
 	Dialer              string
+	Notes               []string
+	Tried               []attempt
 }
 
 func (v verdict) texts() []string {
@@ -222,6 +224,11 @@ func TestSchemes(t *testing.T) {
 		assert.Contains(t, out, "(ssh over ")
 		assert.Contains(t, out, vmwareLike)
 	})
+	t.Run("an IPv6 address in a URL", func(t *testing.T) {
+		t.Parallel()
+		code, out := pathcheck(t, forever, "http://"+webServerAt(t, "[::1]:0"))
+		assert.Equal(t, exitNoHarm, code, out)
+	})
 	t.Run("HTTP that closes after each answer", func(t *testing.T) {
 		t.Parallel()
 		code, out := pathcheck(t, forever, "http://"+curtServer(t))
@@ -286,6 +293,20 @@ func TestPeer(t *testing.T) {
 	}
 }
 
+// A server on all addresses has clients of both families on sockets of one.
+func TestPeerOnAllAddresses(t *testing.T) {
+	t.Parallel()
+	_, port, err := net.SplitHostPort(peerServer(t, ":0"))
+	require.NoError(t, err)
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		code, out := pathcheck(t, forever, "-json", "-peer", net.JoinHostPort(host, port))
+		assert.Equal(t, exitNoHarm, code, out)
+		assert.NotContains(t, out, changesWithin)
+		assert.Contains(t, out, `"arrived":{"syn":"AF21"`)
+		assert.Contains(t, out, `"after":["AF21"]`)
+	}
+}
+
 func TestPeerIsNone(t *testing.T) {
 	t.Parallel()
 	code, out := pathcheck(t, forever, "-peer", webServer(t, false))
@@ -346,7 +367,7 @@ func TestInterrupt(t *testing.T) {
 	})
 	var out, errs bytes.Buffer
 	begin := time.Now()
-	code := run(ctx, []string{"-timeout", "1h", "ssh://" + target}, &out, &errs)
+	code := run(ctx, []string{"-timeout", "1h", "ssh://" + target}, nil, &out, &errs)
 	assert.Less(t, time.Since(begin), time.Minute)
 	assert.Equal(t, exitUncertain, code)
 	assert.Contains(t, out.String(), "interrupted")

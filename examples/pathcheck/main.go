@@ -1,7 +1,8 @@
 // Command pathcheck says what a network path does to marked connections:
 //
 //	go run ./examples/pathcheck example.com
-//	go run ./examples/pathcheck -dscp ef -n 5 example.com:443 [2001:db8::1]:22
+//	go run ./examples/pathcheck -dscp ef -n 5 example.com:443 [2001:db8::1]:22 https://[fe80::1%eth0]
+//	go run ./examples/pathcheck -targets hosts.txt
 //
 // It makes trial connections, each with one way to mark: not at all, with the
 // DSCP from the first packet on, with the values that are safe for NATs, with
@@ -18,10 +19,13 @@
 // that the far end went away.
 //
 // From the trials it says in words what the path does, how sure that is, and
-// what helps: a line for ssh_config and a dscp.Dialer.
+// what helps: a line for ssh_config and a dscp.Dialer. Each is tried on the path
+// first: the Dialer as it is printed, and for the line a connection for each way
+// in which versions of OpenSSH mark with it. What does not get through is not
+// advised.
 //
 // The exit status is 0 if no harm was seen, 1 if harm was found, 2 if it could
-// not tell or was called wrongly.
+// not tell, could not write its report, or was called wrongly.
 //
 // # Many machines
 //
@@ -38,8 +42,10 @@
 //	pathcheck -serve :7777
 //	pathcheck -peer server.example.com:7777
 //
-// The server reads the mark off the SYN (Linux), and on IPv6 that of the latest
-// segment as well.
+// The server (on Linux) reads the mark off the SYN. So that a path is found out
+// which changes the mark within a flow, it also reads those of later segments: on
+// IPv6 of the latest one each time it is asked, on IPv4 of the one that completes
+// the handshake, and of every one if it may open a raw socket (CAP_NET_RAW).
 package main
 
 import (
@@ -51,5 +57,5 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	context.AfterFunc(ctx, stop) // the second interrupt kills
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -17,7 +17,7 @@ const (
 )
 
 // ask asks the far end twice, before and after midway.
-func ask(c net.Conn, _ string, t *trial, midway func() error) error {
+func ask(c net.Conn, _ target, t *trial, midway func() error) error {
 	answers := bufio.NewReader(io.LimitReader(c, longestLine))
 	if err := askOnce(c, answers, t); err != nil {
 		return err
@@ -40,6 +40,7 @@ func askOnce(c net.Conn, answers *bufio.Reader, t *trial) error {
 	if err := json.Unmarshal([]byte(line), seen); err != nil {
 		return fmt.Errorf("the far end is no pathcheck -serve: it says %q", strings.TrimSpace(line))
 	}
+	seen.add(t.seen)
 	t.seen = seen
 	return nil
 }

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 )
 
-// printReport writes the diagnosis of one target for people.
-func printReport(w io.Writer, t target, d diagnosis) {
+// printReport writes the diagnosis of one target for people, at once.
+func printReport(out io.Writer, t target, d diagnosis) error {
+	w := new(bytes.Buffer)
 	where := t.text
 	if t.addr.IsValid() {
 		where += fmt.Sprintf(" (%s over %v)", t.scheme, t.addr)
@@ -31,10 +34,14 @@ func printReport(w io.Writer, t target, d diagnosis) {
 	for _, note := range d.notes {
 		fmt.Fprintf(w, "  note: %s\n", note)
 	}
-	if d.state == harm {
+	if d.cure.ssh != "" {
 		fmt.Fprintf(w, "  in ssh_config:     %s\n", d.cure.ssh)
+	}
+	if d.cure.dialer != "" {
 		fmt.Fprintf(w, "  in a Go program:   %s\n", d.cure.dialer)
 	}
+	_, err := w.WriteTo(out)
+	return err
 }
 
 func printArrivals(w io.Writer, d diagnosis) {
@@ -42,17 +49,15 @@ func printArrivals(w io.Writer, d diagnosis) {
 		return
 	}
 	if d.rewrites == "" {
-		fmt.Fprintf(w, "  all marks arrive as they were sent\n")
+		if !slices.ContainsFunc(d.findings, func(f finding) bool { return len(f.seen) > 0 }) {
+			fmt.Fprintf(w, "  all marks arrive as they were sent\n")
+		}
 		return
 	}
 	fmt.Fprintf(w, "  marks are rewritten: %s (RFC 9435)\n", d.rewrites)
 	var how []string
 	for _, a := range d.arrivals {
-		text := fmt.Sprintf("%v as %v", a.sent, a.got)
-		if a.data {
-			text += " (data)"
-		}
-		how = append(how, text)
+		how = append(how, fmt.Sprintf("%v as %v", a.sent, a.got))
 	}
 	fmt.Fprintf(w, "    %s\n", strings.Join(how, ", "))
 }

@@ -20,44 +20,42 @@ const (
 )
 
 // run is the program.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parseOptions(args, stderr)
-	if errors.Is(err, flag.ErrHelp) {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	code, err := serveOrCheck(ctx, args, stdin, stdout, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
 		return exitNoHarm
-	}
-	if err != nil {
+	case err != nil:
+		fmt.Fprintf(stderr, "pathcheck: %v\n", err)
 		return exitUncertain
 	}
-	if o.serve != "" {
-		err := serve(ctx, o.serve, func(a net.Addr) { fmt.Fprintf(stdout, "pathcheck: listening on %v\n", a) })
-		if err != nil {
-			fmt.Fprintf(stderr, "pathcheck: %v\n", err)
-			return exitUncertain
-		}
-		return exitNoHarm
+	return code
+}
+
+func serveOrCheck(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	o, err := parseOptions(args, stderr)
+	if err != nil {
+		return exitUncertain, err
 	}
-	targets := make([]target, len(o.targets))
-	for i, text := range o.targets {
-		if targets[i], err = parseTarget(text, o.peer); err != nil {
-			fmt.Fprintf(stderr, "pathcheck: %v\n", err)
-			return exitUncertain
-		}
+	if o.serve != "" {
+		return exitNoHarm, serve(ctx, o.serve, func(a net.Addr) error {
+			_, err := fmt.Fprintf(stdout, "pathcheck: listening on %v\n", a)
+			return err
+		})
+	}
+	targets, err := o.allTargets(stdin)
+	if err != nil {
+		return exitUncertain, err
 	}
 	c := &checker{options: o, stdout: stdout, ticker: newTicker(stderr)}
 	if o.json {
 		machine, err := os.Hostname()
 		if err != nil {
-			fmt.Fprintf(stderr, "pathcheck: %v\n", err)
-			return exitUncertain
+			return exitUncertain, err
 		}
 		c.json = &jsonWriter{w: stdout, machine: machine}
 	}
-	code, err := c.checkAll(ctx, targets)
-	if err != nil {
-		fmt.Fprintf(stderr, "pathcheck: %v\n", err)
-		return exitUncertain
-	}
-	return code
+	return c.checkAll(ctx, targets)
 }
 
 // A checker checks targets.
@@ -86,16 +84,17 @@ func (c *checker) checkAll(ctx context.Context, targets []target) (int, error) {
 		})
 	}
 	states := make(map[state]bool)
+	var printing error // of the first report that could not be printed
 	for i := range targets {
 		d := <-found[i]
 		states[d.state] = true
 		if c.json == nil {
 			c.ticker.clear()
-			printReport(c.stdout, targets[i], d)
+			printing = cmp.Or(printing, printReport(c.stdout, targets[i], d))
 		}
 	}
 	all.Wait()
-	switch err := cmp.Or(errs...); {
+	switch err := cmp.Or(append(errs, printing)...); {
 	case err != nil:
 		return exitUncertain, err
 	case states[harm]:
@@ -116,15 +115,16 @@ func (c *checker) check(ctx context.Context, t *target) (diagnosis, error) {
 }
 
 func (c *checker) examine(ctx context.Context, t *target) (d diagnosis, err error) {
-	if err := t.resolve(ctx, c.network()); err != nil {
-		return diagnosis{state: couldNotTell, why: "the name does not resolve: " + err.Error()}, nil
+	if err := t.resolve(ctx, &c.options); err != nil {
+		return diagnosis{state: couldNotTell, why: err.Error()}, nil
 	}
 	if t.scheme == "" {
 		t.scheme = sniff(ctx, t.addr.String(), c.timeout)
 	}
+	by := tester{*t, c.timeout}
 	x := &examiner{
 		wanted: c.dscp, scheme: t.scheme, n: c.n,
-		try: tester{*t, c.timeout}.try,
+		try: by.try,
 		tell: func(tr trial, p progress) {
 			c.ticker.show(*t, tr, p)
 			if c.json != nil {
@@ -132,9 +132,10 @@ func (c *checker) examine(ctx context.Context, t *target) (d diagnosis, err erro
 			}
 		},
 	}
-	trials := x.examine(ctx)
+	d = diagnose(x.examine(ctx), c.dscp, t.scheme)
+	d.prescribe(ctx, by)
 	if ctx.Err() != nil {
 		return diagnosis{state: couldNotTell, why: "interrupted"}, err
 	}
-	return diagnose(trials, c.dscp, t.scheme), err
+	return d, err
 }

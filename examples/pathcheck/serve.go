@@ -20,15 +20,21 @@ const patienceWithClients = time.Minute
 // mostClients bounds how many are served at the same time.
 const mostClients = 256
 
-// serve tells clients which marks arrive, until ctx ends.
-func serve(ctx context.Context, address string, started func(net.Addr)) error {
-	lc := dscp.ListenConfig{NetListenConfig: &net.ListenConfig{Control: receiveClass}}
+// serve tells clients which marks arrive, until ctx ends. It calls started when
+// it listens, and ends with its error.
+func serve(ctx context.Context, address string, started func(net.Addr) error) error {
+	lc := dscp.ListenConfig{NetListenConfig: &net.ListenConfig{Control: receiveMarks}}
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
+	defer l.Close()
 	defer context.AfterFunc(ctx, func() { l.Close() })()
-	started(l.Addr())
+	w := watchSegments(ctx, l.Addr().(*net.TCPAddr).Port)
+	defer w.close()
+	if err := started(l.Addr()); err != nil {
+		return err
+	}
 	var clients sync.WaitGroup
 	defer clients.Wait()
 	room := make(chan struct{}, mostClients)
@@ -56,13 +62,15 @@ func serve(ctx context.Context, address string, started func(net.Addr)) error {
 			defer func() { <-room }()
 			defer c.Close()
 			defer context.AfterFunc(ctx, func() { c.Close() })()
-			answer(c.(*dscp.Conn))
+			answer(c.(*dscp.Conn), w)
 		})
 	}
 }
 
 // answer answers the questions of one client.
-func answer(c *dscp.Conn) {
+func answer(c *dscp.Conn, w *segmentWatch) {
+	l := newLookout(c, w)
+	defer l.close()
 	questions := bufio.NewReader(io.LimitReader(c, longestLine))
 	for {
 		if err := c.SetDeadline(time.Now().Add(patienceWithClients)); err != nil {
@@ -72,14 +80,7 @@ func answer(c *dscp.Conn) {
 		if err != nil || line != question {
 			return
 		}
-		var seen sighting
-		if cp, ok := c.PeerDSCP(); ok {
-			seen.SYN = &cp
-		}
-		if cp, ok := latestClass(c); ok {
-			seen.Latest = &cp
-		}
-		text, err := json.Marshal(seen)
+		text, err := json.Marshal(l.look())
 		if err != nil {
 			return
 		}

@@ -88,6 +88,19 @@ func webServer(t *testing.T, secure bool) string {
 	return s.Listener.Addr().String()
 }
 
+// webServerAt is an HTTP server on an address.
+func webServerAt(t *testing.T, address string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	require.NoError(t, err)
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Host)
+	})}
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { s.Close() })
+	return l.Addr().String()
+}
+
 // curtServer answers one request of HTTP for each connection.
 func curtServer(t *testing.T) string {
 	t.Helper()
@@ -109,7 +122,12 @@ func peerServer(t *testing.T, address string) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	started, ended := make(chan net.Addr, 1), make(chan error, 1)
-	go func() { ended <- serve(ctx, address, func(a net.Addr) { started <- a }) }()
+	go func() {
+		ended <- serve(ctx, address, func(a net.Addr) error {
+			started <- a
+			return nil
+		})
+	}()
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, <-ended)

@@ -66,6 +66,21 @@ func (s *simulated) try(_ context.Context, p probe) trial {
 	return t
 }
 
+// tryDialer dials as a Dialer does: the next mark of Fallback if one does not come
+// up.
+func (s *simulated) tryDialer(ctx context.Context, d dscp.Dialer) trial {
+	var t trial
+	for _, cp := range append([]dscp.CodePoint{d.DSCP}, d.Fallback...) {
+		if d.NATSafe {
+			cp = cp.NATSafe()
+		}
+		if t = s.try(ctx, constant(cp)); t.stage != connecting || t.outcome == fine {
+			break
+		}
+	}
+	return t
+}
+
 // simulate diagnoses a path of the models.
 func simulate(seed uint64, rate float64, scheme string, models ...dscptest.Model) diagnosis {
 	return simulateN(3, seed, rate, scheme, models...)
@@ -75,7 +90,9 @@ func simulate(seed uint64, rate float64, scheme string, models ...dscptest.Model
 func simulateN(n int, seed uint64, rate float64, scheme string, models ...dscptest.Model) diagnosis {
 	s := &simulated{models: models, rate: rate, random: rand.New(rand.NewPCG(seed, 1)), peer: scheme == pathcheckPeer}
 	x := &examiner{wanted: dscp.AF21, scheme: scheme, n: n, try: s.try}
-	return diagnose(x.examine(context.Background()), dscp.AF21, scheme)
+	d := diagnose(x.examine(context.Background()), dscp.AF21, scheme)
+	d.prescribe(context.Background(), s)
+	return d
 }
 
 func (d diagnosis) texts() []string {

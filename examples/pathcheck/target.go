@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -12,8 +16,8 @@ import (
 // checked: two addresses can have two paths.
 type target struct {
 	text   string // as given
-	host   string
-	port   string
+	host   string // without brackets; an IPv6 address may have a zone
+	port   string // a number or the name of a service
 	scheme string // how to talk to it; empty until it is known
 	addr   netip.AddrPort
 }
@@ -22,6 +26,8 @@ type target struct {
 var schemes = map[string]string{
 	"22": ssh2, "80": plainHTTP, "8000": plainHTTP, "8080": plainHTTP, "443": secureHTTP, "8443": secureHTTP,
 }
+
+var defaultPorts = map[string]string{"": "22", ssh2: "22", plainHTTP: "80", secureHTTP: "443"}
 
 // parseTarget reads [scheme://]host[:port].
 func parseTarget(text string, peer bool) (target, error) {
@@ -32,36 +38,146 @@ func parseTarget(text string, peer bool) (target, error) {
 		if _, ok := exchanges[scheme]; !ok {
 			return t, fmt.Errorf("target %q: unknown scheme %q", text, scheme)
 		}
+		// A zone within a URL has its percent sign escaped (RFC 6874, section 2).
+		if at := strings.Index(rest, "%25"); at >= 0 && strings.HasPrefix(rest, "[") {
+			rest = rest[:at] + "%" + rest[at+len("%25"):]
+		}
 	}
-	host, port, err := net.SplitHostPort(rest)
-	if err != nil { // no port, or one too many colons: a bare IPv6 address
-		host, port = strings.Trim(rest, "[]"), defaultPorts[t.scheme]
+	err := t.split(rest)
+	if err == nil {
+		err = checkPort(t.port)
 	}
-	if host == "" || port == "" || strings.ContainsAny(rest, "/ ") {
-		return t, fmt.Errorf("target %q: want host, host:port or scheme://host:port", text)
+	if err != nil {
+		return t, fmt.Errorf("target %q: %w", text, err)
 	}
-	t.host, t.port = host, port
 	switch {
 	case peer:
 		t.scheme = pathcheckPeer
 	case t.scheme == "":
-		t.scheme = schemes[port]
+		t.scheme = schemes[t.port]
 	}
 	return t, nil
 }
 
-var defaultPorts = map[string]string{"": "22", ssh2: "22", plainHTTP: "80", secureHTTP: "443"}
+var errForm = errors.New("want host, host:port or scheme://host:port")
 
-// resolve looks up the address.
-func (t *target) resolve(ctx context.Context, network string) error {
+// split reads host[:port].
+func (t *target) split(text string) error {
+	t.port = defaultPorts[t.scheme]
+	switch inside, after, bracketed := cutBrackets(text); {
+	case strings.ContainsAny(text, "/ \t"):
+		return errForm
+	case strings.Contains(text, "@"):
+		return errors.New("no login is made: leave out what stands before the @")
+	case bracketed:
+		t.host = inside
+		if !isIPv6(inside) {
+			return fmt.Errorf("%q in the brackets is no IPv6 address", inside)
+		}
+		if after != "" {
+			port, ok := strings.CutPrefix(after, ":")
+			if !ok {
+				return errForm
+			}
+			t.port = port
+		}
+	case strings.Count(text, ":") > 1:
+		t.host = text
+		if !isIPv6(text) {
+			return fmt.Errorf("%q has too many colons for host:port, and is no IPv6 address", text)
+		}
+	default:
+		host, port, hasPort := strings.Cut(text, ":")
+		if t.host = host; hasPort {
+			t.port = port
+		}
+	}
+	if t.host == "" || t.port == "" || strings.ContainsAny(t.host, "[]") {
+		return errForm
+	}
+	return nil
+}
+
+// cutBrackets cuts [inside]after.
+func cutBrackets(text string) (inside, after string, ok bool) {
+	rest, ok := strings.CutPrefix(text, "[")
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, "]")
+}
+
+func isIPv6(text string) bool {
+	a, err := netip.ParseAddr(text)
+	return err == nil && a.Is6()
+}
+
+// checkPort refuses numbers that are no ports. A name is looked up later.
+func checkPort(port string) error {
+	if strings.Trim(port, "0123456789") != "" {
+		return nil
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("port %s is not within 1 to 65535", port)
+	}
+	return nil
+}
+
+// readTargets reads one target a line. What follows a # is a comment.
+func readTargets(r io.Reader, peer bool) ([]target, error) {
+	var all []target
+	lines := bufio.NewScanner(r)
+	for number := 1; lines.Scan(); number++ {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		t, err := parseTarget(text, peer)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
+		}
+		all = append(all, t)
+	}
+	return all, lines.Err()
+}
+
+// resolve looks up the address. The error says in full what is wrong.
+func (t *target) resolve(ctx context.Context, o *options) error {
 	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", t.port)
 	if err != nil {
-		return err
+		return fmt.Errorf("no such port: %w", err)
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, t.host)
+	if a, err := netip.ParseAddr(t.host); err == nil {
+		a = a.Unmap()
+		if !o.wants(a) {
+			return fmt.Errorf("%v is no %s address", a, o.version())
+		}
+		t.addr = netip.AddrPortFrom(a, uint16(port))
+		return nil
+	}
+	// LookupNetIP would lose the zones.
+	addrs, err := net.DefaultResolver.LookupIPAddr(ctx, t.host)
 	if err != nil {
-		return err
+		return fmt.Errorf("the name does not resolve: %w", err)
 	}
-	t.addr = netip.AddrPortFrom(addrs[0].Unmap(), uint16(port))
-	return nil
+	for _, ip := range addrs {
+		if a, ok := netip.AddrFromSlice(ip.IP); ok && o.wants(a.Unmap()) {
+			t.addr = netip.AddrPortFrom(a.Unmap().WithZone(ip.Zone), uint16(port))
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has no %s address", t.host, o.version())
+}
+
+// authority is what HTTP calls the target: the host and, unless it goes without
+// saying, the port.
+func (t *target) authority() string {
+	host := t.host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if t.port == defaultPorts[t.scheme] {
+		return host
+	}
+	return host + ":" + t.port
 }

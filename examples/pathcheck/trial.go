@@ -24,6 +24,7 @@ const (
 	unmarkable  outcome = "unmarkable"  // this machine cannot mark so
 	unjudged    outcome = "unjudged"    // no way to tell, the far end did not go on that far
 	odd         outcome = "error"       // something else
+	changed     outcome = "changed"     // lived, but its mark was changed on the way; of remedies alone
 )
 
 // A stage is how far a connection came.
@@ -69,6 +70,26 @@ func (x tester) talk(ctx context.Context, t *trial) (outcome, error) {
 	if t.probe.changes {
 		dial = d.Marked().DialContext // a pinned conn would refuse
 	}
+	return x.talkOver(ctx, t, dial)
+}
+
+// tryDialer makes one trial with a Dialer as a program would use it.
+func (x tester) tryDialer(ctx context.Context, d dscp.Dialer) trial {
+	t := trial{probe: constant(d.DSCP), begin: time.Now(), stage: connecting}
+	// The marks that come to nothing take their time before the one that works.
+	ctx, cancel := context.WithDeadline(ctx, t.begin.Add(x.timeout+time.Duration(len(d.Fallback))*fallbackDelay))
+	defer cancel()
+	t.outcome, t.err = x.talkOver(ctx, &t, d.DialContext)
+	t.took = time.Since(t.begin)
+	return t
+}
+
+// fallbackDelay is a Dialer's FallbackDelay, if that is not set.
+const fallbackDelay = 1500 * time.Millisecond
+
+// talkOver makes the connection and talks on it. It changes the mark in the
+// middle if the probe does.
+func (x tester) talkOver(ctx context.Context, t *trial, dial func(context.Context, string, string) (net.Conn, error)) (outcome, error) {
 	c, err := dial(ctx, "tcp", x.target.addr.String())
 	if err != nil {
 		return connectOutcome(err), err
@@ -81,7 +102,7 @@ func (x tester) talk(ctx context.Context, t *trial) (outcome, error) {
 	defer context.AfterFunc(ctx, func() { c.Close() })() // an interrupt need not wait
 
 	t.stage = before
-	err = exchanges[x.target.scheme](c, x.target.host, t, func() error {
+	err = exchanges[x.target.scheme](c, x.target, t, func() error {
 		if t.probe.changes {
 			if err := remark(c, t.probe.to); err != nil {
 				return err

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"net/netip"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -24,6 +26,13 @@ func TestParseTarget(t *testing.T) {
 		"2001:db8::1":               {host: "2001:db8::1", port: "22", scheme: ssh2},
 		"[2001:db8::1]":             {host: "2001:db8::1", port: "22", scheme: ssh2},
 		"[2001:db8::1]:80":          {host: "2001:db8::1", port: "80", scheme: plainHTTP},
+		"http://[::1]:80":           {host: "::1", port: "80", scheme: plainHTTP},
+		"http://[::1]":              {host: "::1", port: "80", scheme: plainHTTP},
+		"[fe80::1%eth0]:22":         {host: "fe80::1%eth0", port: "22", scheme: ssh2},
+		"fe80::1%eth0":              {host: "fe80::1%eth0", port: "22", scheme: ssh2},
+		"https://[fe80::1%25eth0]/": {host: "fe80::1%eth0", port: "443", scheme: secureHTTP},
+		"https://[fe80::1%eth0]":    {host: "fe80::1%eth0", port: "443", scheme: secureHTTP},
+		"example.com:ssh":           {host: "example.com", port: "ssh"},
 		"https://example.com":       {host: "example.com", port: "443", scheme: secureHTTP},
 		"https://example.com/":      {host: "example.com", port: "443", scheme: secureHTTP},
 		"http://example.com:22":     {host: "example.com", port: "22", scheme: plainHTTP},
@@ -36,9 +45,21 @@ func TestParseTarget(t *testing.T) {
 		require.NoError(t, err, text)
 		assert.Equal(t, want, got)
 	}
-	for _, text := range []string{"", ":22", "ftp://example.com", "wait://example.com", "https://example.com/path", "https://example.com:443/path", "user@host name"} {
+	for text, says := range map[string]string{
+		"": "want host", ":22": "want host", "ftp://example.com": "unknown scheme", "wait://example.com": "want host",
+		"https://example.com/path": "want host", "https://example.com:443/path": "want host", "host name": "want host",
+		"user@host":                 "leave out what stands before the @",
+		"127.0.0.1:99999":           "port 99999 is not within 1 to 65535",
+		"[::1]:0":                   "port 0 is not within 1 to 65535",
+		"host:":                     "want host",
+		"[::1":                      "no IPv6 address",
+		"[::1]22":                   "want host",
+		"[127.0.0.1]:22":            "no IPv6 address",
+		"a:b:c":                     "too many colons",
+		"https://[fe80::1%25]:443/": "no IPv6 address",
+	} {
 		_, err := parseTarget(text, false)
-		assert.Error(t, err, text)
+		assert.ErrorContains(t, err, says, text)
 	}
 	got, err := parseTarget("example.com:22", true)
 	require.NoError(t, err)
@@ -48,20 +69,23 @@ func TestParseTarget(t *testing.T) {
 func TestOptions(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"-dscp", "df", "h"}, {"-dscp", "0x48", "h"}, {"-4", "-6", "h"}, {"-n", "0", "h"}, {"-timeout", "0", "h"},
-		{"-parallel", "0", "h"}, {"-serve", ":0", "h"}, {"-serve", ":0", "-peer"}, {"-no-such-flag"},
+		{"-parallel", "0", "h"}, {"-serve", ":0", "h"}, {"-serve", ":0", "-targets", "-"}, {"-targets", "/no/such/file"}, {"-targets", "-"},
+		{"h:70000"}, {"-serve", ":0", "-peer"}, {"-no-such-flag"},
 	} {
 		var errs bytes.Buffer
-		assert.Equal(t, exitUncertain, run(t.Context(), args, io.Discard, &errs), "%q", args)
-		assert.NotEmpty(t, errs.String(), "%q", args)
+		assert.Equal(t, exitUncertain, run(t.Context(), args, strings.NewReader("# no target\n"), io.Discard, &errs), "%q", args)
+		assert.Equal(t, 1, strings.Count(errs.String(), "\n"), "%q: one line: %s", args, errs.String())
+		assert.Contains(t, errs.String(), "pathcheck: ", "%q", args)
 	}
 	var errs bytes.Buffer
-	assert.Equal(t, exitNoHarm, run(t.Context(), []string{"-help"}, io.Discard, &errs))
+	assert.Equal(t, exitNoHarm, run(t.Context(), []string{"-help"}, nil, io.Discard, &errs))
 	assert.Contains(t, errs.String(), "usage: pathcheck")
 
 	o, err := parseOptions([]string{"-dscp", "ef", "-6", "h"}, io.Discard)
 	require.NoError(t, err)
 	assert.Equal(t, dscp.EF, o.dscp)
-	assert.Equal(t, "ip6", o.network())
+	assert.True(t, o.wants(netip.MustParseAddr("::1")))
+	assert.False(t, o.wants(netip.MustParseAddr("127.0.0.1")))
 	assert.NotErrorIs(t, err, flag.ErrHelp)
 }
 
@@ -126,10 +150,77 @@ func TestTicker(t *testing.T) {
 	assert.Equal(t, clearLine+"host:22  3 of 40  EF: no answer", screen.String())
 }
 
+// TestTargetsFromAList reads them from a file and from standard input.
+func TestTargetsFromAList(t *testing.T) {
+	const list = "# hosts\n\nexample.com:443 # with a word\n  [2001:db8::1]:22\n"
+	file := t.TempDir() + "/targets"
+	require.NoError(t, os.WriteFile(file, []byte(list), 0o600))
+	for _, from := range []string{file, "-"} {
+		o, err := parseOptions([]string{"-targets", from, "first"}, io.Discard)
+		require.NoError(t, err)
+		targets, err := o.allTargets(strings.NewReader(list))
+		require.NoError(t, err)
+		var texts []string
+		for _, where := range targets {
+			texts = append(texts, where.text)
+		}
+		assert.Equal(t, []string{"first", "example.com:443", "[2001:db8::1]:22"}, texts)
+	}
+	o := options{from: "-"}
+	_, err := o.allTargets(strings.NewReader("a\nb:70000\n"))
+	assert.EqualError(t, err, `standard input: line 2: target "b:70000": port 70000 is not within 1 to 65535`)
+}
+
+// TestOtherVersion asks for an address of the version that a target has not.
+func TestOtherVersion(t *testing.T) {
+	for _, tt := range [][3]string{
+		{"-6", "127.0.0.1:22", "could not tell: 127.0.0.1 is no IPv6 address"},
+		{"-4", "[::1]:22", "could not tell: ::1 is no IPv4 address"},
+		{"-4", "localhost:no-such-service", "could not tell: no such port: "},
+	} {
+		var out bytes.Buffer
+		assert.Equal(t, exitUncertain, run(t.Context(), tt[:2], nil, &out, io.Discard))
+		assert.Contains(t, out.String(), tt[2])
+	}
+}
+
+func TestAuthority(t *testing.T) {
+	for text, want := range map[string]string{
+		"http://example.com": "example.com", "http://example.com:8080": "example.com:8080", "https://[::1]:443": "[::1]", "http://[::1]:443": "[::1]:443",
+	} {
+		where, err := parseTarget(text, false)
+		require.NoError(t, err)
+		assert.Equal(t, want, where.authority())
+	}
+}
+
+// TestLiteral writes Dialers as the compiler reads them; pasted has what it made
+// of each.
+func TestLiteral(t *testing.T) {
+	for text, d := range pasted {
+		assert.Equal(t, text, literal(d))
+	}
+	assert.Equal(t, "dscp.Dialer{DSCP: dscp.CodePoint(55)}", literal(dscp.Dialer{DSCP: 55}))
+}
+
+// TestFullDisk writes the report where there is no room for it.
+func TestFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	for _, args := range [][]string{{"ssh://no..such.host"}, {"-json", "ssh://no..such.host"}, {"-serve", "127.0.0.1:0"}} {
+		var errs bytes.Buffer
+		assert.Equal(t, exitUncertain, run(t.Context(), args, nil, full, &errs), "%q", args)
+		assert.Contains(t, errs.String(), "no space left", "%q", args)
+	}
+}
+
 // A broken standard output is not mistaken for a clean path.
 func TestBrokenOutput(t *testing.T) {
 	var errs bytes.Buffer
-	code := run(context.Background(), []string{"-json", "ssh://no..such.host"}, broken{}, &errs)
+	code := run(context.Background(), []string{"-json", "ssh://no..such.host"}, nil, broken{}, &errs)
 	assert.Equal(t, exitUncertain, code)
 	assert.Contains(t, errs.String(), "out of paper")
 }

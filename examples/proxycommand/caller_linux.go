@@ -1,14 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"github.com/godscp/godscp/examples/internal/openssh"
 )
 
 // callerIPQoS returns the IPQoS of the ssh that runs this program: the same ssh
@@ -25,16 +24,9 @@ func callerIPQoS(ctx context.Context) string {
 		return ""
 	}
 	args := strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // a name server may be slow; a warning is not worth more
-	defer cancel()
-	out, err := exec.CommandContext(ctx, exe, append([]string{"-G"}, args[1:]...)...).Output()
+	ipqos, err := openssh.Ask(ctx, exe, append([]string{"-G"}, args[1:]...)...)
 	if err != nil {
-		return ""
+		return "" // a warning is not worth more
 	}
-	for line := range bytes.Lines(out) {
-		if value, ok := bytes.CutPrefix(line, []byte("ipqos ")); ok {
-			return string(bytes.TrimSpace(value))
-		}
-	}
-	return ""
+	return ipqos
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-var errNoFdpass = errors.New("-fdpass: this system cannot hand a connection to another process")
+var errNoFdpass = errors.New("this system cannot hand a connection to another process, as -fdpass does")
+
+func canFdpass() error { return errNoFdpass }
 
 func takesDescriptor(io.Writer) error { return errNoFdpass }
 

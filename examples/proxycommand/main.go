@@ -14,9 +14,10 @@
 //	    IPQoS none
 //
 // The last line matters then: ssh has the socket, and whatever IPQoS says it
-// would mark it with once more, in the middle of the flow. Proxycommand warns
-// where it sees that coming (on Linux). When it relays, ssh has only pipes and
-// nothing to mark.
+// would mark it with once more, in the middle of the flow: up to OpenSSH 10.0 after
+// login, since 10.1 whenever a channel without a terminal opens or closes.
+// Proxycommand warns where it sees that coming (on Linux). When it relays, ssh has
+// only pipes and nothing to mark.
 //
 // The quotes around %h are for an ssh before 9.6, which hands host names to the
 // shell that have commands in them (CVE-2023-51385), and the dashes for a name that
@@ -28,7 +29,17 @@
 //	proxycommand -print-config >>~/.ssh/config
 //
 // configures ssh, and with it git, scp, sftp, rsync and Ansible: the interactive
-// mark for sessions at a terminal, the one for bulk for the rest.
+// mark for sessions at a terminal, the one for bulk for the rest. Every ssh since
+// 8.4 takes the lines, and examples/sshclient does. They are for systems where a
+// process can hand a socket to another, which Windows cannot.
+//
+// The mark is chosen when a connection is made. With a ControlMaster that is at the
+// first session: what joins it later has the mark of that session, a file copy that
+// of a terminal, for as long as the master lives. An ssh that marks by itself would
+// do no better: up to OpenSSH 10.0 the first session decides, too, and since 10.1 a
+// copy changes the mark of the connection, and of the terminal's session with it.
+// Whoever wants both marks gives the copies a host alias with a ControlPath of its
+// own, or "ControlPath none".
 package main
 
 import (

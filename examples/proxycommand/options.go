@@ -8,6 +8,7 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/examples/internal/class"
+	"github.com/godscp/godscp/examples/internal/cli"
 )
 
 type options struct {
@@ -56,22 +57,17 @@ packet on. -print-config prints what to put into ~/.ssh/config.
 
 `
 
-// parseOptions reports errors, and the usage, on stderr itself.
+// parseOptions reports errors on stderr itself.
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("proxycommand", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.Usage = func() {
-		fmt.Fprint(stderr, usage)
-		fs.PrintDefaults()
-	}
 	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, as OpenSSH's IPQoS")
 	fs.TextVar(&o.class, "class", class.Interactive, "which of the two marks to use: `interactive or bulk`")
 	fs.BoolVar(&o.natSafe, "nat-safe", false, "use marks with IP precedence zero instead, for networks behind VMware's NAT and its like")
 	fs.TextVar(&o.fallback, "fallback", ladder(nil), "`marks` to try one after another, on connections of their own, where a connection does not come up with the first")
 	fs.BoolVar(&o.fdpass, "fdpass", false, "hand the connection to ssh and exit (ProxyUseFdpass yes, IPQoS none)")
 	fs.BoolVar(&o.printConfig, "print-config", false, "print lines for ~/.ssh/config and exit")
-	if err := fs.Parse(args); err != nil {
+	if err := cli.Parse(fs, usage, args, stderr); err != nil {
 		return o, err
 	}
 	want := 2
@@ -79,10 +75,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		want = 0
 	}
 	if fs.NArg() != want {
-		err := fmt.Errorf("want %d arguments, got %d", want, fs.NArg())
-		fmt.Fprintln(stderr, "proxycommand:", err)
-		fs.Usage()
-		return o, err
+		return o, cli.Refuse(fs, stderr, fmt.Errorf("want %d arguments, got %d", want, fs.NArg()))
 	}
 	o.host, o.port = fs.Arg(0), fs.Arg(1)
 	return o, nil

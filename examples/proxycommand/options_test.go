@@ -67,7 +67,8 @@ func TestUsageErrors(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, 2, run(t.Context(), strings.Fields(args), nil, &stdout, &stderr), args)
 		assert.Contains(t, stderr.String(), says, args)
-		assert.Contains(t, stderr.String(), "usage: proxycommand", args)
+		assert.Equal(t, 2, strings.Count(stderr.String(), "\n"), "one line and a hint: %s", stderr.String())
+		assert.Contains(t, stderr.String(), "proxycommand -h", args)
 		assert.Empty(t, stdout.String())
 	}
 	var stderr bytes.Buffer

@@ -103,11 +103,3 @@ func TestNoServer(t *testing.T) {
 	assert.Equal(t, 1, run(t.Context(), []string{host, port}, strings.NewReader(""), io.Discard, &stderr))
 	assert.Contains(t, stderr.String(), "proxycommand: dial tcp "+address+": with DSCP AF21: connect: connection refused")
 }
-
-func TestFdpassWantsASocket(t *testing.T) {
-	var stderr bytes.Buffer
-	// Nothing listens there, and nothing is dialed.
-	assert.Equal(t, 1, run(t.Context(), []string{"-fdpass", "127.0.0.1", "1"}, strings.NewReader(""), io.Discard, &stderr))
-	assert.Contains(t, stderr.String(), "-fdpass")
-	assert.NotContains(t, stderr.String(), "dial")
-}

@@ -1,94 +1,281 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
+	"slices"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 )
 
-// authMethods returns the ways to log in, in the order in which to try them, and
-// a function that ends the connection to the agent.
-func authMethods(ctx context.Context, s settings, stderr io.Writer) (methods []ssh.AuthMethod, done func()) {
-	signers := identities(ctx, s, stderr)
-	done = func() {}
-	if socket := os.Getenv("SSH_AUTH_SOCK"); socket != "" {
-		var d net.Dialer
-		if c, err := d.DialContext(ctx, "unix", socket); err == nil {
-			// The agent's protocol knows no context: only this ends a call that
-			// waits for an answer, here or when the agent signs.
-			stop := context.AfterFunc(ctx, func() { c.Close() })
-			done = func() {
-				stop()
-				c.Close()
-			}
-			if held, err := agent.NewClient(c).Signers(); err == nil {
-				signers = withAgent(signers, held)
+// An authenticator logs in.
+type authenticator struct {
+	ctx      context.Context
+	settings settings
+	hostKeys *hostKeys
+	warn     func(format string, args ...any)
+	signers  []ssh.Signer
+	skipped  []string // why keys are not used, in words; told if the login fails
+	done     func()   // ends the connection to the agent
+}
+
+// errBatch says that a question must not be asked.
+var errBatch = errors.New("BatchMode is on: nothing is asked")
+
+// newAuthenticator gathers the keys.
+func newAuthenticator(ctx context.Context, c *connector, h *hostKeys) *authenticator {
+	a := &authenticator{ctx: ctx, settings: c.settings, hostKeys: h, warn: c.warn, done: func() {}}
+	held := a.agentKeys()
+	var locked []ssh.Signer
+	for _, file := range c.identities {
+		signer := a.identity(file, held)
+		if signer == nil {
+			continue
+		}
+		with := append(a.certified(signer, file), signer)
+		if _, encrypted := signer.(*encryptedKey); encrypted {
+			locked = append(locked, with...)
+		} else {
+			a.signers = append(a.signers, with...)
+		}
+	}
+	if !c.onlyNamed {
+		for _, other := range held {
+			if !slices.ContainsFunc(a.signers, func(s ssh.Signer) bool { return sameKey(s.PublicKey(), other.PublicKey()) }) {
+				a.signers = append(a.signers, other)
 			}
 		}
 	}
-	who := s.user + "@" + s.hostName
-	return []ssh.AuthMethod{
-		ssh.PublicKeys(signers...),
-		ssh.RetryableAuthMethod(ssh.KeyboardInteractive(func(_, instruction string, questions []string, echos []bool) ([]string, error) {
-			return answers(ctx, who, instruction, questions, echos)
-		}), 3),
-		ssh.RetryableAuthMethod(ssh.PasswordCallback(func() (string, error) {
-			return ask(ctx, who+"'s password: ", true)
-		}), 3),
-	}, done
+	// A passphrase is asked for only when no other key will do. Also x/crypto/ssh
+	// tries no further key when one cannot sign.
+	a.signers = append(a.signers, locked...)
+	return a
 }
 
-// identities returns the private keys in files. The default ones need not exist.
-func identities(ctx context.Context, s settings, stderr io.Writer) []ssh.Signer {
-	var signers []ssh.Signer
-	for _, file := range s.identities {
-		signer, err := loadIdentity(ctx, file)
+// close ends the connection to the agent.
+func (a *authenticator) close() { a.done() }
+
+// agentSocket expands IdentityAgent. Where it is not set, the environment says.
+func agentSocket(agent string, expand func(string) string) string {
+	switch {
+	case agent == "", agent == "SSH_AUTH_SOCK":
+		return os.Getenv("SSH_AUTH_SOCK")
+	case strings.EqualFold(agent, "none"):
+		return ""
+	case strings.HasPrefix(agent, "$") && !strings.HasPrefix(agent, "${"):
+		return os.Getenv(agent[1:])
+	}
+	return expand(agent)
+}
+
+// agentKeys returns the keys that the agent holds.
+func (a *authenticator) agentKeys() []ssh.Signer {
+	if a.settings.agent == "" {
+		return nil
+	}
+	var d net.Dialer
+	c, err := d.DialContext(a.ctx, "unix", a.settings.agent)
+	if err != nil {
+		a.skipped = append(a.skipped, fmt.Sprintf("the agent: %v", err))
+		return nil
+	}
+	// The agent's protocol knows no context: only this ends a call that waits for
+	// an answer, here or when the agent signs.
+	stop := context.AfterFunc(a.ctx, func() { c.Close() })
+	a.done = func() {
+		stop()
+		c.Close()
+	}
+	held, err := agent.NewClient(c).Signers()
+	if err != nil {
+		a.skipped = append(a.skipped, fmt.Sprintf("the agent: %v", err))
+	}
+	return held
+}
+
+// identity returns the key of a file: from the agent, which needs no passphrase,
+// if that has it. It returns nil for a key that cannot be used, with a word about
+// it; but the default ones need not exist.
+func (a *authenticator) identity(file string, held []ssh.Signer) ssh.Signer {
+	signer, err := loadIdentity(a.ctx, file)
+	public, _ := publicKey(signer, file)
+	if i := slices.IndexFunc(held, func(h ssh.Signer) bool { return public != nil && sameKey(h.PublicKey(), public) }); i >= 0 {
+		return held[i]
+	}
+	if err != nil && public != nil && signer == nil && isPublic(file) {
+		err = errors.New("this is a public key, and no agent has its private key")
+	}
+	if _, encrypted := signer.(*encryptedKey); encrypted {
+		if why := a.mute(); why != nil {
+			err = fmt.Errorf("the key is encrypted, and is skipped: %w", why)
+		}
+	}
+	switch {
+	case err == nil:
+		return signer
+	case errors.Is(err, os.ErrNotExist) && !a.settings.named:
+	case a.settings.named, errors.Is(err, errTooOpen):
+		a.warn("identity %s: %v", file, err)
+	default:
+		a.skipped = append(a.skipped, fmt.Sprintf("identity %s: %v", file, err))
+	}
+	return nil
+}
+
+// certified returns the key with each certificate of it: those of CertificateFile,
+// and the one beside the key. Like ssh, it tries them before the bare key.
+func (a *authenticator) certified(signer ssh.Signer, file string) []ssh.Signer {
+	var all []ssh.Signer
+	for _, name := range append(slices.Clone(a.settings.certificates), file+"-cert.pub") {
+		text, err := os.ReadFile(name)
+		beside := name == file+"-cert.pub"
+		if errors.Is(err, os.ErrNotExist) && beside {
+			continue
+		}
+		var public ssh.PublicKey
 		if err == nil {
-			signers = append(signers, signer)
-		} else if s.named || !errors.Is(err, os.ErrNotExist) {
-			fmt.Fprintln(stderr, "sshclient: identity", file+":", err)
+			public, _, _, _, err = ssh.ParseAuthorizedKey(text)
 		}
-	}
-	return signers
-}
-
-// withAgent returns files, each taken from the agent if that has it, and behind
-// them the agent's others. The agent needs no passphrase.
-func withAgent(files, held []ssh.Signer) []ssh.Signer {
-	same := func(a, b ssh.Signer) bool { return bytes.Equal(a.PublicKey().Marshal(), b.PublicKey().Marshal()) }
-	var others []ssh.Signer
-next:
-	for _, h := range held {
-		for i, f := range files {
-			if same(f, h) {
-				files[i] = h
-				continue next
+		cert, ok := public.(*ssh.Certificate)
+		switch {
+		case err != nil:
+			a.skipped = append(a.skipped, fmt.Sprintf("certificate %s: %v", name, err))
+		case !ok:
+			a.skipped = append(a.skipped, fmt.Sprintf("certificate %s: it is none", name))
+		case sameKey(cert.Key, signer.PublicKey()):
+			if s, err := ssh.NewCertSigner(cert, signer); err == nil {
+				all = append(all, s)
 			}
 		}
-		others = append(others, h)
 	}
-	return append(files, others...)
+	return all
 }
+
+// mute tells why no question can be asked; nil if one can.
+func (a *authenticator) mute() error {
+	if a.settings.batch {
+		return errBatch
+	}
+	if !canAsk() {
+		return errNobody
+	}
+	return nil
+}
+
+// methods are the ways to log in, in the order in which to try them.
+func (a *authenticator) methods() []ssh.AuthMethod {
+	who := a.settings.user + "@" + a.settings.hostName
+	all := map[string]ssh.AuthMethod{}
+	if !a.settings.noPublicKey {
+		all["publickey"] = ssh.PublicKeys(a.signers...)
+	}
+	why := a.mute()
+	if why == nil && !a.settings.noKeyboard {
+		all["keyboard-interactive"] = a.retryable(ssh.KeyboardInteractive(
+			func(_, instruction string, questions []string, echos []bool) ([]string, error) {
+				return a.answers(who, instruction, questions, echos)
+			}))
+	}
+	if why == nil && !a.settings.noPassword {
+		all["password"] = a.retryable(ssh.PasswordCallback(func() (string, error) {
+			if a.hostKeys.changed {
+				return "", errChanged
+			}
+			return ask(a.ctx, who+"'s password: ", true)
+		}))
+	}
+	if why != nil && !(a.settings.noKeyboard && a.settings.noPassword) {
+		a.skipped = append(a.skipped, fmt.Sprintf("passwords and keyboard-interactive: %v", why))
+	}
+	order := a.settings.auth
+	if order == nil {
+		order = []string{"publickey", "keyboard-interactive", "password"}
+	}
+	var methods []ssh.AuthMethod
+	for _, name := range order {
+		if m, ok := all[name]; ok {
+			methods = append(methods, m)
+		}
+	}
+	return methods
+}
+
+// retryable asks as often as NumberOfPasswordPrompts says.
+func (a *authenticator) retryable(m ssh.AuthMethod) ssh.AuthMethod {
+	return ssh.RetryableAuthMethod(m, max(a.settings.prompts, 1))
+}
+
+// errChanged keeps a password from whoever has taken the host's place.
+var errChanged = errors.New("no password is asked for: the host key has changed")
 
 // answers puts a server's questions to the person at the terminal.
-func answers(ctx context.Context, who, instruction string, questions []string, echos []bool) ([]string, error) {
+func (a *authenticator) answers(who, instruction string, questions []string, echos []bool) ([]string, error) {
+	if a.hostKeys.changed {
+		return nil, errChanged
+	}
 	var all []string
 	for i, q := range questions {
 		if instruction != "" && i == 0 {
 			q = instruction + "\n" + q
 		}
-		a, err := ask(ctx, "("+who+") "+plain(q), !echos[i])
+		answer, err := ask(a.ctx, "("+who+") "+plain(q), !echos[i])
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, a)
+		all = append(all, answer)
 	}
 	return all, nil
+}
+
+// explain adds to the error of a failed login what was not tried, and says what
+// x/crypto/ssh does not.
+func (a *authenticator) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	// A server that offers keyboard-interactive and has no way to ask refuses at
+	// once. The package takes that for a breach of the protocol: it has no error
+	// of its own for it.
+	refused := strings.HasSuffix(err.Error(), "unexpected message type 51 (expected 60)")
+	if refused {
+		err = errors.New("unable to authenticate: the server offers keyboard-interactive, and refuses it without a question")
+	}
+	if refused || strings.Contains(err.Error(), "unable to authenticate") {
+		for _, text := range a.skipped {
+			a.warn("not used: %s", text)
+		}
+		err = fmt.Errorf("login as %s to %s: %w", a.settings.user, a.hostKeys.name, err)
+	}
+	return err
+}
+
+// publicKey returns the public half of a key, from the file beside it if the key
+// itself is not there or cannot be used. Where an agent has the private half, the
+// file may be the public one.
+func publicKey(signer ssh.Signer, file string) (ssh.PublicKey, error) {
+	if signer != nil {
+		return signer.PublicKey(), nil
+	}
+	text, err := os.ReadFile(file + ".pub")
+	if err != nil {
+		if text, err = os.ReadFile(file); err != nil {
+			return nil, err
+		}
+	}
+	public, _, _, _, err := ssh.ParseAuthorizedKey(text)
+	return public, err
+}
+
+func isPublic(file string) bool {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	_, _, _, _, err = ssh.ParseAuthorizedKey(text)
+	return err == nil
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -12,50 +14,148 @@ import (
 	"github.com/godscp/godscp/examples/sshclass"
 )
 
+// A connection is an SSH client, and what it goes through.
+type connection struct {
+	*ssh.Client
+	below io.Closer // the connection of the last jump; nil without one
+}
+
+// Close closes it, and what it goes through behind it.
+func (c *connection) Close() error {
+	err := c.Client.Close()
+	if c.below != nil {
+		err = errors.Join(err, c.below.Close())
+	}
+	return err
+}
+
+// A connector makes the connection of one session, or of one of its jumps.
+type connector struct {
+	options
+	settings
+	interactive bool // the class of the session, which is that of its jumps
+	stderr      io.Writer
+}
+
 // connect dials with the mark of the session's class, and logs in.
-func connect(ctx context.Context, o options, s settings, t terminal, stderr io.Writer) (*ssh.Client, error) {
-	addr := net.JoinHostPort(s.hostName, s.port)
-	d := dscp.Dialer{DSCP: s.ipqos.Bulk, NATSafe: o.natSafe}
-	class := "bulk"
-	if t.wanted {
-		d.DSCP, class = s.ipqos.Interactive, "interactive"
+func connect(ctx context.Context, o options, s settings, interactive bool, stderr io.Writer) (*connection, error) {
+	c := &connector{o, s, interactive, stderr}
+	for _, note := range s.notes {
+		c.warn("%s", note)
 	}
-	say := func(format string, args ...any) {
-		if o.verbose {
-			fmt.Fprintf(stderr, "sshclient: "+format+"\n", args...)
-		}
+	if len(s.quiet) > 0 {
+		c.say("not acted on: %s", strings.Join(s.quiet, ", "))
 	}
-	say("connecting to %s, %s", addr, class)
-	conn, err := d.DialContext(ctx, "tcp", addr)
+	conn, below, err := c.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	pinned, _ := dscp.Of(conn)
-	say("connected to %s from %s, marked %v", conn.RemoteAddr(), conn.LocalAddr(), pinned.DSCP())
-
-	keys, err := newHostKeys(ctx, s.knownHosts, stderr)
+	client, err := c.logIn(ctx, conn)
 	if err != nil {
 		conn.Close()
+		if below != nil {
+			below.Close()
+		}
 		return nil, err
 	}
-	methods, done := authMethods(ctx, s, stderr)
-	defer done()
+	c.say("logged in as %s to %s", s.user, plain(string(client.ServerVersion())))
+	return &connection{client, below}, nil
+}
+
+func (c *connector) warn(format string, args ...any) {
+	fmt.Fprintln(c.stderr, "sshclient:", plain(fmt.Sprintf(format, args...)))
+}
+
+func (c *connector) say(format string, args ...any) {
+	if c.verbose {
+		c.warn(format, args...)
+	}
+}
+
+// addr is where to connect.
+func (c *connector) addr() string { return net.JoinHostPort(c.hostName, c.port) }
+
+// dial connects, directly or through something, which is below then.
+func (c *connector) dial(ctx context.Context) (conn net.Conn, below io.Closer, err error) {
+	switch {
+	case len(c.jumps) > 0:
+		return c.jump(ctx)
+	case c.proxyCommand != "":
+		conn, err = c.throughCommand(ctx)
+		return conn, nil, err
+	}
+	class, d := "bulk", dscp.Dialer{DSCP: c.ipqos.Bulk, NATSafe: c.natSafe, NetDialer: &net.Dialer{Timeout: c.timeout}}
+	if c.interactive {
+		d.DSCP, class = c.ipqos.Interactive, "interactive"
+	}
+	if c.bind != "" {
+		ip, err := net.ResolveIPAddr("ip", c.bind)
+		if err != nil {
+			return nil, nil, err
+		}
+		d.NetDialer.LocalAddr = &net.TCPAddr{IP: ip.IP, Zone: ip.Zone}
+	}
+	c.say("connecting to %s, %s", c.addr(), class)
+	if conn, err = d.DialContext(ctx, c.network, c.addr()); err != nil {
+		return nil, nil, err
+	}
+	pinned, _ := dscp.Of(conn)
+	c.say("connected to %v from %v, marked %v", conn.RemoteAddr(), conn.LocalAddr(), pinned.DSCP())
+	return conn, nil, nil
+}
+
+// mostJumps bounds how many jumps one session may need: those of ProxyJump may
+// have one of their own.
+const mostJumps = 8
+
+// jump connects through the last of the jumps, which goes through those before
+// it.
+func (c *connector) jump(ctx context.Context) (net.Conn, io.Closer, error) {
+	last := len(c.jumps) - 1
+	hop := c.jumps[last].options(c.options, c.jumps[:last])
+	if hop.through > mostJumps {
+		return nil, nil, fmt.Errorf("ProxyJump: more than %d jumps", mostJumps)
+	}
+	set, err := loadSettings(ctx, hop)
+	if err != nil {
+		return nil, nil, err
+	}
+	if set.hostName == c.hostName && set.port == c.port {
+		return nil, nil, fmt.Errorf("ProxyJump: %s would be reached through itself", c.addr())
+	}
+	via, err := connect(ctx, hop, set, c.interactive, c.stderr)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := via.DialContext(ctx, "tcp", c.addr())
+	if err != nil {
+		via.Close()
+		return nil, nil, fmt.Errorf("%s cannot connect to %s: %w", c.jumps[last], c.addr(), err)
+	}
+	c.say("connected to %s through %s", c.addr(), c.jumps[last])
+	return conn, via, nil
+}
+
+// logIn checks the host's key and logs in.
+func (c *connector) logIn(ctx context.Context, conn net.Conn) (*ssh.Client, error) {
+	keys, err := newHostKeys(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	a := newAuthenticator(ctx, c, keys)
+	defer a.close()
 	// Less than the package would take by default, which has SHA-1 among it.
 	algorithms := ssh.SupportedAlgorithms()
-	client, err := sshclass.Handshake(ctx, conn, addr, &ssh.ClientConfig{
+	client, err := sshclass.Handshake(ctx, conn, c.addr(), &ssh.ClientConfig{
 		Config:            ssh.Config{KeyExchanges: algorithms.KeyExchanges, Ciphers: algorithms.Ciphers, MACs: algorithms.MACs},
-		User:              s.user,
-		Auth:              methods,
+		User:              c.user,
+		Auth:              a.methods(),
 		HostKeyCallback:   keys.check,
-		HostKeyAlgorithms: keys.algorithms(addr),
+		HostKeyAlgorithms: keys.algorithms(),
 		BannerCallback: func(message string) error {
-			_, err := io.WriteString(stderr, plain(message))
+			_, err := io.WriteString(c.stderr, plain(message))
 			return err
 		},
 	})
-	if err != nil {
-		return nil, err
-	}
-	say("logged in as %s to %s", s.user, plain(string(client.ServerVersion())))
-	return client, nil
+	return client, a.explain(err)
 }

@@ -13,48 +13,93 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/godscp/godscp/examples/internal/sshconfig"
 )
 
-// A hostKeys checks host keys against known_hosts files.
+// A hostKeys checks the key of one host against known_hosts files.
 type hostKeys struct {
-	ctx    context.Context
-	files  []string // the first is added to
-	known  ssh.HostKeyCallback
-	stderr io.Writer
+	ctx       context.Context
+	name      string   // what known_hosts calls the host
+	withoutIt string   // the name without the port, for a host that is known so; may be empty
+	principal string   // what certificates call it
+	files     []string // the first is added to
+	hash      bool
+	strict    strictness
+	batch     bool
+	known     []knownKey
+	stderr    io.Writer
+	changed   bool // connected all the same, so no password may be typed
 }
 
 var errHostKey = errors.New("host key verification failed")
 
-func newHostKeys(ctx context.Context, files []string, stderr io.Writer) (*hostKeys, error) {
-	var there []string
-	for _, file := range append(slices.Clone(files), "/etc/ssh/ssh_known_hosts") {
-		if _, err := os.Stat(file); err == nil {
-			there = append(there, file)
+// mostSkipped bounds how many lines of a file are named that were not read.
+const mostSkipped = 3
+
+func newHostKeys(ctx context.Context, c *connector) (*hostKeys, error) {
+	h := &hostKeys{
+		ctx: ctx, name: knownName(c.hostName, c.port), principal: c.hostName,
+		files: c.knownHosts, hash: c.hashHosts, strict: c.strict, batch: c.batch, stderr: c.stderr,
+	}
+	if h.name != c.hostName {
+		h.withoutIt = c.hostName
+	}
+	if c.alias != "" {
+		h.name, h.withoutIt, h.principal = c.alias, "", c.alias
+	}
+	for _, file := range slices.Concat(c.knownHosts, c.globalHosts) {
+		known, skipped, err := readKnownHosts(file)
+		if err != nil {
+			return nil, err
+		}
+		h.known = append(h.known, known...)
+		for i, text := range skipped {
+			if i == mostSkipped {
+				c.warn("%s: %d more lines are skipped", file, len(skipped)-i)
+				break
+			}
+			c.warn("%s", text)
 		}
 	}
-	known, err := knownhosts.New(there...)
-	if err != nil {
-		return nil, err
+	return h, nil
+}
+
+// about returns the lines with a marker about a host by that name.
+func (h *hostKeys) about(name, marker string) []knownKey {
+	var all []knownKey
+	for _, k := range h.known {
+		if k.marker == marker && k.matches(name) {
+			all = append(all, k)
+		}
 	}
-	return &hostKeys{ctx: ctx, files: files, known: known, stderr: stderr}, nil
+	return all
 }
 
 // algorithms returns the host key algorithms in the order to ask for them: those
-// of the keys that are known for addr first, or the server could choose to show
-// one that is not known.
-func (h *hostKeys) algorithms(addr string) []string {
+// of certificates if an authority is known for the host, then those of the keys
+// that are known for it, or the server could choose to show one that is not.
+func (h *hostKeys) algorithms() []string {
+	secure := ssh.SupportedAlgorithms().HostKeys // so no DSA, even if that is what is known
 	var first []string
-	var unknown *knownhosts.KeyError
-	if errors.As(h.known(addr, noAddr{}, noKey{}), &unknown) {
-		for _, want := range unknown.Want {
-			if t := want.Key.Type(); t == ssh.KeyAlgoRSA {
-				first = append(first, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
-			} else {
-				first = append(first, t)
+	if len(h.about(h.name, "cert-authority")) > 0 {
+		for _, a := range secure {
+			if strings.Contains(a, "-cert-") {
+				first = append(first, a)
 			}
 		}
 	}
-	secure := ssh.SupportedAlgorithms().HostKeys // so no DSA, even if that is what is known
+	plain := h.about(h.name, "")
+	if len(plain) == 0 && h.withoutIt != "" {
+		plain = h.about(h.withoutIt, "")
+	}
+	for _, k := range plain {
+		if t := k.key.Type(); t == ssh.KeyAlgoRSA {
+			first = append(first, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
+		} else {
+			first = append(first, t)
+		}
+	}
 	var unique []string
 	for _, a := range append(first, secure...) {
 		if slices.Contains(secure, a) && !slices.Contains(unique, a) {
@@ -64,53 +109,101 @@ func (h *hostKeys) algorithms(addr string) []string {
 	return unique
 }
 
-// noKey is a key that no server has.
-type noKey struct{ ssh.PublicKey }
-
-func (noKey) Type() string    { return "none" }
-func (noKey) Marshal() []byte { return nil }
-
-type noAddr struct{}
-
-func (noAddr) Network() string { return "tcp" }
-func (noAddr) String() string  { return "0.0.0.0:0" }
-
 // check is the ssh.HostKeyCallback.
-func (h *hostKeys) check(addr string, remote net.Addr, key ssh.PublicKey) error {
-	err := h.known(addr, remote, key)
-	var mismatch *knownhosts.KeyError
-	switch {
-	case err == nil:
-		return nil
-	case !errors.As(err, &mismatch):
-		return err // a revoked key
-	case len(mismatch.Want) == 0:
-		return h.ask(addr, key)
+func (h *hostKeys) check(_ string, _ net.Addr, key ssh.PublicKey) error {
+	for _, k := range h.about(h.name, "revoked") {
+		if cert, ok := key.(*ssh.Certificate); sameKey(k.key, key) || ok && (sameKey(k.key, cert.Key) || sameKey(k.key, cert.SignatureKey)) {
+			return fmt.Errorf("%w: the %s key of %s is revoked in %s:%d", errHostKey, keyType(k.key), h.name, k.file, k.line)
+		}
 	}
+	if cert, ok := key.(*ssh.Certificate); ok {
+		if slices.ContainsFunc(h.about(h.name, "cert-authority"), func(k knownKey) bool { return sameKey(k.key, cert.SignatureKey) }) {
+			return h.checkCertificate(cert)
+		}
+		key = cert.Key // nobody here vouches for the certificate
+	}
+	known := h.about(h.name, "")
+	same := func(k knownKey) bool { return sameKey(k.key, key) }
+	if slices.ContainsFunc(known, same) || h.withoutIt != "" && len(known) == 0 && slices.ContainsFunc(h.about(h.withoutIt, ""), same) {
+		return nil
+	}
+	var offending []knownKey
+	for _, k := range known {
+		if k.key.Type() == key.Type() {
+			offending = append(offending, k)
+		}
+	}
+	if len(offending) == 0 {
+		return h.unknown(key, known)
+	}
+	return h.mismatch(key, offending)
+}
+
+// checkCertificate checks a certificate of an authority that is known.
+func (h *hostKeys) checkCertificate(cert *ssh.Certificate) error {
+	if cert.CertType != ssh.HostCert {
+		return fmt.Errorf("%w: %s shows a certificate that is none of a host", errHostKey, h.name)
+	}
+	name := h.principal
+	for _, pattern := range cert.ValidPrincipals { // patterns to OpenSSH 10.6, names to 10.0
+		if sshconfig.MatchPattern(pattern, name) {
+			name = pattern
+			break
+		}
+	}
+	if err := new(ssh.CertChecker).CheckCert(name, cert); err != nil {
+		return fmt.Errorf("%w: the certificate of %s: %w", errHostKey, h.name, err)
+	}
+	return nil
+}
+
+// mismatch is about a host that is known by another key.
+func (h *hostKeys) mismatch(key ssh.PublicKey, offending []knownKey) error {
 	fmt.Fprintf(h.stderr, `WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!
 Somebody may be eavesdropping on you, or the host key was changed.
 The %s key that %s shows is %s.
-`, keyType(key), knownhosts.Normalize(addr), ssh.FingerprintSHA256(key))
-	for _, want := range mismatch.Want {
-		fmt.Fprintf(h.stderr, "Offending %s key in %s:%d\n", keyType(want.Key), want.Filename, want.Line)
+`, keyType(key), h.name, ssh.FingerprintSHA256(key))
+	for _, k := range offending {
+		fmt.Fprintf(h.stderr, "Offending %s key in %s:%d\n", keyType(k.key), k.file, k.line)
 	}
-	return errHostKey
+	if h.strict != strictOff {
+		return errHostKey
+	}
+	fmt.Fprintln(h.stderr, "StrictHostKeyChecking is off: connecting all the same, without passwords")
+	h.changed = true
+	return nil
 }
 
-// ask asks about a host that is not known, and remembers it.
-func (h *hostKeys) ask(addr string, key ssh.PublicKey) error {
-	name, fingerprint := knownhosts.Normalize(addr), ssh.FingerprintSHA256(key)
-	question := fmt.Sprintf("The authenticity of host '%s' can't be established.\n%s key fingerprint is %s.\n"+
-		"Are you sure you want to continue connecting (yes/no/[fingerprint])? ", name, keyType(key), fingerprint)
+// unknown is about a host that is not known, or not by a key of that type.
+func (h *hostKeys) unknown(key ssh.PublicKey, others []knownKey) error {
+	fingerprint := ssh.FingerprintSHA256(key)
+	refuse := func(why error) error {
+		return fmt.Errorf("%w: %s is not known, its %s key is %s, and %w", errHostKey, h.name, keyType(key), fingerprint, why)
+	}
+	switch {
+	case h.strict == strictYes:
+		return refuse(errors.New("StrictHostKeyChecking is yes"))
+	case h.strict == strictNew, h.strict == strictOff:
+		h.remember(key)
+		return nil
+	case h.batch:
+		return refuse(errBatch)
+	}
+	question := fmt.Sprintf("The authenticity of host '%s' can't be established.\n", h.name)
+	for _, k := range others {
+		question += fmt.Sprintf("It is known by another key, of type %s, in %s:%d.\n", keyType(k.key), k.file, k.line)
+	}
+	question += fmt.Sprintf("%s key fingerprint is %s.\n"+
+		"Are you sure you want to continue connecting (yes/no/[fingerprint])? ", keyType(key), fingerprint)
 	for {
 		answer, err := ask(h.ctx, question, false)
 		switch {
 		case errors.Is(err, errNobody):
-			return fmt.Errorf("%w: %s is not known, its %s key is %s, and %w", errHostKey, name, keyType(key), fingerprint, err)
+			return refuse(err)
 		case err != nil:
 			return err
 		case answer == fingerprint || strings.EqualFold(answer, "yes"):
-			h.remember(addr, key)
+			h.remember(key)
 			return nil
 		case strings.EqualFold(answer, "no"):
 			return errHostKey
@@ -120,20 +213,23 @@ func (h *hostKeys) ask(addr string, key ssh.PublicKey) error {
 }
 
 // remember adds a key to known_hosts. If that fails the session can go on.
-func (h *hostKeys) remember(addr string, key ssh.PublicKey) {
-	file := h.files[0]
-	if strings.EqualFold(file, "none") {
+func (h *hostKeys) remember(key ssh.PublicKey) {
+	if len(h.files) == 0 {
 		return
+	}
+	file, name := h.files[0], h.name
+	if h.hash {
+		name = knownhosts.HashHostname(name)
 	}
 	err := os.MkdirAll(filepath.Dir(file), 0o700)
 	if err == nil {
-		err = appendLine(file, knownhosts.Line([]string{addr}, key))
+		err = appendLine(file, name+" "+strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(key)), "\n"))
 	}
 	if err != nil {
 		fmt.Fprintln(h.stderr, "sshclient: the host key was not saved:", err)
 		return
 	}
-	fmt.Fprintf(h.stderr, "Warning: Permanently added '%s' (%s) to the list of known hosts.\n", knownhosts.Normalize(addr), keyType(key))
+	fmt.Fprintf(h.stderr, "Warning: Permanently added '%s' (%s) to the list of known hosts.\n", h.name, keyType(key))
 }
 
 // appendLine adds a line to file in one write. The last line that is there may

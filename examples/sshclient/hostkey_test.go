@@ -15,6 +15,15 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshtest"
 )
 
+// knownIn knows hosts by a file alone.
+func knownIn(t *testing.T, file string, s settings) *hostKeys {
+	t.Helper()
+	s.knownHosts = []string{file}
+	h, err := newHostKeys(t.Context(), &connector{settings: s, stderr: io.Discard})
+	require.NoError(t, err)
+	return h
+}
+
 // TestAlgorithmsAreSecure knows a host by a DSA key, which is signed with SHA-1,
 // and by a better one.
 func TestAlgorithmsAreSecure(t *testing.T) {
@@ -28,9 +37,7 @@ func TestAlgorithmsAreSecure(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "known_hosts")
 	lines := knownhosts.Line([]string{"host"}, dsa) + "\n" + knownhosts.Line([]string{"host"}, better) + "\n"
 	require.NoError(t, os.WriteFile(file, []byte(lines), 0o600))
-	keys, err := newHostKeys(t.Context(), []string{file}, io.Discard)
-	require.NoError(t, err)
-	algorithms := keys.algorithms("host:22")
+	algorithms := knownIn(t, file, settings{hostName: "host", port: "22"}).algorithms()
 	assert.Equal(t, better.Type(), algorithms[0], "what is known comes first")
 	assert.Subset(t, ssh.SupportedAlgorithms().HostKeys, algorithms)
 }

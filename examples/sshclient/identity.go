@@ -17,23 +17,28 @@ func loadIdentity(ctx context.Context, file string) (ssh.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkPrivate(file); err != nil {
+		return nil, err
+	}
 	signer, err := ssh.ParsePrivateKey(text)
 	var encrypted *ssh.PassphraseMissingError
 	if !errors.As(err, &encrypted) {
-		return signer, err
+		if err != nil {
+			return nil, err
+		}
+		return signer, nil
 	}
 	public := encrypted.PublicKey
 	if public == nil { // an older format, which hides it
-		text, err := os.ReadFile(file + ".pub")
-		if err != nil {
-			return nil, fmt.Errorf("%s is encrypted, and its public key is not there: %w", file, err)
-		}
-		if public, _, _, _, err = ssh.ParseAuthorizedKey(text); err != nil {
-			return nil, err
+		if public, err = publicKey(nil, file); err != nil {
+			return nil, fmt.Errorf("the key is encrypted, and its public key is not there: %w", err)
 		}
 	}
 	return &encryptedKey{ctx: ctx, file: file, text: text, public: public}, nil
 }
+
+// errTooOpen refuses a private key that is private no more.
+var errTooOpen = errors.New("others can read it, so it is not used; try chmod 600")
 
 // An encryptedKey asks for its passphrase when it has to sign.
 type encryptedKey struct {

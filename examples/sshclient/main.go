@@ -1,18 +1,31 @@
 // Sshclient is an SSH client whose connection carries one mark from the first
 // packet on:
 //
-//	sshclient [-F config] [-p port] [-l user] [-i identity] [-o IPQoS="af21 cs1"]
+//	sshclient [-F config] [-J jumps] [-p port] [-l user] [-i identity] [-o IPQoS="af21 cs1"]
 //	          [-nat-safe] [-t] [-s] [-v] [user@]host [command…]
 //
 // It knows before it connects what the session is for: with a terminal it is
 // interactive, without one, as for a command or for sftp, it is bulk. The mark of
-// that class goes onto the SYN and stays; there is no second one.
+// that class goes onto the SYN and stays; there is no second one. -v tells it.
 //
-// From ~/.ssh/config, or the file that -F names, it takes HostName, Port, User,
-// IdentityFile, UserKnownHostsFile and IPQoS, all of which -o can set as well. It
-// checks host keys against known_hosts, and asks about unknown ones. It logs in
-// with identity files and the agent, and asks for a passphrase or a password
-// where there is a terminal.
+// It reads ~/.ssh/config and /etc/ssh/ssh_config, or the file that -F names, as
+// OpenSSH does: Host, Match, Include, the quotes and the comments. Of the options
+// it has those that say where to connect and through what (HostName, Port,
+// AddressFamily, BindAddress, ConnectTimeout, ProxyJump, ProxyCommand,
+// ProxyUseFdpass), who logs in and how (User, IdentityFile, CertificateFile,
+// IdentitiesOnly, IdentityAgent, PreferredAuthentications, the switches of the
+// methods, BatchMode), whom to trust (UserKnownHostsFile,
+// GlobalKnownHostsFile, HostKeyAlias, StrictHostKeyChecking, HashKnownHosts),
+// what runs (RemoteCommand, RequestTTY) and IPQoS. It names the options and the
+// criteria of Match that it leaves out, unless nobody would miss them.
+//
+// Through a ProxyJump the connection to the first hop has the mark of the
+// session's class, by the IPQoS of that hop. A ProxyCommand marks what it
+// connects; with ProxyUseFdpass its mark is read and kept.
+//
+// It checks host keys and certificates against known_hosts, and asks about
+// unknown ones. It logs in with identity files and the agent, and asks for a
+// passphrase or a password where there is a terminal.
 //
 // Its exit status is that of the command, or 255 if something went wrong.
 // With -s it starts a subsystem instead of a command, which makes it a transport
@@ -45,13 +58,13 @@ func main() {
 // may stay behind until that has something to read.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o, err := parseOptions(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
+	if errors.Is(err, flag.ErrHelp) {
 		return 0
-	case err != nil:
-		return statusError
 	}
-	status, err := connectAndRun(ctx, o, stdin, stdout, stderr)
+	status := statusError
+	if err == nil {
+		status, err = connectAndRun(ctx, o, stdin, stdout, stderr)
+	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx) // which signal it was
 	}
@@ -63,16 +76,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 func connectAndRun(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-	set, err := loadSettings(o)
+	set, err := loadSettings(ctx, o)
 	if err != nil {
 		return 0, err
 	}
-	terminal := openTerminal(o, stdin)
-	client, err := connect(ctx, o, set, terminal, stderr)
+	if len(o.command) == 0 && set.command != "" {
+		o.command = []string{set.command}
+	}
+	terminal := openTerminal(o, set.requestTTY, stdin)
+	client, err := connect(ctx, o, set, terminal.wanted, stderr)
 	if err != nil {
 		return 0, err
 	}
 	defer client.Close()
-	s := session{client: client, host: set.hostName, options: o, terminal: terminal, stdin: stdin, stdout: stdout, stderr: stderr}
+	s := session{client: client.Client, host: set.hostName, options: o, terminal: terminal, stdin: stdin, stdout: stdout, stderr: stderr}
 	return s.run(ctx)
 }

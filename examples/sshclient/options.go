@@ -6,52 +6,65 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/godscp/godscp/examples/internal/sshconfig"
 )
 
 type options struct {
-	config    string // of -F; empty means ~/.ssh/config
-	settings  []setting
+	config    string // of -F; empty means those of the user and of the machine
+	settings  []sshconfig.Setting
 	natSafe   bool
 	terminal  bool // -t
 	subsystem bool // -s
 	verbose   bool
 	host      string   // as on the command line, without user
 	command   []string // empty for a shell
+	through   int      // how many jumps this one serves: zero for the session that was asked for
 }
 
-// A setting is one line of configuration.
-type setting struct {
-	key   string   // in lower case
-	words []string // the value, without its quotes
-	from  string   // where it stands
+// session is what runs on the server, as Match sessiontype calls it.
+func (o options) session() string {
+	switch {
+	case o.through > 0:
+		return "none" // as ssh -W
+	case o.subsystem:
+		return "subsystem"
+	case len(o.command) > 0:
+		return "exec"
+	}
+	return "shell"
 }
 
-const usage = `usage: sshclient [-F config] [-p port] [-l user] [-i identity] [-o IPQoS="af21 cs1"]
+const usage = `usage: sshclient [-F config] [-J jumps] [-p port] [-l user] [-i identity] [-o IPQoS="af21 cs1"]
                  [-nat-safe] [-t] [-s] [-v] [user@]host [command...]
 
 `
 
-// parseOptions reports errors, and the usage, on stderr itself.
+// fromCommandLine is where a setting stands that is on none of a file's lines.
+const fromCommandLine = "command line"
+
+// parseOptions prints the usage to stderr if that is asked for, and returns
+// [flag.ErrHelp] then.
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("sshclient", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.Usage = func() {
-		fmt.Fprint(stderr, usage)
-		fs.PrintDefaults()
-	}
+	fs.SetOutput(io.Discard) // package flag would print the usage below each error, and the error would scroll away
 	as := func(key string) func(string) error {
 		return func(value string) error {
-			o.settings = append(o.settings, setting{key, []string{value}, "command line"})
+			o.settings = append(o.settings, sshconfig.Setting{Key: key, Words: []string{value}, Text: value, From: fromCommandLine})
 			return nil
 		}
 	}
-	fs.StringVar(&o.config, "F", "", "configuration `file` instead of ~/.ssh/config, or none")
+	fs.StringVar(&o.config, "F", "", "configuration `file` instead of ~/.ssh/config and /etc/ssh/ssh_config, or none")
+	fs.Func("J", "`hosts` to go through, as ProxyJump", as("proxyjump"))
 	fs.Func("p", "`port` to connect to", as("port"))
 	fs.Func("l", "`user` to log in as", as("user"))
 	fs.Func("i", "`file` with a private key; can be given more than once", as("identityfile"))
-	fs.Func("o", "`option`=value as in the configuration file: "+strings.Join(keys, ", "), func(s string) error {
-		set, err := parseSetting(s)
+	fs.Func("o", "`option`=value as in the configuration file", func(s string) error {
+		set, ok, err := sshconfig.ParseLine(s, fromCommandLine)
+		if err == nil && !ok {
+			err = errors.New("no option")
+		}
 		o.settings = append(o.settings, set)
 		return err
 	})
@@ -59,8 +72,15 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.BoolVar(&o.terminal, "t", false, "ask the server for a terminal, whatever runs there and whether or not there is one here")
 	fs.BoolVar(&o.subsystem, "s", false, "the command is the name of a subsystem")
 	fs.BoolVar(&o.verbose, "v", false, "say what happens")
-	if err := fs.Parse(args); err != nil {
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fs.SetOutput(stderr)
+		fmt.Fprint(stderr, usage)
+		fs.PrintDefaults()
 		return o, err
+	case err != nil:
+		return o, fmt.Errorf("%w; try sshclient -help", err)
 	}
 	o.host, o.command = fs.Arg(0), fs.Args()
 	if len(o.command) > 0 {
@@ -70,31 +90,11 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		as("user")(o.host[:i])
 		o.host = o.host[i+1:]
 	}
-	var err error
 	switch {
 	case o.host == "":
-		err = errors.New("which host?")
+		return o, errors.New("which host? try sshclient -help")
 	case o.subsystem && len(o.command) != 1:
-		err = errors.New("-s wants the name of one subsystem")
+		return o, errors.New("-s wants the name of one subsystem")
 	}
-	if err != nil {
-		fmt.Fprintln(stderr, "sshclient:", err)
-		fs.Usage()
-	}
-	return o, err
-}
-
-// parseSetting reads the argument of -o, key=value or key value.
-func parseSetting(s string) (setting, error) {
-	i := strings.IndexAny(s, "= \t")
-	if i < 0 {
-		return setting{}, fmt.Errorf("%q has no value", s)
-	}
-	key := strings.ToLower(s[:i])
-	if !known[key] {
-		return setting{}, fmt.Errorf("option %q is not one of %s", s[:i], strings.Join(keys, ", "))
-	}
-	value := strings.TrimSpace(s[i:])
-	words, err := splitWords(strings.TrimPrefix(value, "="))
-	return setting{key, words, "command line"}, err
+	return o, nil
 }

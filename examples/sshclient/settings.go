@@ -1,190 +1,225 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+	"time"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/sshconfig"
 )
-
-// keys are the options that count; others in a configuration file do not.
-var keys = []string{"HostName", "Port", "User", "IdentityFile", "UserKnownHostsFile", "IPQoS"}
-
-var known = func() map[string]bool {
-	m := map[string]bool{}
-	for _, key := range keys {
-		m[strings.ToLower(key)] = true
-	}
-	return m
-}()
 
 // settings are what the options and the configuration come to.
 type settings struct {
-	hostName   string
-	port       string
-	user       string
-	identities []string // private keys, those that were named first
-	named      bool     // somebody named them: a missing one is worth a word
-	knownHosts []string // the first is the one to add to
-	ipqos      dscp.IPQoS
+	hostName     string // what to connect to
+	alias        string // HostKeyAlias; empty means hostName and port
+	port         string
+	user         string
+	identities   []string // private keys, those that were named first
+	named        bool     // somebody named them: a missing one is worth a word
+	onlyNamed    bool     // IdentitiesOnly: no other keys of the agent
+	agent        string   // its socket; empty means none
+	knownHosts   []string // of the user; the first is the one to add to
+	globalHosts  []string // of the machine
+	hashHosts    bool     // HashKnownHosts
+	strict       strictness
+	ipqos        dscp.IPQoS
+	jumps        []jump // ProxyJump, the first hop first
+	proxyCommand string // expanded; empty means none
+	fdpass       bool   // ProxyUseFdpass
+	batch        bool   // BatchMode: ask nothing
+	timeout      time.Duration
+	network      string   // tcp, tcp4 or tcp6
+	bind         string   // BindAddress
+	requestTTY   string   // as OpenSSH has it, empty for auto
+	command      string   // RemoteCommand
+	unknown      string   // IgnoreUnknown: not worth a word
+	auth         []string // PreferredAuthentications; nil means the usual order
+	noPublicKey  bool
+	noPassword   bool
+	noKeyboard   bool
+	prompts      int      // NumberOfPasswordPrompts
+	certificates []string // CertificateFile
+	notes        []string // what is not acted on, worth a word
+	quiet        []string // keys that are not acted on either, and are named with -v
+
+	seen      map[string]bool // what a setting was taken of
+	jumpHosts string          // as ProxyJump has it
+	proxy     proxy
 }
+
+// A proxy is which of ProxyCommand and ProxyJump came first: it counts.
+type proxy int
+
+const (
+	proxyUnset proxy = iota
+	proxyCommanded
+	proxyJumped
+)
 
 // loadSettings puts the command line and the configuration together: of each
 // option the first value counts, and of IdentityFile all do.
-func loadSettings(o options) (settings, error) {
-	all := o.settings
-	if o.config != "none" {
-		file := o.config
-		if file == "" {
-			file = filepath.Join(sshDir(), "config")
-		}
-		more, err := readConfig(file, o.host, 0)
-		if err != nil && (o.config != "" || !errors.Is(err, os.ErrNotExist)) {
-			return settings{}, err
-		}
-		all = append(all, more...)
+func loadSettings(ctx context.Context, o options) (settings, error) {
+	s, err := readSettings(ctx, o)
+	if err != nil {
+		return settings{}, err
 	}
-	s := settings{ipqos: dscp.OpenSSH78}
-	seen := map[string]bool{}
-	for _, set := range all {
-		if err := s.apply(set, !seen[set.key], o.host); err != nil {
-			return settings{}, fmt.Errorf("%s: %w", set.from, err)
-		}
-		seen[set.key] = true
-	}
-	return s, s.complete(o.host)
+	err = s.expand(o.host) // before s is copied
+	return s, err
 }
 
-// apply checks a setting, and takes it if it is the first of its kind.
-func (s *settings) apply(set setting, first bool, host string) error {
-	one := func(to *string) error {
-		if len(set.words) != 1 || set.words[0] == "" {
-			return fmt.Errorf("%s wants one value, not %q", set.key, set.words)
+// readSettings is loadSettings without the expansion of tokens, variables and
+// home directories.
+func readSettings(ctx context.Context, o options) (settings, error) {
+	s := settings{ipqos: dscp.OpenSSH78, network: "tcp", strict: strictAsk, prompts: 3, seen: make(map[string]bool)}
+	r := &sshconfig.Reader{
+		Host: o.host, Session: o.session(), Command: strings.Join(o.command, " "),
+		Set: s.apply,
+		Note: func(text string) {
+			if !slices.Contains(s.notes, text) {
+				s.notes = append(s.notes, text)
+			}
+		},
+	}
+	if err := checkName(o.host); err != nil {
+		return settings{}, err // before it gets into a command of Match exec
+	}
+	for _, set := range o.settings {
+		if err := checkUser(set); err != nil {
+			return settings{}, err
 		}
-		if first {
-			*to = set.words[0]
+		if err := r.Preset(set); err != nil {
+			return settings{}, err
 		}
+	}
+	if err := r.Read(ctx, configFiles(o.config)...); err != nil {
+		return settings{}, err
+	}
+	err := s.complete(o.host) // before s is copied
+	return s, err
+}
+
+// configFiles are the files to read. One that is named has to exist, and may be
+// anybody's.
+func configFiles(named string) []sshconfig.File {
+	switch named {
+	case "none":
+		return nil
+	case "":
+		return []sshconfig.File{
+			{Name: filepath.Join(sshDir(), "config"), Private: true, Optional: true},
+			{Name: "/etc/ssh/ssh_config", System: true, Optional: true},
+		}
+	}
+	return []sshconfig.File{{Name: named}}
+}
+
+// additive are the options of which all lines count.
+var additive = map[string]bool{"identityfile": true, "certificatefile": true}
+
+// apply checks a setting, and takes it if it is active and the first of its kind.
+func (s *settings) apply(set sshconfig.Setting, active bool) error {
+	read, ok := values[set.Key]
+	if !ok {
+		switch {
+		case !active, s.seen[set.Key], sshconfig.MatchList(strings.ToLower(s.unknown), set.Key):
+		case worthAWord(set):
+			s.notes = append(s.notes, fmt.Sprintf("%s: %s is not acted on", set.From, set.Key))
+		default:
+			s.quiet = append(s.quiet, set.Key)
+		}
+		s.seen[set.Key] = s.seen[set.Key] || active
 		return nil
 	}
-	switch set.key {
-	case "hostname":
-		name := s.hostName
-		err := one(&name)
-		s.hostName = strings.ReplaceAll(name, "%h", host)
+	take, err := read(s, set)
+	if err != nil {
 		return err
-	case "port":
-		if n, err := strconv.ParseUint(strings.Join(set.words, " "), 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("bad port %q", set.words)
-		}
-		return one(&s.port)
-	case "user":
-		return one(&s.user)
-	case "identityfile":
-		var file string
-		first = true
-		if err := one(&file); err != nil {
-			return err
-		}
-		s.identities, s.named = append(s.identities, file), true
-	case "userknownhostsfile":
-		if len(set.words) == 0 {
-			return errors.New("userknownhostsfile wants a value")
-		}
-		if first {
-			s.knownHosts = set.words
-		}
-	case "ipqos":
-		for _, word := range set.words {
-			if strings.ContainsAny(word, " \t") { // quoted, so that it is one word to OpenSSH
-				return fmt.Errorf("IPQoS: bad value %q", word)
-			}
-		}
-		q, err := dscp.ParseIPQoS(strings.Join(set.words, " "))
-		if err != nil {
-			return err
-		}
-		if first {
-			s.ipqos = q
-		}
+	}
+	if active && (!s.seen[set.Key] || additive[set.Key]) {
+		s.seen[set.Key] = true
+		take()
 	}
 	return nil
 }
 
-// complete fills in what nobody has set, and expands file names.
+// complete fills in what nobody has set.
 func (s *settings) complete(host string) error {
-	if s.hostName == "" {
-		s.hostName = host
+	name := host
+	if s.hostName != "" {
+		var err error
+		if name, err = sshconfig.ExpandHost(s.hostName, host); err != nil {
+			return err
+		}
 	}
-	if err := checkName(host); err != nil {
-		return err
+	s.hostName = name
+	if _, err := netip.ParseAddr(name); err != nil { // an address can have a zone, whose case counts
+		s.hostName = strings.ToLower(name)
 	}
 	if err := checkHost(s.hostName); err != nil {
 		return err
+	}
+	if s.alias != "" {
+		if err := checkName(s.alias); err != nil {
+			return err
+		}
 	}
 	if s.port == "" {
 		s.port = "22"
 	}
 	if s.user == "" {
-		u, err := user.Current()
-		if err != nil {
-			return err
+		if s.user = sshconfig.LocalUser(); s.user == "" {
+			return errors.New("who are you? no user was named, and the system knows none")
 		}
-		s.user = u.Username
 	}
-	if len(s.identities) == 0 {
-		s.identities = []string{"~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"}
+	if !s.seen["identityfile"] {
+		s.identities = []string{"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519"}
 	}
-	if len(s.knownHosts) == 0 {
+	if !s.seen["userknownhostsfile"] {
 		s.knownHosts = []string{"~/.ssh/known_hosts", "~/.ssh/known_hosts2"}
 	}
-	tokens := strings.NewReplacer("%%", "%", "%h", s.hostName, "%r", s.user, "%d", home(), "%p", s.port, "%n", host)
-	for _, files := range [][]string{s.identities, s.knownHosts} {
-		for i := range files {
-			files[i] = expandHome(tokens.Replace(files[i]))
+	if !s.seen["globalknownhostsfile"] {
+		s.globalHosts = []string{"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"}
+	}
+	return nil
+}
+
+// expand replaces tokens, environment variables and home directories.
+func (s *settings) expand(host string) error {
+	t := sshconfig.Tokens{Host: s.hostName, Original: host, Port: s.port, User: s.user, KeyAlias: host, JumpHosts: s.jumpHosts}
+	if s.alias != "" {
+		t.KeyAlias = s.alias
+	}
+	var errs []error
+	expand := func(text string) string {
+		v, err := t.Expand(text)
+		errs = append(errs, err)
+		return v
+	}
+	file := func(name string) string {
+		v, err := sshconfig.ExpandEnv(expand(sshconfig.ExpandHome(name)))
+		errs = append(errs, err)
+		return v
+	}
+	none := func(f string) bool { return strings.EqualFold(f, "none") }
+	s.identities = slices.DeleteFunc(slices.Clone(s.identities), none)
+	s.certificates = slices.DeleteFunc(slices.Clone(s.certificates), none)
+	for _, names := range []*[]string{&s.identities, &s.certificates, &s.knownHosts, &s.globalHosts} {
+		*names = slices.Clone(*names)
+		for i, name := range *names {
+			(*names)[i] = file(name)
 		}
 	}
-	return nil
-}
-
-// checkHost refuses names that no host has. One with a colon is an IPv6 address.
-func checkHost(name string) error {
-	if _, err := netip.ParseAddr(name); err != nil && strings.Contains(name, ":") {
-		return fmt.Errorf("bad host name %q", name)
+	s.agent = agentSocket(s.agent, file)
+	if strings.EqualFold(s.proxyCommand, "none") {
+		s.proxyCommand = ""
 	}
-	return checkName(name)
+	s.proxyCommand, s.command = expand(s.proxyCommand), expand(s.command)
+	return errors.Join(errs...)
 }
 
-// checkName refuses names, of a host or of a place in the configuration, that could
-// stand for more than a name in known_hosts or on the terminal.
-func checkName(name string) error {
-	bad := func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }
-	if strings.HasPrefix(name, "-") || !utf8.ValidString(name) || strings.ContainsFunc(name, bad) || strings.ContainsAny(name, `,#"*?!|@`) {
-		return fmt.Errorf("bad host name %q", name)
-	}
-	return nil
-}
-
-func home() string {
-	dir, err := os.UserHomeDir()
-	if err != nil {
-		return "/"
-	}
-	return dir
-}
-
-func sshDir() string { return filepath.Join(home(), ".ssh") }
-
-func expandHome(file string) string {
-	if rest, ok := strings.CutPrefix(file, "~/"); ok {
-		return filepath.Join(home(), rest)
-	}
-	return file
-}
+func sshDir() string { return filepath.Join(sshconfig.Home(), ".ssh") }

@@ -150,10 +150,19 @@ func TestSftp(t *testing.T) {
 	rand.Read(data)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a"), data, 0o600))
 	transport := client(t, sshd, key, "-s", "HOST", "sftp")
-	sftp := exec.Command(sshtest.Tool(t, "sftp"), "-b", "-", "-D", strings.Join(transport.Args, " "))
-	sftp.Env = transport.Env
-	sftp.Stdin = strings.NewReader("put " + dir + "/a " + dir + "/b\nget " + dir + "/b " + dir + "/c\n")
-	out, err := sftp.CombinedOutput()
+	line := strings.Join(transport.Args, " ")
+	put := func(transportLine string) ([]byte, error) {
+		sftp := exec.Command(sshtest.Tool(t, "sftp"), "-b", "-", "-D", transportLine)
+		sftp.Env = transport.Env
+		sftp.Stdin = strings.NewReader("put " + dir + "/a " + dir + "/b\nget " + dir + "/b " + dir + "/c\n")
+		return sftp.CombinedOutput()
+	}
+	out, err := put(line)
+	if strings.Contains(string(out), "exec: "+line) { // before 9.1 sftp takes no arguments there
+		script := filepath.Join(dir, "transport")
+		require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\nexec "+line+"\n"), 0o700))
+		out, err = put(script)
+	}
 	require.NoError(t, err, "%s", out)
 	got, err := os.ReadFile(filepath.Join(dir, "c"))
 	require.NoError(t, err)
@@ -288,6 +297,19 @@ func TestAgent(t *testing.T) {
 			c.Close()
 		}
 	}()
+	public := &sshtest.Key{File: filepath.Join(t.TempDir(), "key.pub")}
+	require.NoError(t, os.WriteFile(public.File, []byte(key.Line), 0o644))
+	cmd := client(t, sshd, public, "HOST", "echo in")
+	cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
+	stdout, stderr, _ := alone(t, before(cmd, "-o", "IdentitiesOnly=yes"))
+	assert.Equal(t, "in\n", stdout, "by a public key: %s", stderr)
+	cmd = client(t, sshd, other, "HOST", "echo in")
+	cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
+	_, stderr, status := alone(t, before(cmd, "-o", "IdentitiesOnly=yes"))
+	assert.Equal(t, statusError, status, "the agent's other keys are not asked for: %s", stderr)
+	_, stderr, status = alone(t, client(t, sshd, public, "HOST", "echo in"))
+	assert.Equal(t, statusError, status)
+	assert.Contains(t, stderr, "this is a public key, and no agent has its private key")
 	for _, identity := range []*sshtest.Key{key, other} { // in the file too, which then needs no passphrase, or in the agent alone
 		cmd := client(t, sshd, identity, "HOST", "echo in")
 		cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)

@@ -19,10 +19,20 @@ type terminal struct {
 }
 
 // openTerminal decides what the session will be, before there is a connection.
-func openTerminal(o options, stdin io.Reader) terminal {
+// request is RequestTTY.
+func openTerminal(o options, request string, stdin io.Reader) terminal {
 	f, ok := stdin.(*os.File)
 	isTerminal := ok && term.IsTerminal(int(f.Fd()))
-	t := terminal{wanted: !o.subsystem && (o.terminal || isTerminal && len(o.command) == 0)}
+	t := terminal{}
+	switch {
+	case o.subsystem:
+	case o.terminal, request == "force":
+		t.wanted = true
+	case request == "yes":
+		t.wanted = isTerminal
+	case request != "no":
+		t.wanted = isTerminal && len(o.command) == 0
+	}
 	if t.wanted && isTerminal {
 		t.local = f
 	}
@@ -31,6 +41,16 @@ func openTerminal(o options, stdin io.Reader) terminal {
 
 // errNobody says that a question could not be asked.
 var errNobody = errors.New("there is no terminal to ask on")
+
+// canAsk reports whether a question could be asked.
+func canAsk() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer tty.Close()
+	return term.IsTerminal(int(tty.Fd()))
+}
 
 // ask puts a question to the person at the terminal. A secret answer is not
 // shown. However it ends, the terminal is as it was before: ask alone changes

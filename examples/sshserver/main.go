@@ -12,8 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/godscp/godscp/dscp"
 )
 
 func main() {
@@ -46,8 +44,7 @@ func listenAndServe(ctx context.Context, o options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	lc := dscp.ListenConfig{DSCP: o.mark(), NATSafe: o.natSafe}
-	l, err := lc.Listen(ctx, "tcp", o.listen)
+	l, err := o.listener(ctx, log)
 	if err != nil {
 		return err
 	}

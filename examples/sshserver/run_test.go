@@ -28,10 +28,12 @@ func TestUsage(t *testing.T) {
 		var stderr bytes.Buffer
 		assert.Equal(t, 2, run(t.Context(), strings.Fields(args), nil, nil, &stderr), args)
 		assert.Contains(t, stderr.String(), says)
-		assert.Contains(t, stderr.String(), "usage: sshserver")
+		assert.Equal(t, 2, strings.Count(stderr.String(), "\n"), "one line and a hint: %s", stderr.String())
+		assert.Contains(t, stderr.String(), "sshserver -h")
 	}
 	var stderr bytes.Buffer
 	assert.Zero(t, run(t.Context(), []string{"-h"}, nil, nil, &stderr))
+	assert.Contains(t, stderr.String(), "usage: sshserver")
 }
 
 func TestListensOnLoopbackUnlessTold(t *testing.T) {

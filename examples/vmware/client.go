@@ -42,6 +42,9 @@ type place struct {
 	host    string     // what an HTTP request calls the server
 	keys    *keyring   // of the SSH server, where it is one
 	logins  func() int // how many logins the SSH server has seen
+
+	// For the ssh command: whom to log in as, and what makes the server send flood.
+	user, command string
 }
 
 // A moment in the life of a connection.

@@ -83,8 +83,7 @@ func TestInterrupt(t *testing.T) {
 	}
 	bin, tmp := t.TempDir(), t.TempDir()
 	pid := filepath.Join(bin, "pid")
-	fakeSSH(t, bin, `test "$1" = -V && { echo OpenSSH_9.2p1 >&2; exit; }
-echo $$ > "`+pid+`"; exec sleep 60`)
+	fakeSSH(t, bin, answers+`echo $$ > "`+pid+`"; exec sleep 60`)
 
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asProgram+"=1", "PATH="+bin+":/usr/bin:/bin", "TMPDIR="+tmp)

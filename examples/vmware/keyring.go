@@ -16,6 +16,7 @@ import (
 type keyring struct {
 	user, password string
 	host           ssh.Signer         // the server's
+	hostKey        ed25519.PrivateKey // the same, for a server that wants it in a file
 	client         ed25519.PrivateKey // opens the account instead of the password
 }
 
@@ -32,7 +33,7 @@ func newKeyring() (*keyring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keyring{user: "guest", password: rand.Text(), host: host, client: client}, nil
+	return &keyring{user: "guest", password: rand.Text(), host: host, hostKey: hostKey, client: client}, nil
 }
 
 // serverConfig admits the keyring's user by password or by key.

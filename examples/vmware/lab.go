@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/godscp/godscp/dscp/dscptest"
@@ -22,6 +23,7 @@ type lab struct {
 	keys    *keyring
 	web     *webServer
 	sshd    *sshServer
+	free    map[string]*observation // by the name of the strategy
 }
 
 // newLab starts the servers on the loopback address of network.
@@ -81,9 +83,70 @@ func (l *lab) sensor() (dscptest.Sensor, error) {
 	return box.Sensor(), box.Close()
 }
 
+// observe begins to run those strategies of list with nothing in the way of which
+// nothing can be expected otherwise: what they show there tells what the box has to
+// do. Each waits for other programs most of the time, so several run at once, and
+// beside the strategies that are tried already. The function that it returns ends
+// all of it.
+func (l *lab) observe(ctx context.Context, list []strategy) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	places := make(chan struct{}, 4)
+	l.free = make(map[string]*observation)
+	for _, s := range list {
+		if !s.observed || s.skip != "" || len(l.models) == 0 { // without a model, nothing is in the way later either
+			continue
+		}
+		o := &observation{done: make(chan struct{})}
+		l.free[s.name] = o
+		all.Go(func() {
+			defer close(o.done)
+			places <- struct{}{}
+			defer func() { <-places }()
+			o.row, o.err = l.through(ctx, s, nil)
+		})
+	}
+	return func() {
+		cancel()
+		all.Wait()
+	}
+}
+
+// An observation is what a strategy shows with nothing in the way.
+type observation struct {
+	done chan struct{} // closed when the rest is known
+	row  row
+	err  error
+}
+
+// expect completes a strategy with what has been observed of it.
+func (o *observation) expect(ctx context.Context, s *strategy) error {
+	select {
+	case <-o.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if o.err != nil {
+		return o.err
+	}
+	if s.skip = o.row.useless(); s.skip != "" {
+		return nil
+	}
+	s.syn = known(o.row.marks[0])
+	if o.row.marks.fatal() >= 0 {
+		s.expect = broken
+	}
+	return nil
+}
+
 // try runs one strategy through a box of its own and tells what both the box
 // and the program saw. Its error is one of the lab, not of the strategy.
 func (l *lab) try(ctx context.Context, s strategy) (row, error) {
+	if o := l.free[s.name]; o != nil {
+		if err := o.expect(ctx, &s); err != nil {
+			return row{}, err
+		}
+	}
 	r := row{strategy: s.name, expected: s.expect, carries: s.syn}
 	if len(l.models) == 0 && s.expect == broken {
 		r.expected = works // nothing is in the way
@@ -92,21 +155,39 @@ func (l *lab) try(ctx context.Context, s strategy) (row, error) {
 		r.outcome, r.program = skipped, s.skip
 		return r, nil
 	}
+	saw, err := l.through(ctx, s, l.models)
+	saw.strategy, saw.expected, saw.carries = r.strategy, r.expected, r.carries
+	return saw, err
+}
 
-	inside, sshd := dscptest.Client, l.sshd
-	if s.server != nil {
-		own, err := l.serve(ctx, *s.server)
+// through runs a strategy through a box that is made of models.
+func (l *lab) through(ctx context.Context, s strategy, models []dscptest.Model) (row, error) {
+	var r row
+	inside, sshd := dscptest.Client, server(l.sshd)
+	start := s.serve
+	switch {
+	case start != nil:
+		inside = dscptest.Server
+	case s.observed: // beside others: a server of its own counts its logins alone
+		start = guest{listen: plainListener}.serve
+	}
+	if start != nil {
+		own, err := start(ctx, l)
+		if skip, ok := errors.AsType[*skipError](err); ok {
+			r.outcome, r.program = skipped, skip.Error()
+			return r, nil
+		}
 		if err != nil {
 			return r, err
 		}
 		defer own.Close()
-		inside, sshd = dscptest.Server, own
+		sshd = own
 	}
 	upstream := sshd.Addr()
 	if s.web {
 		upstream = l.web.Addr()
 	}
-	box, err := dscptest.Config{Upstream: upstream, Models: l.models, Inside: inside}.Start()
+	box, err := dscptest.Config{Upstream: upstream, Models: models, Inside: inside}.Start()
 	if err != nil {
 		return r, err
 	}
@@ -114,7 +195,14 @@ func (l *lab) try(ctx context.Context, s strategy) (row, error) {
 
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	saw := s.run(ctx, place{network: l.network, addr: box.Addr(), host: box.Addr(), keys: l.keys, logins: sshd.Logins})
+	p := place{
+		network: l.network, addr: box.Addr(), host: box.Addr(), keys: l.keys, logins: sshd.Logins,
+		user: l.keys.user, command: floodCommand,
+	}
+	if own, ok := sshd.(*openSSHD); ok {
+		p.user, p.command = own.user, shellFlood
+	}
+	saw := s.run(ctx, p)
 	if err := box.Close(); err != nil {
 		return r, fmt.Errorf("closing the box: %w", err)
 	}
@@ -124,6 +212,11 @@ func (l *lab) try(ctx context.Context, s strategy) (row, error) {
 	}
 	return r, nil
 }
+
+// A skipError tells why a strategy cannot be tried on this machine.
+type skipError struct{ reason string }
+
+func (e *skipError) Error() string { return e.reason }
 
 // chooseNetwork returns the network to use: IPv6, unless IPv4 is wanted or IPv6
 // has no loopback address here, which why then tells.

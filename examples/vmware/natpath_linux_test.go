@@ -31,7 +31,7 @@ func natSSH(t *testing.T, keys *keyring) *openSSH {
 	if o.missing != "" {
 		testns.Lacks(t, "no ssh: %s", o.missing)
 	}
-	t.Logf("OpenSSH %d.%d", o.major, o.minor)
+	t.Log(o.name())
 	sshd := natServer(t, keys, netip.MustParseAddr("127.0.0.1"))
 	r := natRun(t, session{ssh: o, ipqos: "0 0"}, keys, sshd, sshd.Addr())
 	if r.outcome == skipped {
@@ -64,11 +64,12 @@ func throughKernel(t *testing.T, s session, keys *keyring, lab *natlab.Lab, six 
 			saw.verdict = dscptest.Reset
 		}
 	}
-	return logSighting(t, s, r, saw)
+	t.Logf("%s, marks %v, the box: %v", r.said, saw.marks, saw.verdict)
+	return saw
 }
 
 // throughRelay runs s through a relay before a server on loopback.
-func throughRelay(t *testing.T, s session, keys *keyring, model dscptest.Model, six bool) sighting {
+func throughRelay(t *testing.T, s session, keys *keyring, models []dscptest.Model, six bool) sighting {
 	t.Helper()
 	loopback := netip.MustParseAddr("127.0.0.1")
 	if six {
@@ -76,7 +77,7 @@ func throughRelay(t *testing.T, s session, keys *keyring, model dscptest.Model, 
 	}
 	sshd := natServer(t, keys, loopback)
 	relay, err := dscptest.Config{
-		Upstream: sshd.Addr(), Models: []dscptest.Model{model}, Inside: dscptest.Client,
+		Upstream: sshd.Addr(), Models: models, Inside: dscptest.Client,
 	}.Start()
 	require.NoError(t, err)
 	defer relay.Close() //nolint:errcheck // nothing is lost
@@ -85,24 +86,8 @@ func throughRelay(t *testing.T, s session, keys *keyring, model dscptest.Model, 
 
 	flows := relay.Flows()
 	require.Len(t, flows, 1, r.said)
-	saw := sighting{outcome: natOutcome(r), verdict: flows[0].Verdict, marks: []dscp.CodePoint{flows[0].SYN}}
-	for _, c := range flows[0].Changes {
-		if c.Direction == dscptest.ClientToServer {
-			saw.marks = append(saw.marks, c.To)
-		}
-	}
-	return logSighting(t, s, r, saw)
-}
-
-// logSighting keeps what ssh said for the reader of a failure. It leaves out the
-// marks that cannot be told beforehand: those of the end of a session, of which
-// a NAT and a relay need not see the same.
-func logSighting(t *testing.T, s session, r result, saw sighting) sighting {
-	t.Helper()
+	saw := sighting{outcome: natOutcome(r), verdict: flows[0].Verdict, marks: marksOf(flows[0], dscptest.Client)}
 	t.Logf("%s, marks %v, the box: %v", r.said, saw.marks, saw.verdict)
-	if s.marks() == nil {
-		saw.marks = nil
-	}
 	return saw
 }
 
@@ -121,7 +106,7 @@ func natRun(t *testing.T, s session, keys *keyring, sshd *sshServer, addr string
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), natPatience)
 	defer cancel()
-	return s.run(ctx, place{addr: addr, keys: keys, logins: sshd.Logins})
+	return s.run(ctx, place{addr: addr, keys: keys, logins: sshd.Logins, user: keys.user, command: floodCommand})
 }
 
 var (
@@ -145,12 +130,12 @@ func natOutcome(r result) outcome {
 
 // marksTo returns the marks of the segments to port, each one that differs from
 // the one before.
-func marksTo(port uint16, packets []wire.Packet) []dscp.CodePoint {
-	var marks []dscp.CodePoint
+func marksTo(port uint16, packets []wire.Packet) marks {
+	var m marks
 	for _, p := range packets {
 		if p.Dst.Port() == port && !p.Ownerless() {
-			marks = append(marks, dscp.CodePoint(p.DSCP()))
+			m = append(m, dscp.CodePoint(p.DSCP()))
 		}
 	}
-	return slices.Compact(marks)
+	return slices.Compact(m)
 }

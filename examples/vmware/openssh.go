@@ -6,30 +6,37 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/openssh"
+	"github.com/godscp/godscp/examples/internal/pinexec"
 )
 
-// An openSSH is the ssh command of this machine.
+// An openSSH is the ssh command of this machine, and its sshd.
 type openSSH struct {
-	path         string
-	major, minor int
-	missing      string // why it cannot be used; empty if it can
-	dir          string // holds the key and the known host, by the names below
+	path    string
+	version string // in its own words, which do not tell what it does with marks
+	ipqos   string // its default, which -G prints
+	missing string // why it cannot be used; empty if it can
+	dir     string // holds the key and the known host, by the names below
 }
 
 const (
 	identityFile   = "identity"
 	knownHostsFile = "known_hosts"
 	hostAlias      = "guest" // the server's name in knownHostsFile, whatever its port
+	controlFile    = "control"
 )
 
 // findOpenSSH looks for ssh and prepares a directory with what it needs to log
@@ -51,20 +58,21 @@ func (o *openSSH) find(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	version := exec.CommandContext(ctx, path, "-V")
-	version.WaitDelay = time.Second
-	said, err := version.CombinedOutput()
+	ask := exec.CommandContext(ctx, path, "-V")
+	ask.WaitDelay = time.Second
+	said, err := ask.CombinedOutput()
 	if err != nil {
 		// To a user without an entry in the password database ssh does not
 		// even tell its version.
 		return fmt.Errorf("%s (%w)", oneLine(said), err)
 	}
-	major, minor, ok := parseVersion(string(said))
-	if !ok {
+	version := versionPattern.FindSubmatch(said)
+	if version == nil {
 		return fmt.Errorf("not OpenSSH: %s", oneLine(said))
 	}
-	o.path, o.major, o.minor = path, major, minor
-	return nil
+	o.path, o.version = path, string(version[1])
+	o.ipqos, err = openssh.Ask(ctx, path, "-F", "none", "-G", hostAlias)
+	return err
 }
 
 // prepare makes the directory and writes the files.
@@ -91,135 +99,197 @@ func (o *openSSH) Close() error {
 	return os.RemoveAll(o.dir)
 }
 
-var versionPattern = regexp.MustCompile(`OpenSSH_(?:for_Windows_)?(\d+)\.(\d+)`)
+var versionPattern = regexp.MustCompile(`OpenSSH_(?:for_Windows_)?(\d+\.\d+)`)
 
-func parseVersion(s string) (major, minor int, ok bool) {
-	m := versionPattern.FindStringSubmatch(s)
-	if m == nil {
-		return 0, 0, false
-	}
-	major, err1 := strconv.Atoi(m[1])
-	minor, err2 := strconv.Atoi(m[2])
-	return major, minor, err1 == nil && err2 == nil
-}
-
-func (o *openSSH) atLeast(major, minor int) bool {
-	return o.major > major || o.major == major && o.minor >= minor
-}
-
-// strategies are the marks that were the default from 7.8 on, and the octets
-// of lowdelay and throughput, the cure of the reports: the names changed their
-// meaning in 10.1 and the numbers did not.
+// strategies are the ssh command as it is, with the marks that were the default
+// from 7.8 on, with the octets of lowdelay and throughput, the cure of the reports
+// (the words have no effect since 10.1, the numbers have), and with none. Then a
+// terminal whose connection a command joins, as ControlMaster lets it: where ssh
+// marks by the channels that there are, that ends the terminal's session.
+//
+// The version does not tell what a session does with its marks, not even when they
+// are set: distributions patch both. So each is observed.
 func (o *openSSH) strategies() []strategy {
-	name := "ssh"
-	if o.path != "" {
-		name = fmt.Sprintf("ssh %d.%d", o.major, o.minor)
-	}
 	var list []strategy
 	for _, s := range []session{
+		{tty: true},
+		{},
 		{ipqos: "af21 cs1", tty: true},
 		{ipqos: "af21 cs1"},
 		{ipqos: "16 8", tty: true},
 		{ipqos: "16 8"},
+		{ipqos: "none", tty: true},
+		{ipqos: "none"},
 	} {
 		s.ssh = o
-		kind := "exec"
-		if s.tty {
-			kind = "tty"
-		}
-		list = append(list, strategy{
-			name:   fmt.Sprintf("%s -o IPQoS=%q (%s)", name, s.ipqos, kind),
-			expect: s.expect(), skip: o.missing, run: s.run,
-		})
+		list = append(list, strategy{name: s.String(), skip: o.missing, run: s.run, observed: true, expect: works})
 	}
-	return list
+	master := session{ssh: o, tty: true}
+	return append(list, strategy{
+		name: o.name() + " ControlMaster, an exec joins a tty", skip: o.missing, run: master.joined, observed: true, expect: works,
+	})
+}
+
+func (o *openSSH) name() string {
+	if o.version == "" {
+		return "ssh"
+	}
+	return "ssh " + o.version
 }
 
 // A session is one run of the ssh command.
 type session struct {
 	ssh     *openSSH
-	ipqos   string
+	ipqos   string // empty: ssh's own
 	tty     bool
+	pinned  bool     // under pinexec
 	options []string // more of what may follow -o
 }
 
-// expect derives from the sources of OpenSSH what a session comes to behind
-// VMware's NAT.
-//
-//   - Up to 8.4 the client marks once, after login: the SYN was unmarked, so
-//     AF21 and CS1 are both a change of precedence.
-//   - From 8.5 on it has the interactive mark on the SYN already. With a
-//     terminal nothing changes any more; without, AF21 becomes CS1 after login.
-//   - From 10.1 on it marks again whenever a channel without a terminal comes
-//     or goes. For the first session that is the same, but the test for a
-//     terminal was repaired in 10.2 and 10.4: of the versions between, nothing
-//     is expected.
-//
-// 16 and 8 have precedence zero, at whatever moment they come.
-func (s session) expect() outcome {
-	switch {
-	case s.ipqos == "16 8":
-		return works
-	case s.ssh.atLeast(10, 1) && !s.ssh.atLeast(10, 4):
-		return anything
-	case s.tty && s.ssh.atLeast(8, 5):
-		return works
+func (s session) String() string {
+	name := s.ssh.name()
+	if s.ipqos != "" {
+		name += fmt.Sprintf(" -o IPQoS=%q", s.ipqos)
 	}
-	return broken
+	if s.tty {
+		return name + " (tty)"
+	}
+	return name + " (exec)"
 }
 
-func (s session) run(ctx context.Context, p place) result {
+// command returns the ssh command of the session. What follows -o in options comes
+// first, so it wins.
+func (s session) command(ctx context.Context, p place, flags ...string) (*exec.Cmd, error) {
 	host, port, err := net.SplitHostPort(p.addr)
 	if err != nil {
-		return result{outcome: skipped, said: err.Error()}
+		return nil, err
 	}
 	tty := "-T"
 	if s.tty {
 		tty = "-tt"
 	}
-	args := []string{
-		tty, "-F", "none", "-p", port, "-l", p.keys.user, "-i", identityFile,
-		"-o", "IPQoS=" + s.ipqos,
-		"-o", "BatchMode=yes",
-		"-o", "ControlPath=none",
-		"-o", "GlobalKnownHostsFile=none",
-		"-o", "HostKeyAlias=" + hostAlias,
-		"-o", "IdentitiesOnly=yes",
-		"-o", "IdentityAgent=none",
-		"-o", "PreferredAuthentications=publickey",
-		"-o", "StrictHostKeyChecking=yes",
-		"-o", "UserKnownHostsFile=" + knownHostsFile,
+	args := append(flags, tty, "-F", "none", "-p", port, "-l", p.user, "-i", identityFile)
+	options := slices.Clone(s.options)
+	if s.ipqos != "" {
+		options = append(options, "IPQoS="+s.ipqos)
 	}
-	for _, o := range s.options {
+	for _, o := range append(options,
+		"BatchMode=yes",
+		"ControlPath=none",
+		"GlobalKnownHostsFile=none",
+		"HostKeyAlias="+hostAlias,
+		"IdentitiesOnly=yes",
+		"IdentityAgent=none",
+		"PreferredAuthentications=publickey",
+		"StrictHostKeyChecking=yes",
+		"UserKnownHostsFile="+knownHostsFile,
+	) {
 		args = append(args, "-o", o)
 	}
-	cmd := exec.CommandContext(ctx, s.ssh.path, append(args, host, floodCommand)...)
+	cmd := exec.CommandContext(ctx, s.ssh.path, append(args, host)...)
 	// Names relative to the directory need no quoting, whatever TMPDIR is.
 	cmd.Dir = s.ssh.dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.WaitDelay = time.Second
+	return cmd, nil
+}
+
+func (s session) run(ctx context.Context, p place) result {
+	cmd, err := s.command(ctx, p)
+	if err != nil {
+		return result{outcome: skipped, said: err.Error()}
+	}
+	cmd.Args = append(cmd.Args, p.command)
+	if s.pinned {
+		if err := pinexec.Under(dscp.AF21, cmd); err != nil {
+			return result{outcome: skipped, said: err.Error()}
+		}
+	}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	before := p.logins()
 	err = cmd.Run()
-	said := oneLine(stderr.Bytes())
+	return s.judge(ctx, err, oneLine(stderr.Bytes()), stdout.Bytes(), flood, p.logins() > before)
+}
+
+// judge tells what a session has come to, from how ssh ended and what it said and
+// printed.
+func (s session) judge(ctx context.Context, err error, said string, got, want []byte, loggedIn bool) result {
 	switch {
 	case ctx.Err() != nil:
 		return result{outcome: broken, said: fmt.Sprintf("%s (given up: %v)", said, ctx.Err())}
-	case err != nil && p.logins() == before:
+	case err != nil && !loggedIn:
 		// It got nowhere near a session, so its marks tell nothing: a local
 		// policy against our kind of key, perhaps.
 		return result{outcome: skipped, said: fmt.Sprintf("never logged in: %s (%v)", said, err)}
 	case err != nil:
 		return result{outcome: broken, said: fmt.Sprintf("%s (%v)", said, err)}
-	case !bytes.Equal(stdout.Bytes(), flood):
-		return result{outcome: broken, said: fmt.Sprintf("exit status 0, but %d bytes of %d", stdout.Len(), len(flood))}
+	case !bytes.Equal(got, want):
+		return result{outcome: broken, said: fmt.Sprintf("exit status 0, but %d bytes of %d", len(got), len(want))}
 	}
-	done := fmt.Sprintf("exit status 0, %d bytes", stdout.Len())
+	done := fmt.Sprintf("exit status 0, %d bytes", len(got))
 	if said != "" {
 		done += "; " + said
 	}
 	return result{outcome: works, said: done}
+}
+
+// joined is a session at a terminal whose connection another one joins and leaves
+// while it is open. The outcome is that of the terminal.
+func (s session) joined(ctx context.Context, p place) result {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	terminal, err := s.command(ctx, p, "-M", "-S", controlFile)
+	if err != nil {
+		return result{outcome: skipped, said: err.Error()}
+	}
+	typed, err := terminal.StdinPipe()
+	if err != nil {
+		return result{outcome: skipped, said: err.Error()}
+	}
+	shown, err := terminal.StdoutPipe()
+	if err != nil {
+		return result{outcome: skipped, said: err.Error()}
+	}
+	var stderr bytes.Buffer
+	terminal.Stderr = &stderr
+	before := p.logins()
+	if err := terminal.Start(); err != nil {
+		return result{outcome: skipped, said: err.Error()}
+	}
+	// types has the terminal run the command and reads what that prints.
+	var got []byte
+	types := func() bool {
+		out := make([]byte, len(flood))
+		_, err := io.WriteString(typed, p.command+"\n")
+		if err == nil {
+			n, rerr := io.ReadFull(shown, out)
+			got, err = append(got, out[:n]...), rerr
+		}
+		return err == nil
+	}
+	alone := types()
+	var command string
+	if alone {
+		copying := session{ssh: s.ssh, ipqos: s.ipqos}
+		// What cannot join shall not make a connection of its own.
+		copying.options = []string{"ProxyCommand=false", "ControlPath=" + controlFile}
+		if cmd, err := copying.command(ctx, p); err == nil {
+			cmd.Args = append(cmd.Args, p.command)
+			out, err := cmd.Output()
+			command = fmt.Sprintf("; the exec: %d bytes", len(out))
+			if err != nil {
+				command += fmt.Sprintf(" (%v)", err)
+			}
+		}
+		types()
+	}
+	_, _ = io.WriteString(typed, "exit\n") // ssh may be gone
+	typed.Close()
+	err = terminal.Wait()
+	r := s.judge(ctx, err, oneLine(stderr.Bytes()), got, slices.Concat(flood, flood), p.logins() > before)
+	r.said += command
+	return r
 }
 
 // oneLine puts the lines that a program printed into one.

@@ -7,48 +7,33 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/openssh"
 )
 
-func TestParseVersion(t *testing.T) {
-	for said, want := range map[string][2]int{
-		"OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 27 Jan 2026\n": {9, 2},
-		"OpenSSH_7.8p1, LibreSSL 2.7.3\n":                               {7, 8},
-		"OpenSSH_10.1, LibreSSL 4.2.0":                                  {10, 1},
-		"OpenSSH_for_Windows_9.5p1, LibreSSL 3.8.2":                     {9, 5},
+func TestFatal(t *testing.T) {
+	for _, c := range []struct {
+		marks marks
+		fatal int
+		text  string
+	}{
+		{marks{dscp.AF21}, -1, "0x48 AF21"},
+		{marks{dscp.LowDelay, dscp.Throughput, dscp.LowDelay}, -1, "0x10→0x08→0x10"},
+		{marks{dscp.AF21, dscp.AF22, dscp.CS1, dscp.AF21}, 2, "0x48→0x50→0x20→0x48"},
+		{marks{dscp.DF, dscp.EF}, 1, "0x00→0xb8"},
+		{nil, -1, "-"},
 	} {
-		major, minor, ok := parseVersion(said)
-		assert.True(t, ok, said)
-		assert.Equal(t, want, [2]int{major, minor}, said)
-	}
-	for _, said := range []string{"", "Dropbear v2022.83", "OpenSSH_x.1"} {
-		_, _, ok := parseVersion(said)
-		assert.False(t, ok, said)
+		assert.Equal(t, c.fatal, c.marks.fatal(), "%v", c.marks)
+		assert.Equal(t, c.text, c.marks.String())
 	}
 }
 
-func TestExpect(t *testing.T) {
-	for _, c := range []struct {
-		major, minor int
-		tty, exec    outcome
-	}{
-		{7, 4, broken, broken},
-		{7, 8, broken, broken},
-		{8, 4, broken, broken},
-		{8, 5, works, broken},
-		{9, 9, works, broken},
-		{10, 0, works, broken},
-		{10, 1, anything, anything},
-		{10, 3, anything, anything},
-		{10, 4, works, broken},
-		{11, 0, works, broken},
-	} {
-		o := &openSSH{major: c.major, minor: c.minor}
-		assert.Equal(t, c.tty, session{ssh: o, ipqos: "af21 cs1", tty: true}.expect(), "%d.%d tty", c.major, c.minor)
-		assert.Equal(t, c.exec, session{ssh: o, ipqos: "af21 cs1"}.expect(), "%d.%d exec", c.major, c.minor)
-		assert.Equal(t, works, session{ssh: o, ipqos: "16 8", tty: true}.expect(), "%d.%d tty", c.major, c.minor)
-		assert.Equal(t, works, session{ssh: o, ipqos: "16 8"}.expect(), "%d.%d exec", c.major, c.minor)
-	}
-}
+// sshRows is how many rows are about the ssh command and sshd of this machine.
+var sshRows = len(new(openSSH).strategies()) + len(new(openSSH).servers()) + pinnedSSHRows
+
+// Of the rows under pinexec two are about ssh and sshd, and one is not.
+const pinnedSSHRows, otherRows = 2, 1
 
 // The ssh of this machine, whatever it is.
 func TestRealSSH(t *testing.T) {
@@ -62,26 +47,71 @@ func TestRealSSH(t *testing.T) {
 			assert.Zero(t, status, stderr)
 			tried := 0
 			for _, r := range rows {
-				if !strings.HasPrefix(r.Strategy, "ssh ") {
+				if !strings.HasPrefix(r.Strategy, "ssh") {
 					continue
 				}
 				tried++
 				assert.True(t, r.OK, r)
 				switch {
 				case r.Outcome == "skipped":
-					t.Log(r.Program)
+					t.Log(r.Strategy, r.Program)
+				case strings.Contains(r.Strategy, "none"):
+					assert.Equal(t, "works", r.Outcome, r)
+					assert.Equal(t, []string{"DF"}, r.Marks, r)
 				case strings.Contains(r.Strategy, "16 8"):
 					assert.Equal(t, "works", r.Outcome, r)
-					assert.Contains(t, []string{"lowdelay", "throughput"}, r.After, r)
+					assert.Subset(t, []string{"DF", "lowdelay", "throughput"}, r.Marks, r)
 				case r.Outcome == "broken":
 					assert.Contains(t, r.Box, "reset", r)
 					assert.Regexp(t, `Broken pipe|Connection reset|closed by remote host`, r.Program)
+				default:
+					assert.Equal(t, "works", r.Outcome, r)
 				}
 			}
-			assert.Equal(t, 4, tried)
+			assert.Equal(t, sshRows, tried)
 		})
 	}
 }
+
+// TestRealSSHBehaves holds what the rows show of the ssh and sshd of this machine
+// against each other and against what -G and -T print, whatever that is.
+func TestRealSSHBehaves(t *testing.T) {
+	needBox(t)
+	keys, err := newKeyring()
+	require.NoError(t, err)
+	o := findOpenSSH(t.Context(), keys)
+	require.NoError(t, o.Close())
+	rows, _, _ := runJSON(t, "-4")
+	marksOf := func(strategy string) []string {
+		r := find(t, rows, strategy)
+		if r.Outcome == "skipped" {
+			skip(t, r.Program)
+		}
+		return r.Marks
+	}
+	tty, exec := marksOf(o.name()+` -o IPQoS="16 8" (tty)`), marksOf(o.name()+` -o IPQoS="16 8" (exec)`)
+	assert.Contains(t, tty, "lowdelay")
+	assert.NotContains(t, tty, "throughput")
+	assert.Contains(t, exec, "throughput")
+	continual := len(exec) == 3 // 0x10→0x08→0x10
+	early := exec[0] != "DF"
+	assert.True(t, early || !continual)
+
+	master := find(t, rows, o.name()+" ControlMaster, an exec joins a tty")
+	q, err := openssh.Parse(o.ipqos)
+	require.NoError(t, err)
+	first := q.Interactive.Set(dscp.DF)
+	broken := !early && first.Precedence() != 0 ||
+		continual && q.Bulk.Set(first).Precedence() != first.Precedence()
+	assert.Equal(t, broken, master.Outcome == "broken", master)
+}
+
+// answers is how a script answers what ssh is asked before it is used.
+const answers = `case "$*" in
+-V) echo OpenSSH_9.2p1 >&2; exit;;
+*-G*) echo "ipqos af21 cs1"; exit;;
+esac
+`
 
 // An ssh that cannot be used never fails the run.
 func TestSSHSkipped(t *testing.T) {
@@ -90,9 +120,11 @@ func TestSSHSkipped(t *testing.T) {
 		{"absent", "", "", "executable file not found"},
 		{"no passwd entry", `echo "No user exists for uid 4711" >&2; exit 255`, "", "No user exists for uid 4711 (exit status 255)"},
 		{"another ssh", `echo "Dropbear v2022.83" >&2`, "", "not OpenSSH: Dropbear v2022.83"},
-		{"no login", `test "$1" = -V && { echo OpenSSH_9.2p1 >&2; exit; }; echo "no mutual signature" >&2; exit 255`, "",
+		{"does not say what it does", `test "$1" = -V && { echo OpenSSH_9.2p1 >&2; exit; }; echo "no such option" >&2; exit 255`, "",
+			"for its IPQoS: no such option (exit status 255)"},
+		{"no login", answers + `echo "no mutual signature" >&2; exit 255`, "",
 			"never logged in: no mutual signature (exit status 255)"},
-		{"nowhere for the keys", "echo OpenSSH_9.2p1", "/nonexistent", "/nonexistent"},
+		{"nowhere for the keys", answers, "/nonexistent", "/nonexistent"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bin := t.TempDir()
@@ -105,7 +137,7 @@ func TestSSHSkipped(t *testing.T) {
 			}
 			rows, status, stderr := runJSON(t, "-4")
 			assert.Zero(t, status, stderr)
-			require.Len(t, rows, len(wantRows)+4)
+			require.Len(t, rows, len(wantRows)+sshRows+otherRows)
 			for _, r := range rows {
 				if strings.HasPrefix(r.Strategy, "ssh") {
 					assert.Equal(t, "skipped", r.Outcome)

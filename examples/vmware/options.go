@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/examples/internal/cli"
 )
 
 // options are the flags.
@@ -48,15 +49,10 @@ those that need nothing but an HTTP server over your own network instead.
 
 `
 
-// parseOptions reports bad flags to stderr itself.
+// parseOptions reports errors on stderr itself.
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("vmware", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, usage)
-		flags.PrintDefaults()
-	}
 	flags.StringVar(&o.nat, "nat", natVMware, "the box: `vmware`, or none for one that forwards everything")
 	flags.BoolVar(&o.ipv4, "4", false, "use IPv4 (default: IPv6; with -target, what the host has)")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object per row, and nothing else, to standard output")
@@ -64,14 +60,13 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.svg, "svg", "", "draw the flow of each row into this `directory`")
 	flags.StringVar(&o.pcap, "pcap", "", "write the flow of each row into this `directory`, for Wireshark: packets made from the box's record")
 	flags.StringVar(&o.target, "target", "", "no box: talk to the HTTP server at `host:port` over your own network")
-	if err := flags.Parse(args); err != nil {
+	if err := cli.Parse(flags, usage, args, stderr); err != nil {
 		return o, err
 	}
-	err := o.check(flags)
-	if err != nil {
-		fmt.Fprintf(stderr, "vmware: %v\n", err)
+	if err := o.check(flags); err != nil {
+		return o, cli.Refuse(flags, stderr, err)
 	}
-	return o, err
+	return o, nil
 }
 
 func (o *options) check(flags *flag.FlagSet) error {

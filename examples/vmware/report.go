@@ -17,14 +17,14 @@ type printer interface {
 // no row has to wait for the next.
 type table struct {
 	w      io.Writer
-	widths [4]int   // of all columns but the last
+	widths [3]int   // of all columns but the last
 	head   []string // still to be printed
 }
 
 // newTable returns a table that has room for the names of list.
 func newTable(w io.Writer, list []strategy) *table {
-	t := &table{w: w, head: []string{"strategy", "mark of the SYN", "mark after", "the box", "what the program saw"}}
-	t.widths = [4]int{0, len(t.head[1]), len("0x08 throughput"), len("reset, precedence 0 to 2")}
+	t := &table{w: w, head: []string{"strategy", "marks, the SYN's first", "the box", "what the program saw"}}
+	t.widths = [3]int{0, len(t.head[1]), len("reset, precedence 0 to 2")}
 	for _, s := range list {
 		t.widths[0] = max(t.widths[0], utf8.RuneCountInString(s.name))
 	}
@@ -46,7 +46,7 @@ func (t *table) row(r row) error {
 	if box == "" {
 		box = "-"
 	}
-	return t.line([]string{r.strategy, r.syn.String(), r.after.String(), box, program})
+	return t.line([]string{r.strategy, r.marks.String(), box, program})
 }
 
 func (t *table) line(cells []string) error {
@@ -75,10 +75,11 @@ func (p jsonPrinter) row(r row) error {
 		Strategy string  `json:"strategy"`
 		SYN      mark    `json:"syn"`
 		After    mark    `json:"after"`
+		Marks    marks   `json:"marks"`
 		Box      string  `json:"box"`
 		Program  string  `json:"program"`
 		Outcome  outcome `json:"outcome"`
 		Expected outcome `json:"expected"`
 		OK       bool    `json:"ok"`
-	}{r.strategy, r.syn, r.after, r.box, r.program, r.outcome, r.expected, r.ok()})
+	}{r.strategy, r.syn, r.after, r.marks, r.box, r.program, r.outcome, r.expected, r.ok()})
 }

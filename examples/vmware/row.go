@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
@@ -12,6 +14,7 @@ type row struct {
 	strategy string
 	syn      mark   // of the SYN; where the guest is the server, of its SYN-ACK
 	after    mark   // the last one
+	marks    marks  // all of them, each that differs from the one before
 	box      string // what the box did
 	program  string // what the program saw
 	outcome  outcome
@@ -39,6 +42,59 @@ func (m mark) String() string {
 	return fmt.Sprintf("0x%02x %v", m.cp.TOS(), m.cp)
 }
 
+// marks are those that one side of a flow has shown, in their order.
+type marks []dscp.CodePoint
+
+// marksOf returns the marks of one side. They are empty if it has shown none.
+func marksOf(f dscptest.Flow, side dscptest.Side) marks {
+	m := marks{f.SYN}
+	if side == dscptest.Server {
+		if !f.Answered {
+			return nil
+		}
+		m[0] = f.SYNACK
+	}
+	for _, c := range f.Changes {
+		if c.Direction.From() == side {
+			m = append(m, c.To)
+		}
+	}
+	return m
+}
+
+// between returns the marks that are known of a socket, at its beginning and end.
+func between(first, last mark) marks {
+	switch {
+	case !first.known || !last.known:
+		return nil
+	case first == last:
+		return marks{first.cp}
+	}
+	return marks{first.cp, last.cp}
+}
+
+// String writes them as octets, which is what programs set and captures show; a
+// single one has its name, too.
+func (m marks) String() string {
+	switch len(m) {
+	case 0:
+		return "-"
+	case 1:
+		return known(m[0]).String()
+	}
+	var octets []string
+	for _, cp := range m {
+		octets = append(octets, octet(cp))
+	}
+	return strings.Join(octets, "→")
+}
+
+// fatal returns the index of the first mark whose precedence is not that of the
+// first one, and -1 if all have the same. VMware's NAT resets the flow there.
+func (m marks) fatal() int {
+	return slices.IndexFunc(m, func(cp dscp.CodePoint) bool { return cp.Precedence() != m[0].Precedence() })
+}
+
 // MarshalText gives the name alone; it is empty if the mark is unknown.
 func (m mark) MarshalText() ([]byte, error) {
 	if !m.known {
@@ -62,6 +118,20 @@ func (r row) ok() bool {
 	return true
 }
 
+// useless tells why a run with nothing in the way says nothing about boxes; it is
+// empty if it does.
+func (r row) useless() string {
+	switch {
+	case r.outcome == skipped:
+		return r.program
+	case r.outcome != works:
+		return "does not work with nothing in the way either: " + r.program
+	case len(r.marks) == 0:
+		return "shows no mark: " + r.program
+	}
+	return ""
+}
+
 // wanted is the expectation in words.
 func (r row) wanted() string {
 	switch {
@@ -76,15 +146,9 @@ func (r row) wanted() string {
 // record adds what the box saw of the side inside.
 func (r *row) record(f dscptest.Flow, inside dscptest.Side) {
 	r.flow = &f
-	r.syn = known(f.SYN)
-	if inside == dscptest.Server {
-		r.syn = mark{f.SYNACK, f.Answered}
-	}
-	r.after = r.syn
-	for _, c := range f.Changes {
-		if c.Direction.From() == inside {
-			r.after = known(c.To)
-		}
+	r.marks = marksOf(f, inside)
+	if len(r.marks) > 0 {
+		r.syn, r.after = known(r.marks[0]), known(r.marks[len(r.marks)-1])
 	}
 	r.box = f.Verdict.String()
 	if fatal, ok := r.fatal(); ok {

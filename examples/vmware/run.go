@@ -72,9 +72,14 @@ func runLab(ctx context.Context, opts options, out output) (err error) {
 	ssh := findOpenSSH(ctx, l.keys)
 	defer func() { err = errors.Join(err, ssh.Close()) }()
 
-	list := strategies(ssh)
+	list := strategies(ctx, ssh)
+	defer l.observe(ctx, list)()
 	fmt.Fprintf(out.prose, "The box on %s is %s.\n", l.loopback(), boxes[opts.nat])
-	fmt.Fprintf(out.prose, "It saves the SYN (of a server, the SYN-ACK); its sensor for what follows: %v.\n\n", sensor)
+	fmt.Fprintf(out.prose, "It saves the SYN (of a server, the SYN-ACK); its sensor for what follows: %v.\n", sensor)
+	if ssh.missing == "" {
+		fmt.Fprintf(out.prose, "The %s of this machine takes %q where nothing sets IPQoS.\n", ssh.name(), ssh.ipqos)
+	}
+	fmt.Fprintln(out.prose)
 	rows, err := each(ctx, list, out.printer(list), l.try)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,11 +51,33 @@ func TestVMware(t *testing.T) {
 				assert.NotEmpty(t, got.Program, want.strategy)
 				got.Program = ""
 				assert.Equal(t, printed{
-					Strategy: want.strategy, SYN: want.syn, After: want.after, Box: want.box,
+					Strategy: want.strategy, SYN: want.syn, After: want.after, Marks: slices.Compact([]string{want.syn, want.after}), Box: want.box,
 					Outcome: string(want.vmware), Expected: string(want.vmware), OK: true,
 				}, got)
 			}
 			assert.Contains(t, find(t, rows, "script 2: 0x48 after connect").Program, "connection reset by peer")
+		})
+	}
+}
+
+// TestPinned claims that what runs under pinexec has one mark and lives, or says
+// why it cannot be tried.
+func TestPinned(t *testing.T) {
+	needBox(t)
+	for family, args := range families(t) {
+		t.Run(family, func(t *testing.T) {
+			rows, status, stderr := runJSON(t, args...)
+			assert.Zero(t, status, stderr)
+			for _, strategy := range []string{"script 2 under pinexec", "ssh under pinexec", "sshd under pinexec"} {
+				r := find(t, rows, strategy)
+				assert.True(t, r.OK, r)
+				if r.Outcome == string(skipped) {
+					t.Log(strategy, r.Program)
+					continue
+				}
+				assert.Equal(t, []string{"AF21"}, r.Marks, r)
+				assert.Equal(t, string(works), r.Outcome, r)
+			}
 		})
 	}
 }
@@ -75,7 +98,7 @@ func TestNoBox(t *testing.T) {
 				got := rows[i]
 				got.Program = ""
 				assert.Equal(t, printed{
-					Strategy: want.strategy, SYN: want.syn, After: want.after, Box: "passed",
+					Strategy: want.strategy, SYN: want.syn, After: want.after, Marks: slices.Compact([]string{want.syn, want.after}), Box: "passed",
 					Outcome: outcome, Expected: outcome, OK: true,
 				}, got)
 			}
@@ -91,10 +114,12 @@ func TestText(t *testing.T) {
 
 	lines := strings.Split(stdout, "\n")
 	assert.Contains(t, lines[0], "The box on 127.0.0.1 is a model of VMware's NAT")
-	assert.Regexp(t, `^strategy +mark of the SYN +mark after +the box +what the program saw$`, lines[3])
-	program := strings.Index(lines[3], "what the program saw")
-	for _, line := range lines[4 : 4+len(wantRows)+4] {
-		assert.Regexp(t, `^(works|broken|refused|skipped): `, line[program:], "not aligned: %s", line)
+	head := slices.Index(lines, "") + 1
+	lines = lines[head:]
+	assert.Regexp(t, `^strategy +marks, the SYN's first +the box +what the program saw$`, lines[0])
+	program := strings.Index(lines[0], "what the program saw")
+	for _, line := range lines[1 : 1+len(wantRows)+sshRows+otherRows] {
+		assert.Regexp(t, `^(works|broken|refused|skipped): `, string([]rune(line)[program:]), "not aligned: %s", line)
 	}
 	assert.Contains(t, stdout, "\nMark before connect or listen and never change it")
 	assert.Contains(t, stdout, `
@@ -121,6 +146,8 @@ func TestBadFlags(t *testing.T) {
 		assert.Equal(t, 2, status, c.args)
 		assert.Empty(t, stdout, c.args)
 		assert.Contains(t, stderr, c.says, c.args)
+		assert.Equal(t, 2, strings.Count(stderr, "\n"), "one line and a hint: %s", stderr)
+		assert.Contains(t, stderr, "vmware -h")
 	}
 }
 

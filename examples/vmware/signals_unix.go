@@ -10,6 +10,9 @@ import (
 
 var interrupts = []os.Signal{os.Interrupt, syscall.SIGTERM}
 
+// terminate asks a program to end.
+const terminate = syscall.SIGTERM
+
 // surviveBrokenPipe makes a write to a closed standard output (by "| head") an
 // error like any other, so that the program still tidies up.
 func surviveBrokenPipe() {

@@ -14,16 +14,30 @@ type strategy struct {
 	expect outcome // behind VMware's NAT
 	syn    mark    // has to be on the SYN, or the outcome proves nothing; unknown: whatever is
 	web    bool    // the client talks to the HTTP server, not to the SSH server
-	server *guest  // the SSH server to talk to if it, not the client, is behind the box
 	skip   string  // why the strategy cannot be tried here; empty if it can
 	run    func(context.Context, place) result
+
+	// serve starts the SSH server to talk to if it, not the client, is behind the
+	// box; nil if not.
+	serve func(context.Context, *lab) (server, error)
+
+	// observed: it depends on the machine what happens. So the strategy is run with
+	// nothing in the way first, and the marks that it shows tell what to expect.
+	observed bool
+}
+
+// A server is what a strategy talks to.
+type server interface {
+	Addr() string
+	Logins() int // how many clients have authenticated so far
+	Close() error
 }
 
 // strategies is the catalogue of wrong and right ways, in the order of the
 // table. What to look at in each: is the mark there before connect, and does
 // it ever change after?
-func strategies(ssh *openSSH) []strategy {
-	return slices.Concat(scripts(), habits(), ssh.strategies(), dialers(execSSH), servers())
+func strategies(ctx context.Context, ssh *openSSH) []strategy {
+	return slices.Concat(scripts(), habits(), ssh.strategies(), dialers(execSSH), servers(), ssh.servers(), ssh.pinned(ctx))
 }
 
 // targetStrategies are those that need nothing but an HTTP server to talk to.
@@ -79,8 +93,9 @@ func habits() []strategy {
 			run: client{dial: plain, change: remark(dscp.Throughput), at: loggedIn, work: execSSH}.run,
 		},
 
-		// OpenSSH since 10.1 has EF on the SYN, and takes it off while a
-		// channel without a terminal is open.
+		// OpenSSH since 10.1, and distributions' earlier ones that have its
+		// patches, have EF on the SYN and take it off while a channel without a
+		// terminal is open.
 		{
 			name: "OpenSSH 10.1: EF, 0 for a bulk channel", expect: broken,
 			run: client{dial: marked(dscp.EF), change: remark(dscp.DF), at: loggedIn, work: execSSH}.run,
@@ -95,13 +110,13 @@ func servers() []strategy {
 	return []strategy{
 		{
 			name: "server: AF21 after accept", expect: broken,
-			server: &guest{listen: plainListener, accepted: remark(dscp.AF21)},
-			run:    client{dial: plain, work: execSSH}.run,
+			serve: guest{listen: plainListener, accepted: remark(dscp.AF21)}.serve,
+			run:   client{dial: plain, work: execSSH}.run,
 		},
 		{
 			name: "server: dscp.ListenConfig{DSCP: AF21}", expect: works,
-			server: &guest{listen: (&dscp.ListenConfig{DSCP: dscp.AF21}).Listen},
-			run:    client{dial: plain, work: execSSH}.run,
+			serve: guest{listen: (&dscp.ListenConfig{DSCP: dscp.AF21}).Listen}.serve,
+			run:   client{dial: plain, work: execSSH}.run,
 		},
 	}
 }
@@ -145,6 +160,8 @@ type guest struct {
 	listen   listenFunc
 	accepted func(net.Conn) error // what it does to each connection; nil: nothing
 }
+
+func (g guest) serve(ctx context.Context, l *lab) (server, error) { return l.serve(ctx, g) }
 
 // plain dials as net does: no mark.
 func plain(ctx context.Context, network, address string) (net.Conn, error) {

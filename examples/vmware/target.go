@@ -28,7 +28,7 @@ func runTarget(ctx context.Context, opts options, out output) error {
 		}
 		timeout, ok := errors.AsType[net.Error](r.err)
 		return row{
-			strategy: s.name, syn: r.first, after: r.last, hung: ok && timeout.Timeout(),
+			strategy: s.name, syn: r.first, after: r.last, marks: between(r.first, r.last), hung: ok && timeout.Timeout(),
 			program: r.said, outcome: r.outcome, expected: anything,
 		}, nil
 	})

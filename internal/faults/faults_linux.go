@@ -82,7 +82,7 @@ func From(n int) Mask { return ^Mask(0) << n }
 func (m Mask) has(n int) bool { return m>>min(n, 63)&1 == 1 }
 
 // Inject runs f with the calls in mask failing with errno, without being made,
-// and returns those that did.
+// and returns those that did. With errno 0 they return 0, as if they had succeeded.
 func Inject(mask Mask, errno syscall.Errno, f func()) []Call {
 	ask(begin, uintptr(mask>>32), uintptr(mask&0xffffffff), uintptr(errno))
 	f()

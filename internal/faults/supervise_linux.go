@@ -96,11 +96,11 @@ func (s *supervisor) meet(q seccomp.Call) error {
 
 // release answers a call.
 func (s *supervisor) release(q seccomp.Call) error {
-	errno := s.decide(q)
+	errno, fails := s.decide(q)
 	counts := s.counting
 	var known bool
 	var err error
-	if errno != 0 {
+	if fails {
 		known, err = s.listener.Fail(q.ID, errno)
 	} else {
 		known, err = s.listener.Continue(q.ID)
@@ -122,17 +122,17 @@ func (s *supervisor) tell(reached int64) error {
 	return err
 }
 
-// decide returns what q fails with, or 0.
-func (s *supervisor) decide(q seccomp.Call) syscall.Errno {
+// decide returns what q fails with, if it does.
+func (s *supervisor) decide(q seccomp.Call) (errno syscall.Errno, fails bool) {
 	c := call(q)
 	switch {
 	case s.refused != 0 && c.Number == unix.SYS_SOCKET &&
 		(s.domain == 0 || s.domain == c.X) && (s.protocol == 0 || s.protocol == c.Y):
-		return s.refused
+		return s.refused, true
 	case s.counting && s.mask.has(len(s.calls)):
-		return s.errno
+		return s.errno, true
 	}
-	return 0
+	return 0, false
 }
 
 // command does what the child asks. To be asked twice does no harm.

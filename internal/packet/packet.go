@@ -78,13 +78,15 @@ func (p Packet) String() string {
 func (p Packet) Ownerless() bool { return p.Has(RST) && !p.Has(ACK) }
 
 // SnapLength is the number of octets that hold the headers of every packet that
-// [Parse] understands: IPv4 and TCP with all of their options.
+// [Parse] understands: IPv4 and TCP with all of their options, or IPv6 with a
+// jumbo payload option and TCP.
 const SnapLength = 60 + 60
 
 // Parse reads a packet that begins with its IP header. b may be cut short
 // after the headers; n is the length that the packet had. It reports false for
 // anything but a TCP segment or UDP datagram: other protocols, fragments without
-// ports, IPv6 extension headers and headers that contradict themselves.
+// ports, headers that contradict themselves, and IPv6 extension headers other than
+// the one with the length of a super-segment above 64 KiB (BIG TCP; RFC 2675).
 func Parse(b []byte, n int) (Packet, bool) {
 	octet, ok := tos.HeaderOctet(b)
 	if !ok || n < len(b) {
@@ -128,7 +130,33 @@ func parse6(b []byte, n int, octet uint8) (Packet, bool) {
 	}
 	p := Packet{Proto: b[6], TOS: octet}
 	src, dst := netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:]))
-	return p, p.transport(src, dst, b[header:], payload)
+	rest := b[header:]
+	if p.Proto == hopByHop {
+		jumbo, ok := jumboPayload(rest)
+		if !ok || binary.BigEndian.Uint16(b[4:]) != 0 || jumbo > payload {
+			return Packet{}, false
+		}
+		p.Proto, payload, rest = rest[0], jumbo-jumboHeader, rest[jumboHeader:]
+	}
+	return p, p.transport(src, dst, rest, payload)
+}
+
+// An IPv6 header of hop-by-hop options is the next one after the fixed header, if
+// this is its protocol, and has this length if a jumbo payload is its only option.
+const (
+	hopByHop    = 0
+	jumboHeader = 8
+)
+
+// jumboPayload returns the length in a header of hop-by-hop options that has
+// nothing but a jumbo payload option: its own octets, too, are counted.
+func jumboPayload(b []byte) (int, bool) {
+	const jumbo, size = 0xc2, 4
+	if len(b) < jumboHeader || b[1] != 0 || b[2] != jumbo || b[3] != size {
+		return 0, false
+	}
+	n := binary.BigEndian.Uint32(b[4:])
+	return int(n), n > 0xffff && n <= 1<<30
 }
 
 // transport reads the TCP or UDP header at b into p; n is the length of header

@@ -44,6 +44,12 @@ func ip6(class, next uint8, payload []byte) []byte {
 	return append(b, payload...)
 }
 
+// jumbo6 is ip6 with a header that says how long its payload is.
+func jumbo6(class, next uint8, length uint32, payload []byte) []byte {
+	option := binary.BigEndian.AppendUint32([]byte{next, 0, 0xc2, 4}, length)
+	return set(ip6(class, 0, append(option, payload...)), 4, 0, 0)
+}
+
 // set returns b with the octets at i replaced.
 func set(b []byte, i int, octets ...byte) []byte {
 	copy(b[i:], octets)
@@ -64,6 +70,7 @@ func TestParse(t *testing.T) {
 		name string
 		b    []byte
 		cut  int // octets that the capture left off
+		more int // and that b lacks
 		want packet.Packet
 		text string
 	}{
@@ -96,6 +103,10 @@ func TestParse(t *testing.T) {
 			want: with(segment, src6, dst6, packet.ACK, 4),
 			text: "[2001:db8::1]:40000 > [2001:db8::2]:22 tos 0x4a ACK seq 16909060 ack 84281096 len 4",
 		}, {
+			name: "IPv6 with a jumbo payload", b: jumbo6(0x4a, packet.TCP, 70000, tcp(packet.ACK, "data")), more: 70000 - 8 - 24 - 4,
+			want: with(segment, src6, dst6, packet.ACK, 70000-8-24),
+			text: "[2001:db8::1]:40000 > [2001:db8::2]:22 tos 0x4a ACK seq 16909060 ack 84281096 len 69968",
+		}, {
 			name: "Ethernet's padding", b: append(ip4(0x4a, packet.TCP, tcp(packet.ACK, "")), 0, 0),
 			want: with(segment, src4, dst4, packet.ACK, 0),
 			text: "192.0.2.1:40000 > 192.0.2.2:22 tos 0x4a ACK seq 16909060 ack 84281096 len 0",
@@ -114,7 +125,7 @@ func TestParse(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, ok := packet.Parse(tt.b[:len(tt.b)-tt.cut], len(tt.b))
+			got, ok := packet.Parse(tt.b[:len(tt.b)-tt.cut], len(tt.b)+tt.more)
 			assert.True(t, ok)
 			assert.Equal(t, tt.want, got)
 			assert.Equal(t, tt.text, got.String())
@@ -146,6 +157,11 @@ func TestParseRefuses(t *testing.T) {
 		{"IPv6 cut in its header", ip6(0, packet.TCP, syn)[:39]},
 		{"IPv6 longer than the packet", set(ip6(0, packet.TCP, syn), 4, 0xff, 0xff)},
 		{"IPv6 extension header", ip6(0, 0, syn)},
+		{"a jumbo payload longer than the packet", jumbo6(0, packet.TCP, 70000, syn)},
+		{"a jumbo payload below 64 KiB", jumbo6(0, packet.TCP, 32, syn)},
+		{"a jumbo payload beside a payload", set(jumbo6(0, packet.TCP, 70000, syn), 4, 0, 32)},
+		{"a jumbo payload cut off", jumbo6(0, packet.TCP, 70000, syn)[:47]},
+		{"two hop-by-hop options", set(jumbo6(0, packet.TCP, 70000, syn), 41, 1)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, ok := packet.Parse(tt.b, len(tt.b))
@@ -160,6 +176,7 @@ func TestParseRefuses(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(ip4(0x48, packet.TCP, tcp(packet.SYN, "")), 0)
 	f.Add(ip6(0x20, packet.UDP, udp("dgram")), 1400)
+	f.Add(jumbo6(0x20, packet.TCP, 70000, tcp(packet.ACK, "")), 70000)
 	f.Fuzz(func(t *testing.T, b []byte, more int) {
 		n := len(b) + max(0, min(more, 1<<20))
 		p, ok := packet.Parse(b, n)
@@ -177,6 +194,10 @@ func FuzzParse(f *testing.F) {
 		}
 		h, err := ipv6.ParseHeader(b)
 		assert.NoError(t, err)
+		if h.NextHeader == 0 {
+			assert.Equal(t, []byte{0, 0xc2, 4}, b[41:44])
+			h.NextHeader = int(b[40])
+		}
 		assert.Equal(t, []any{h.TrafficClass, h.NextHeader, h.Src, h.Dst},
 			[]any{int(p.TOS), int(p.Proto), net.IP(p.Src.Addr().AsSlice()), net.IP(p.Dst.Addr().AsSlice())})
 	})

@@ -17,6 +17,10 @@ const (
 	frameSize  = 256 // the frame's own header and SnapLength octets
 	blockSize  = 64 << 10
 	maxFilling = 32 // processors that fill frames at the same time
+
+	// addressOffset is where a frame has the address that recvfrom would return,
+	// behind its header (TPACKET_ALIGN).
+	addressOffset = (unix.SizeofTpacket2Hdr + 15) &^ 15
 )
 
 // A RingConfig says what a [Ring] captures.
@@ -115,10 +119,16 @@ func (r *Ring) Wait(arrived func() bool) {
 	_ = r.raw.Read(func(uintptr) bool { return !arrived() })
 }
 
-// Read hands over all packets that have arrived: the octets from the IP header on,
-// cut off behind the headers, and the length that the packet had. It calls lost
-// before the first packet that came after some had found no place.
-func (r *Ring) Read(take func(b []byte, n int), lost func()) {
+// A Capture is one packet as a ring holds it.
+type Capture struct {
+	Data      []byte // from the IP header on, cut off behind the headers; valid until Read goes on
+	Length    int    // that the packet had
+	Interface int    // the index of the one that it was seen on
+}
+
+// Read hands over all packets that have arrived. It calls lost before the first
+// packet that came after some had found no place.
+func (r *Ring) Read(take func(Capture), lost func()) {
 	for r.frames != nil {
 		frame, h := r.Frame(0)
 		status := atomic.LoadUint32(&h.Status)
@@ -133,7 +143,8 @@ func (r *Ring) Read(take func(b []byte, n int), lost func()) {
 			lost()
 		}
 		if at, n := int(h.Net), int(h.Snaplen); at+n <= len(frame) {
-			take(frame[at:at+n], int(h.Len))
+			from := (*unix.RawSockaddrLinklayer)(unsafe.Pointer(&frame[addressOffset]))
+			take(Capture{Data: frame[at : at+n], Length: int(h.Len), Interface: int(from.Ifindex)})
 		}
 		atomic.StoreUint32(&h.Status, unix.TP_STATUS_KERNEL)
 		r.next = (r.next + 1) % r.count

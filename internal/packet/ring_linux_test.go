@@ -31,7 +31,7 @@ func TestReadWaitsForUnfinishedFrame(t *testing.T) {
 	fill(1)()
 	time.AfterFunc(20*time.Millisecond, fill(0))
 	var got []byte
-	r.Read(func(b []byte, n int) { got = append(got, b...) }, func() { t.Error("nothing was lost") })
+	r.Read(func(c Capture) { got = append(got, c.Data...) }, func() { t.Error("nothing was lost") })
 	assert.Equal(t, []byte{0, 1}, got)
 }
 
@@ -94,8 +94,8 @@ func TestRingHasSegmentBeforeTCP(t *testing.T) {
 					}
 				}))
 				require.NoError(t, readErr)
-				r.Read(func(b []byte, n int) {
-					if p, ok := Parse(b, n); ok {
+				r.Read(func(c Capture) {
+					if p, ok := Parse(c.Data, c.Length); ok {
 						shown += p.Len
 					}
 				}, func() { t.Error("nothing was lost") })

@@ -25,3 +25,40 @@ func putOctet(data []byte, octet uint8) {
 	}
 	data[0] = octet
 }
+
+// messageValueOf returns the lengths for Platform.MessageValue. OpenBSD ignores
+// IPv4's message silently, NetBSD and DragonFly know none, and what Solaris,
+// illumos and AIX do has not been tried.
+func messageValueOf(goos string) [2]int {
+	switch goos {
+	case "linux", "android", "darwin", "ios":
+		return [2]int{IPv4TOS: 4, IPv6TClass: 4}
+	case "freebsd":
+		return [2]int{IPv4TOS: 1, IPv6TClass: 4}
+	case "netbsd", "openbsd", "dragonfly":
+		return [2]int{IPv6TClass: 4}
+	}
+	return [2]int{}
+}
+
+// MessageOptions returns the options that the control messages of single datagrams
+// stand for, which mark all that a socket can send. The parameters and the errors
+// are those of Options.
+func (p Platform) MessageOptions(network string, peers Peers, v6only func() (bool, error)) ([]Option, error) {
+	opts, err := p.Options(network, peers, v6only)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range opts {
+		if p.MessageValue[o] == 0 {
+			return nil, NoMessage(o)
+		}
+	}
+	return opts, nil
+}
+
+// NoMessage returns the error for a system that does not let a control message set
+// the octet of one datagram.
+func NoMessage(o Option) *MissingError {
+	return &MissingError{o.String(), "the system does not take it in a control message"}
+}

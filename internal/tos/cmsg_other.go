@@ -7,5 +7,8 @@ func RewriteControl(oob []byte, _ func(Option, uint8) (uint8, error)) ([]byte, e
 	return oob, nil
 }
 
+// AppendControl appends nothing: none of these systems can mark.
+func AppendControl(b []byte, _ Option, _ uint8) []byte { return b }
+
 // ReceivedOctet finds nothing: none of these systems was asked to report.
 func ReceivedOctet([]byte) (octet uint8, ok bool) { return 0, false }

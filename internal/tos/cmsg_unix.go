@@ -4,6 +4,7 @@ package tos
 
 import (
 	"slices"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,6 +53,23 @@ func optionOf(level, typ int) (Option, bool) {
 		return IPv6TClass, true
 	}
 	return 0, false
+}
+
+// AppendControl appends to b the control message that sets the octet of one
+// datagram, which Host.MessageValue says that the system takes.
+func AppendControl(b []byte, o Option, octet uint8) []byte {
+	n := Host.MessageValue[o]
+	at := len(b)
+	b = append(b, make([]byte, unix.CmsgSpace(n))...)
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[at]))
+	h.Level = int32(o.Level())
+	h.Type = unix.IP_TOS
+	if o == IPv6TClass {
+		h.Type = unix.IPV6_TCLASS
+	}
+	h.SetLen(unix.CmsgLen(n))
+	putOctet(b[at+unix.CmsgLen(0):][:n], octet)
+	return b
 }
 
 // ReceivedOctet returns the octet that received control messages tell.

@@ -31,6 +31,10 @@ type Platform struct {
 
 	// Receive has, by Option, how the system tells the octets of received packets.
 	Receive [2]ReceiveOption
+
+	// MessageValue has, by Option, how many bytes the value of the control message
+	// has that sets the octet of one datagram; 0 where the system takes none.
+	MessageValue [2]int
 }
 
 // Host is the platform that this program runs on. Only tests change it.
@@ -39,7 +43,7 @@ var Host = PlatformOf(runtime.GOOS)
 // PlatformOf returns what is known of a system, which has the name that
 // runtime.GOOS gives it.
 func PlatformOf(goos string) Platform {
-	p := Platform{OS: goos, Receive: receiveOptionsOf(goos)}
+	p := Platform{OS: goos, Receive: receiveOptionsOf(goos), MessageValue: messageValueOf(goos)}
 	switch goos {
 	case "linux", "android":
 		p.MappedTOS, p.Tested = true, true

@@ -115,6 +115,16 @@ func filter(ports []uint16) ([]bpf.Instruction, error) {
 	if len(v4) > 255 {
 		return nil, fmt.Errorf("a filter cannot jump over %d ports", len(ports))
 	}
+	// A super-segment above 64 KiB has one more header, of hop-by-hop options.
+	jumbo := append([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: 40, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(packet.TCP), SkipTrue: 1},
+		reject[0],
+	}, match(bpf.LoadAbsolute{Off: 48, Size: 2}, bpf.LoadAbsolute{Off: 50, Size: 2})...)
+	v6 = append(append([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: 6, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipFalse: uint8(len(jumbo))},
+	}, jumbo...), v6...)
 	return append([]bpf.Instruction{
 		bpf.LoadAbsolute{Off: 0, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4},
@@ -138,8 +148,8 @@ func (c *Capture) read() {
 func (c *Capture) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ring.Read(func(b []byte, n int) {
-		if p, ok := packet.Parse(b, n); ok && !p.Fragment {
+	c.ring.Read(func(r packet.Capture) {
+		if p, ok := packet.Parse(r.Data, r.Length); ok && !p.Fragment {
 			c.packets = append(c.packets, p)
 		}
 		c.drained++

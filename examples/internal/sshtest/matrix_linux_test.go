@@ -18,6 +18,7 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/examples/internal/openssh"
 	"github.com/godscp/godscp/examples/internal/sshtest"
 	"github.com/godscp/godscp/internal/testns"
 	"github.com/godscp/godscp/internal/wire"
@@ -27,9 +28,9 @@ import (
 type marking string
 
 const (
-	naive   marking = "naive"    // as OpenSSH 7.8 to 10.0: changes the mark of the live connection
+	naive   marking = "naive"    // as OpenSSH does with af21 cs1: changes the mark of the live connection
 	pinned  marking = "pinned"   // one mark
-	natSafe marking = "NAT-safe" // one mark with IP precedence zero; OpenSSH's server can only change to one
+	natSafe marking = "NAT-safe" // one mark with IP precedence zero; OpenSSH's server can only change to such marks
 )
 
 // What a person, or a program, wants of the connection.
@@ -48,7 +49,14 @@ type cell struct {
 	inside         dscptest.Side
 	marking        marking
 	purpose        purpose
+	stock          *stock
 }
+
+// stock is how the installed programs behave.
+type stock struct{ ssh, sshd behaviour }
+
+// ipqos are OpenSSH's words for a marking.
+var ipqos = map[marking]string{naive: "af21 cs1", pinned: "none", natSafe: "16 8"}
 
 func (c cell) String() string {
 	return fmt.Sprintf("%s to %s, %s, %v inside is %s, %s", c.client, c.server, c.box, c.inside, c.marking, c.purpose)
@@ -66,49 +74,35 @@ func (c cell) exists() bool {
 // marks returns the marks that the inside side shows, in their order.
 func (c cell) marks() []dscp.CodePoint {
 	interactive := c.purpose == shell
-	if c.inside == dscptest.Client {
-		switch {
-		case c.marking == naive && !interactive:
-			return []dscp.CodePoint{dscp.AF21, dscp.CS1}
-		case c.marking == natSafe && interactive:
-			return []dscp.CodePoint{dscp.LowDelay}
-		case c.marking == natSafe:
-			return []dscp.CodePoint{dscp.Throughput}
-		case interactive:
-			return []dscp.CodePoint{dscp.AF21}
-		case c.marking == naive, c.marking == pinned:
-			return []dscp.CodePoint{dscp.CS1}
-		}
+	use := map[purpose]string{shell: useTerminal, command: useExec, transfer: useSFTP}[c.purpose]
+	switch {
+	case c.inside == dscptest.Server && c.server == "OpenSSH":
+		q, _ := openssh.Parse(ipqos[c.marking])
+		return c.stock.sshd.marks(q, use)
+	case c.inside == dscptest.Client && c.marking == naive:
+		q, _ := openssh.Parse(ipqos[c.marking])
+		return c.stock.ssh.marks(q, use)
+	case c.inside == dscptest.Server:
+		interactive = true // ours has one mark for all that it accepts
 	}
-	if c.server == "Go" {
-		if c.marking == natSafe {
-			return []dscp.CodePoint{dscp.LowDelay}
-		}
+	switch {
+	case c.marking == natSafe && interactive:
+		return []dscp.CodePoint{dscp.LowDelay}
+	case c.marking == natSafe:
+		return []dscp.CodePoint{dscp.Throughput}
+	case interactive:
 		return []dscp.CodePoint{dscp.AF21}
 	}
-	// OpenSSH up to 10.0 marks nothing before the session starts.
-	switch {
-	case c.marking == pinned:
-		return []dscp.CodePoint{dscp.DF}
-	case c.marking == naive && interactive:
-		return []dscp.CodePoint{dscp.DF, dscp.AF21}
-	case c.marking == naive:
-		return []dscp.CodePoint{dscp.DF, dscp.CS1}
-	case interactive:
-		return []dscp.CodePoint{dscp.DF, dscp.LowDelay}
-	}
-	return []dscp.CodePoint{dscp.DF, dscp.Throughput}
+	return []dscp.CodePoint{dscp.CS1}
 }
 
 // verdict returns what the box is to do: its rule, in the words of its
 // documentation, applied to what the side shows.
 func (c cell) verdict() dscptest.Verdict {
-	marks := c.marks()
-	first, last := marks[0], marks[len(marks)-1]
-	switch {
-	case c.box == "VMware" && first.Precedence() != last.Precedence():
+	switch marks := c.marks(); {
+	case c.box == "VMware" && fatal(marks) >= 0:
 		return dscptest.Reset
-	case c.box == "FlowKey" && first != last:
+	case c.box == "FlowKey" && len(marks) > 1:
 		return dscptest.Blackhole
 	}
 	return dscptest.Pass
@@ -125,6 +119,7 @@ func TestMatrix(t *testing.T) {
 	for _, tool := range []string{"ssh", "sftp"} {
 		testns.Require(t, tool)
 	}
+	stock := &stock{ssh: observe(t, dscptest.Client), sshd: observe(t, dscptest.Server)}
 	small, large := newFile(t, 1<<20), newFile(t, 64<<20)
 
 	for _, client := range []string{"OpenSSH", "Go"} {
@@ -133,7 +128,7 @@ func TestMatrix(t *testing.T) {
 				for _, inside := range []dscptest.Side{dscptest.Client, dscptest.Server} {
 					for _, m := range []marking{naive, pinned, natSafe} {
 						for _, p := range []purpose{shell, command, transfer} {
-							c := cell{client, server, box, inside, m, p}
+							c := cell{client, server, box, inside, m, p, stock}
 							if c.exists() {
 								f := small
 								if m == pinned && box == "VMware" && !testing.Short() {
@@ -187,7 +182,7 @@ func newRun(t *testing.T, c cell) *run {
 	if c.server == "OpenSSH" {
 		var config []string // stock, if it is on the other end
 		if c.inside == dscptest.Server {
-			config = []string{"IPQoS " + map[marking]string{naive: "af21 cs1", pinned: "none", natSafe: "lowdelay throughput"}[c.marking]}
+			config = []string{"IPQoS " + ipqos[c.marking]}
 		}
 		s := sshtest.StartSSHD(t, r.key, config...)
 		addr, r.user = s.Addr, s.User
@@ -231,13 +226,13 @@ func (r *run) ssh(words ...string) *exec.Cmd {
 	var options []string
 	if r.verdict() == dscptest.Blackhole {
 		// A box that goes silent is noticed by asking.
-		options = append(options, "ServerAliveInterval=1", "ServerAliveCountMax=3")
+		options = append(options, "ServerAliveInterval=1", "ServerAliveCountMax=3", "ConnectTimeout=5")
 	}
 	program := sshtest.Program(r, "proxycommand")
 	switch {
 	case r.inside == dscptest.Server: // a stock ssh on the other end
 	case r.marking == naive:
-		options = append(options, "IPQoS=af21 cs1")
+		options = append(options, "IPQoS="+ipqos[naive])
 	default:
 		proxy := program + " -fdpass -class bulk"
 		if r.purpose == shell {
@@ -268,8 +263,7 @@ func (r *run) goClient(words ...string) *exec.Cmd {
 	program := sshtest.Program(r, "sshclient")
 	var cmd *exec.Cmd
 	if r.purpose == transfer {
-		transport := append(append([]string{program}, args...), "-s", "127.0.0.1", "sftp")
-		cmd = exec.Command("sftp", "-b", "-", "-D", strings.Join(transport, " "))
+		cmd = exec.Command("sftp", "-b", "-", "-S", sshtest.Transport(r, append(append([]string{program}, args...), "-s", "127.0.0.1", "sftp")), "127.0.0.1")
 	} else {
 		cmd = exec.Command(program, append(append(args, "127.0.0.1"), words...)...)
 	}
@@ -305,7 +299,7 @@ func (r *run) goes(f file) {
 	r.Logf("%v: %q", want, output[max(0, len(output)-120):])
 	if r.client == "OpenSSH" {
 		// What people found in their terminals.
-		assert.Regexp(r, "Broken pipe|Connection reset by (peer|127\\.0\\.0\\.1 port [0-9]+)|[Cc]onnection (to .* )?closed|not responding", output)
+		assert.Regexp(r, "Broken pipe|Connection reset by (peer|127\\.0\\.0\\.1 port [0-9]+)|[Cc]onnection (to .* )?closed|not responding|timed out", output)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,6 +58,20 @@ func Tool(tb testing.TB, name string) string {
 	file, err := exec.LookPath(name)
 	require.NoError(tb, err)
 	return file
+}
+
+// Transport returns a program that sftp can run with -S instead of ssh: it runs the
+// command, whatever its own arguments. The option -D, which is for this, takes no
+// arguments for the command before OpenSSH 9.1.
+func Transport(tb testing.TB, command []string) string {
+	tb.Helper()
+	name := filepath.Join(tb.TempDir(), "transport")
+	var line strings.Builder
+	for _, word := range command {
+		line.WriteString(" '" + strings.ReplaceAll(word, "'", `'\''`) + "'")
+	}
+	require.NoError(tb, os.WriteFile(name, []byte("#!/bin/sh\nexec"+line.String()+"\n"), 0o755))
+	return name
 }
 
 // Built makes every Program that the calling test and the processes it starts ask

@@ -30,18 +30,45 @@ type SSHD struct {
 	done chan struct{} // closed when no process of it is left to write to the log
 }
 
+// Daemon returns the file name of the installed sshd, or ends the test. The name is
+// absolute: sshd starts by no other.
+func Daemon(tb testing.TB) string {
+	tb.Helper()
+	sshd, err := exec.LookPath("sshd")
+	if err == nil {
+		return sshd
+	}
+	sshd = "/usr/sbin/sshd" // not in everybody's PATH
+	if _, err := os.Stat(sshd); err != nil {
+		testns.Lacks(tb, "no sshd: %v", err)
+	}
+	return sshd
+}
+
+// Effective returns what the installed sshd prints with -T: the configuration that it
+// has with the given lines of sshd_config.
+func Effective(tb testing.TB, config ...string) []byte {
+	tb.Helper()
+	dir := tb.TempDir()
+	file := filepath.Join(dir, "sshd_config")
+	lines := append([]string{"HostKey " + NewKey(tb, "").File}, config...)
+	require.NoError(tb, os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
+	cmd, _ := asAnybody(tb, dir, Daemon(tb), "-T", "-f", file)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	printed, err := cmd.Output()
+	if err != nil {
+		testns.Lacks(tb, "sshd -T does not run here: %v: %s", err, &stderr)
+	}
+	return printed
+}
+
 // StartSSHD starts the installed sshd with OpenSSH's own defaults and the given
 // lines of sshd_config. It listens on 127.0.0.1, or where a ListenAddress among
 // the lines says, lets the key's owner in, and ends with the test.
 func StartSSHD(tb testing.TB, key *Key, config ...string) *SSHD {
 	tb.Helper()
-	sshd, err := exec.LookPath("sshd")
-	if err != nil {
-		sshd = "/usr/sbin/sshd" // not in everybody's PATH
-		if _, err := os.Stat(sshd); err != nil {
-			testns.Lacks(tb, "no sshd: %v", err)
-		}
-	}
+	sshd := Daemon(tb)
 	dir := tb.TempDir()
 	hostKey := NewKey(tb, "")
 	authorized := filepath.Join(dir, "authorized_keys")

@@ -81,13 +81,21 @@ const (
 )
 
 // openCapture captures what arrives for a middlebox with this port in front of
-// upstream.
-func openCapture(v6 bool, port uint16, upstream netip.AddrPort) (*capture, error) {
-	clients, err := openRing(v6, toMiddlebox(v6, port))
+// upstream, which is an address of this network namespace or not.
+//
+// Packets with such addresses may also come in where IP throws them away, before
+// which the rings see them: on other interfaces than loopback, for addresses of
+// this namespace, and on others than that of the route.
+func openCapture(v6 bool, port uint16, upstream netip.AddrPort, local bool) (*capture, error) {
+	clients, err := openRing(v6, loopbackIndex, toMiddlebox(v6, port))
 	if err != nil {
 		return nil, err
 	}
-	theirs, err := openRing(v6, fromUpstream(v6, upstream))
+	index := loopbackIndex
+	if !local {
+		index = routeInterface(upstream)
+	}
+	theirs, err := openRing(v6, index, fromUpstream(v6, upstream))
 	if err != nil {
 		return nil, errors.Join(err, clients.Unmap(), clients.Close())
 	}
@@ -101,8 +109,39 @@ func openCapture(v6 bool, port uint16, upstream netip.AddrPort) (*capture, error
 	return c, nil
 }
 
-func openRing(v6 bool, filter []bpf.Instruction) (*packet.Ring, error) {
-	return packet.OpenRing(packet.RingConfig{Frames: RingFrames, Filter: ofFamily(v6, filter), Incoming: true})
+func openRing(v6 bool, index int, filter []bpf.Instruction) (*packet.Ring, error) {
+	return packet.OpenRing(packet.RingConfig{Frames: RingFrames, Filter: ofFamily(v6, filter), Interface: index, Incoming: true})
+}
+
+// routeInterface returns the index of the interface that has the address from
+// which upstream, outside this namespace, is reached. It is 0, for all interfaces,
+// if there is no route, or if that address is one of loopback's, as where a host
+// announces its address over several interfaces.
+func routeInterface(upstream netip.AddrPort) int {
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(upstream)) // sends nothing
+	if err != nil {
+		return 0
+	}
+	defer c.Close()
+	own := withoutZone(c.LocalAddr()).Addr()
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return 0
+	}
+	for _, i := range interfaces {
+		addrs, err := i.Addrs()
+		if err != nil || i.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		for _, a := range addrs {
+			if n, ok := a.(*net.IPNet); ok {
+				if ip, ok := netip.AddrFromSlice(n.IP); ok && ip.Unmap() == own && (upstream.Addr().Zone() == "" || upstream.Addr().Zone() == i.Name) {
+					return i.Index
+				}
+			}
+		}
+	}
+	return 0
 }
 
 func (c *capture) rings() [2]*packet.Ring { return [...]*packet.Ring{c.clients, c.upstream} }
@@ -139,8 +178,13 @@ func (c *capture) close() error {
 	}
 	c.mu.Unlock()
 	close(c.stop)
+	// The kernel takes tens of milliseconds to close one, but no more for two.
+	closed := make(chan error)
 	for _, r := range c.rings() {
-		errs = append(errs, r.Close())
+		go func() { closed <- r.Close() }()
+	}
+	for range c.rings() {
+		errs = append(errs, <-closed)
 	}
 	c.running.Wait()
 	return errors.Join(errs...)
@@ -205,11 +249,11 @@ func (c *capture) lossError() error {
 	return fmt.Errorf("dscptest: %d of %d segments were not captured, and a change may have been missed", c.missed, c.packets)
 }
 
-// take takes in one packet of n octets. c.mu is held.
-func (c *capture) take(b []byte, n int) {
-	p, ok := packet.Parse(b, n)
-	if !ok || p.Proto != packet.TCP || p.Has(packet.RST) {
-		return // a reset of a connection that is gone carries its peer's mark
+// take takes in one packet. c.mu is held.
+func (c *capture) take(captured packet.Capture) {
+	p, ok := packet.Parse(captured.Data, captured.Length)
+	if !ok || p.Proto != packet.TCP || p.Ownerless() {
+		return
 	}
 	r, mark := route{p.Src, p.Dst}, dscp.FromTOS(p.TOS)
 	f := c.flows[r]

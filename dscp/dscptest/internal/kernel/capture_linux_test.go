@@ -26,7 +26,9 @@ func aSegment(port uint16, flags byte, seq uint32, payload int, cp dscp.CodePoin
 }
 
 // take has c take in a packet of which nothing but the payload was cut off.
-func take(c *capture, b []byte) { c.take(b, int(b[2])<<8|int(b[3])) }
+func take(c *capture, b []byte) {
+	c.take(packet.Capture{Data: b, Length: int(b[2])<<8 | int(b[3])})
+}
 
 func routeOf(port uint16) route {
 	a := netip.MustParseAddr("127.0.0.1")
@@ -111,7 +113,7 @@ func TestCaptureReportsDrops(t *testing.T) {
 	require.NoError(t, err)
 	defer l.Close()
 	to := AddrPort(l.Addr())
-	c, err := openCapture(false, to.Port(), netip.MustParseAddrPort("127.0.0.1:1"))
+	c, err := openCapture(false, to.Port(), netip.MustParseAddrPort("127.0.0.1:1"), true)
 	require.NoError(t, err)
 	go func() {
 		for {
@@ -171,4 +173,24 @@ func FuzzCapture(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRouteInterfaceIsThatOfTheAddress looks for the interface of routes that there
+// are and are not.
+func TestRouteInterfaceIsThatOfTheAddress(t *testing.T) {
+	t.Parallel()
+	if !testns.Inside(t) {
+		return
+	}
+	here, there := testns.Current(t), testns.New(t)
+	testns.Connect(
+		testns.End{Net: here, Name: "near", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8::1/64")}},
+		testns.End{Net: there, Name: "far"})
+	near, err := net.InterfaceByName("near")
+	require.NoError(t, err)
+	for upstream, want := range map[string]int{
+		"192.0.2.2:80": near.Index, "[2001:db8::2]:80": near.Index, "127.0.0.1:80": 0, "198.51.100.1:80": 0,
+	} {
+		assert.Equal(t, want, routeInterface(netip.MustParseAddrPort(upstream)), upstream)
+	}
 }

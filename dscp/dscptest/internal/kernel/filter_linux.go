@@ -10,13 +10,13 @@ import (
 	"github.com/godscp/godscp/internal/packet"
 )
 
-// toMiddlebox returns the filter for TCP segments to a middlebox that listens on port of
-// loopback.
+// toMiddlebox returns the filter for TCP segments to a middlebox that listens on
+// port of loopback.
 func toMiddlebox(v6 bool, port uint16) []bpf.Instruction {
 	if v6 {
-		return ofTCP(v6, bpf.LoadAbsolute{Off: 42, Size: 2}, port, 24, loopback(v6))
+		return ofTCP6(2, port, 24, loopback(v6))
 	}
-	return ofTCP(v6, bpf.LoadIndirect{Off: 2, Size: 2}, port, 16, loopback(v6))
+	return ofTCP4(2, port, 16, loopback(v6))
 }
 
 // fromUpstream returns the filter for TCP segments from this address.
@@ -26,9 +26,9 @@ func fromUpstream(v6 bool, upstream netip.AddrPort) []bpf.Instruction {
 		addr = loopback(v6) // who dials it reaches that
 	}
 	if v6 {
-		return ofTCP(v6, bpf.LoadAbsolute{Off: 40, Size: 2}, upstream.Port(), 8, addr)
+		return ofTCP6(0, upstream.Port(), 8, addr)
 	}
-	return ofTCP(v6, bpf.LoadIndirect{Off: 0, Size: 2}, upstream.Port(), 12, addr)
+	return ofTCP4(0, upstream.Port(), 12, addr)
 }
 
 // ofFamily returns a filter that takes what filter does of the packets of one
@@ -53,30 +53,48 @@ func loopback(v6 bool) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 }
 
-// ofTCP returns a filter that takes TCP segments with this port, which load
-// fetches, and this address at offset at.
-func ofTCP(v6 bool, load bpf.Instruction, port uint16, at uint32, addr netip.Addr) []bpf.Instruction {
-	no := bpf.RetConstant{Val: 0}
-	only := func(prog []bpf.Instruction, word bpf.Instruction, val uint32) []bpf.Instruction {
-		return append(prog, word, bpf.JumpIf{Cond: bpf.JumpEqual, Val: val, SkipTrue: 1}, no)
-	}
-	protocol := uint32(9)
-	if v6 {
-		protocol = 6
-	}
-	prog := only(nil, bpf.LoadAbsolute{Off: protocol, Size: 1}, unix.IPPROTO_TCP)
-	if !v6 {
-		prog = append(prog,
-			bpf.LoadAbsolute{Off: 6, Size: 2}, // fragments have no ports
-			bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1fff, SkipFalse: 1},
-			no,
-			bpf.LoadMemShift{Off: 0},
-		)
-	}
-	prog = only(prog, load, uint32(port))
+// only appends to a filter that this load has to fetch this value.
+func only(filter []bpf.Instruction, load bpf.Instruction, val uint32) []bpf.Instruction {
+	return append(filter, load, bpf.JumpIf{Cond: bpf.JumpEqual, Val: val, SkipTrue: 1}, bpf.RetConstant{Val: 0})
+}
+
+// onlyAddr appends to a filter that addr has to stand at this offset.
+func onlyAddr(filter []bpf.Instruction, at uint32, addr netip.Addr) []bpf.Instruction {
 	for b := addr.AsSlice(); len(b) > 0; b = b[4:] {
-		prog = only(prog, bpf.LoadAbsolute{Off: at, Size: 4}, binary.BigEndian.Uint32(b))
+		filter = only(filter, bpf.LoadAbsolute{Off: at, Size: 4}, binary.BigEndian.Uint32(b))
 		at += 4
 	}
+	return filter
+}
+
+// ofTCP4 returns a filter that takes IPv4 segments with this port at this offset of
+// the TCP header, and this address at offset at of the IP header.
+func ofTCP4(portAt uint32, port uint16, at uint32, addr netip.Addr) []bpf.Instruction {
+	prog := onlyAddr(nil, at, addr)
+	prog = only(prog, bpf.LoadAbsolute{Off: 9, Size: 1}, unix.IPPROTO_TCP)
+	prog = append(prog,
+		bpf.LoadAbsolute{Off: 6, Size: 2}, // fragments have no ports
+		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1fff, SkipFalse: 1},
+		bpf.RetConstant{Val: 0},
+		bpf.LoadMemShift{Off: 0},
+	)
+	prog = only(prog, bpf.LoadIndirect{Off: portAt, Size: 2}, uint32(port))
+	return append(prog, bpf.RetConstant{Val: packet.SnapLength})
+}
+
+// ofTCP6 is ofTCP4 for IPv6. A super-segment above 64 KiB (BIG TCP) has a header of
+// hop-by-hop options before TCP's; whether that has a jumbo payload and nothing
+// else, the parser looks at.
+func ofTCP6(portAt uint32, port uint16, at uint32, addr netip.Addr) []bpf.Instruction {
+	jumbo := only(nil, bpf.LoadAbsolute{Off: 40, Size: 1}, unix.IPPROTO_TCP)
+	jumbo = only(jumbo, bpf.LoadAbsolute{Off: 48 + portAt, Size: 2}, uint32(port))
+	jumbo = append(jumbo, bpf.RetConstant{Val: packet.SnapLength})
+
+	prog := append(onlyAddr(nil, at, addr),
+		bpf.LoadAbsolute{Off: 6, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_HOPOPTS, SkipFalse: uint8(len(jumbo))})
+	prog = append(prog, jumbo...)
+	prog = only(prog, bpf.LoadAbsolute{Off: 6, Size: 1}, unix.IPPROTO_TCP)
+	prog = only(prog, bpf.LoadAbsolute{Off: 40 + portAt, Size: 2}, uint32(port))
 	return append(prog, bpf.RetConstant{Val: packet.SnapLength})
 }

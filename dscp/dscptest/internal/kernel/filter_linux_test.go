@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -55,6 +56,8 @@ func FuzzFilters(f *testing.F) {
 	f.Add(aSegment(2, 0x10, 1, 20, dscp.EF), uint16(0), false)
 	f.Add(aSegment6(dscp.AF21), uint16(9), false)
 	f.Add(aSegment6(dscp.AF21), uint16(9), true)
+	f.Add(aJumboSegment6(dscp.AF21), uint16(9), false)
+	f.Add(aJumboSegment6(dscp.AF21), uint16(9), true)
 	f.Add([]byte{0x60}, uint16(0), false)
 	f.Fuzz(func(t *testing.T, b []byte, port uint16, behind bool) {
 		p, ok := packet.Parse(b, len(b)+1<<16)
@@ -75,6 +78,13 @@ func FuzzFilters(f *testing.F) {
 		require.Equal(t, p.Dst == own, passes(t, toMiddlebox(v6, port), b), "%v, middlebox %v", p, own)
 		require.Equal(t, p.Src == upstream, passes(t, fromUpstream(v6, upstream), b), "%v, upstream %v", p, upstream)
 	})
+}
+
+// aJumboSegment6 is aSegment6 with a jumbo payload.
+func aJumboSegment6(cp dscp.CodePoint) []byte {
+	b := aSegment6(cp)
+	b[4], b[5], b[6] = 0, 0, 0
+	return slices.Insert(b, 40, 6, 0, 0xc2, 4, 0, 1, 0, 20)
 }
 
 // aSegment6 returns a SYN over IPv6 from [::1]:1 to [::1]:9.

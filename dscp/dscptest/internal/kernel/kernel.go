@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/godscp/godscp/dscp"
 )
@@ -21,9 +22,10 @@ type Kernel interface {
 	Source() Source
 
 	// Capture has probes read every segment off the wire, from now on, for a
-	// middlebox that listens on port of loopback. It fails where this process
-	// may not capture packets.
-	Capture(port uint16, upstream netip.AddrPort) error
+	// middlebox that listens on port of loopback; local says whether upstream is
+	// an address of this network namespace. It fails where this process may not
+	// capture packets.
+	Capture(port uint16, upstream netip.AddrPort, local bool) error
 
 	// PrepareListener and PrepareDial return functions that ready a socket for
 	// probes, and mark it. A listener that is to have a SYN sink shares its
@@ -36,8 +38,23 @@ type Kernel interface {
 	// marked syn.
 	SYNACKMark(addr netip.AddrPort, syn dscp.CodePoint) (dscp.CodePoint, bool)
 
-	// Probe returns a probe for what arrives on c.
-	Probe(c *net.TCPConn) (Probe, error)
+	// EndCapture takes Capture back.
+	EndCapture() error
+
+	// Try connects to l, which is for no one else yet, with a SYN marked cp, and
+	// returns an error if that mark cannot be learned: what a system accepts as
+	// an option it need not do.
+	Try(l *net.TCPListener, network string, cp dscp.CodePoint) error
+
+	// TryUDP does so with a datagram to c.
+	TryUDP(c *net.UDPConn, network string, cp dscp.CodePoint) error
+
+	// Probe returns a probe for what arrives on c, which was accepted or dialled.
+	Probe(c *net.TCPConn, accepted bool) (Probe, error)
+
+	// OpenStream returns the stream of bytes of c, from which nothing may have
+	// been read.
+	OpenStream(c *net.TCPConn) (Stream, error)
 
 	// SetMark sets the mark of what leaves c from now on.
 	SetMark(c syscall.RawConn, cp dscp.CodePoint) error
@@ -55,6 +72,15 @@ type Kernel interface {
 	// one with.
 	PrepareUDP() Control
 	AppendOctet(oob []byte, octet uint8) []byte
+
+	// Arrived returns when a datagram with these control messages arrived, false
+	// if that is not known.
+	Arrived(oob []byte) (time.Time, bool)
+
+	// UDPSocket returns the socket on local that datagrams from remote reach, of
+	// those in this network namespace. It returns false if the kernel does not
+	// tell.
+	UDPSocket(local, remote netip.AddrPort) (UDPSocket, bool)
 
 	// Close ends what Capture began. It may be called more than once; the error
 	// says how many segments were not captured.
@@ -74,6 +100,23 @@ const (
 	LatestSegment               // the Traffic Class of the segment that arrived last
 	PeerSocket                  // the option of the socket at the other end
 )
+
+// A UDPSocket is what the kernel says of a socket.
+type UDPSocket struct {
+	ID     uint64 // that no other socket has had; 0 if there is none now
+	Queued uint32 // octets of memory that hold what it has not read
+}
+
+// A Stream reads and writes a connection that may carry urgent data (MSG_OOB). One
+// goroutine may read while another writes.
+type Stream interface {
+	// Read reads as the Read of a connection does. A byte that was sent as
+	// urgent data comes alone, and urgent is true.
+	Read(b []byte) (n int, urgent bool, err error)
+
+	// WriteUrgent sends a byte as urgent data.
+	WriteUrgent(b byte) error
+}
 
 // A Probe tells the mark of what arrives on one connection. It is not for use by
 // several goroutines at once.

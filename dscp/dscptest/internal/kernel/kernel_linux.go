@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,9 @@ type linuxKernel struct {
 	diag     *sockDiag // in IPv6 only to predict SYN-ACKs; nil if it does not work
 	packets  *capture  // nil where this process may not capture, or shall not
 	reflects bool      // servers here answer a SYN with its own mark
+
+	tellsUDPSockets atomic.Bool // diag finds the sockets of datagrams
+	tellsArrival    atomic.Bool // control messages tell when a datagram arrived
 }
 
 // Open tries what this kernel and process can do for middleboxes of the family.
@@ -38,11 +42,20 @@ func Open(v6 bool) (Kernel, error) {
 	return &linuxKernel{v6: v6, diag: diag, reflects: reflectsTOS()}, nil
 }
 
-func (k *linuxKernel) Capture(port uint16, upstream netip.AddrPort) error {
-	c, err := openCapture(k.v6, port, upstream)
+func (k *linuxKernel) Capture(port uint16, upstream netip.AddrPort, local bool) error {
+	c, err := openCapture(k.v6, port, upstream, local)
 	if err == nil {
 		k.packets = c
 	}
+	return err
+}
+
+func (k *linuxKernel) EndCapture() error {
+	if k.packets == nil {
+		return nil
+	}
+	err := k.packets.close()
+	k.packets = nil
 	return err
 }
 
@@ -115,7 +128,7 @@ func reflectsTOS() bool {
 	return err == nil && strings.TrimSpace(string(b)) == "1"
 }
 
-func (k *linuxKernel) Probe(c *net.TCPConn) (Probe, error) {
+func (k *linuxKernel) Probe(c *net.TCPConn, accepted bool) (Probe, error) {
 	if k.packets != nil {
 		if p, ok := k.packets.probe(c); ok {
 			return p, nil
@@ -125,7 +138,7 @@ func (k *linuxKernel) Probe(c *net.TCPConn) (Probe, error) {
 	if k.v6 {
 		return newClassProbe(c)
 	}
-	return newDiagProbe(k.diag, c)
+	return newDiagProbe(k.diag, c, accepted)
 }
 
 // errNotCaptured says that the capture, which lost nothing, has not seen a
@@ -151,11 +164,14 @@ func (k *linuxKernel) discardInput(c syscall.RawConn) error {
 }
 
 // PrepareUDP returns a function that has a socket tell the TOS or Traffic Class of
-// each datagram in a control message.
+// each datagram in a control message, and when it arrived.
 func (k *linuxKernel) PrepareUDP() Control {
 	return onSocket(func(c syscall.RawConn) error {
 		r, o := tos.Host.Receive, k.option()
-		return setOption(c, o.Level(), r[o].Number, 1, r[o].Name)
+		if err := setOption(c, o.Level(), r[o].Number, 1, r[o].Name); err != nil {
+			return err
+		}
+		return setOption(c, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS")
 	})
 }
 

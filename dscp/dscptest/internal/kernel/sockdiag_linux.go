@@ -92,6 +92,10 @@ type diagRequest [diagRequestLen]byte
 // newDiagRequest encodes the question about the TCP socket with these ends. A remote of
 // port 0 asks for the listener on local.
 func newDiagRequest(local, remote netip.AddrPort) diagRequest {
+	return newRequest(unix.IPPROTO_TCP, local, remote)
+}
+
+func newRequest(protocol byte, local, remote netip.AddrPort) diagRequest {
 	var r diagRequest
 	binary.NativeEndian.PutUint32(r[0:], diagRequestLen)
 	binary.NativeEndian.PutUint16(r[4:], sockDiagByFamily)
@@ -100,7 +104,7 @@ func newDiagRequest(local, remote netip.AddrPort) diagRequest {
 	if local.Addr().Is4() {
 		family = unix.AF_INET
 	}
-	r[16], r[17] = family, unix.IPPROTO_TCP
+	r[16], r[17] = family, protocol
 	r[18] = 1<<(diagTOS-1) | 1<<(diagTClass-1)
 	binary.NativeEndian.PutUint32(r[20:], ^uint32(0)) // any state
 	binary.BigEndian.PutUint16(r[24:], local.Port())
@@ -119,6 +123,7 @@ type diagAnswer struct {
 	state            uint8
 	tos, class       uint8
 	hasTOS, hasClass bool
+	cookie           uint64 // that no other socket has had
 }
 
 // alive reports whether the socket is one of a connection that can send.
@@ -138,8 +143,44 @@ func (a diagAnswer) mark(addr netip.Addr) (dscp.CodePoint, bool) {
 func (d *sockDiag) do(r *diagRequest) (diagAnswer, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	b, err := d.exchange(r)
+	if err != nil {
+		return diagAnswer{}, err
+	}
+	return parseDiag(b, r)
+}
+
+// udpSocket returns the socket on local that datagrams from remote reach.
+func (d *sockDiag) udpSocket(local, remote netip.AddrPort) (UDPSocket, error) {
+	r := newRequest(unix.IPPROTO_UDP, remote, local) // of UDP the kernel has the two the other way round
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b, err := d.exchange(&r)
+	switch {
+	case err != nil:
+		return UDPSocket{}, err
+	case binary.NativeEndian.Uint16(b[4:]) == unix.NLMSG_ERROR && len(b) >= 20:
+		if errno := unix.Errno(-int32(binary.NativeEndian.Uint32(b[16:]))); errno != unix.ENOENT {
+			return UDPSocket{}, errno
+		}
+		return UDPSocket{}, nil
+	case len(b) < 16+diagReplyLen:
+		return UDPSocket{}, unix.EBADMSG
+	case binary.BigEndian.Uint16(b[16+4:]) != local.Port():
+		return UDPSocket{}, nil
+	}
+	m := b[16:]
+	return UDPSocket{ID: cookieIn(m), Queued: binary.NativeEndian.Uint32(m[56:])}, nil
+}
+
+// cookieIn returns the cookie in an inet_diag_msg.
+func cookieIn(m []byte) uint64 { return binary.NativeEndian.Uint64(m[44:]) }
+
+// exchange sends a question and returns the answer, which is valid until the next.
+// d.mu is held.
+func (d *sockDiag) exchange(r *diagRequest) ([]byte, error) {
 	if d.fd < 0 {
-		return diagAnswer{}, net.ErrClosed
+		return nil, net.ErrClosed
 	}
 	d.seq++
 	binary.NativeEndian.PutUint32(r[8:], d.seq)
@@ -147,7 +188,7 @@ func (d *sockDiag) do(r *diagRequest) (diagAnswer, error) {
 		if _, err := unix.Write(d.fd, r[:]); err == unix.EINTR {
 			continue
 		} else if err != nil {
-			return diagAnswer{}, err
+			return nil, err
 		}
 		break
 	}
@@ -157,10 +198,10 @@ func (d *sockDiag) do(r *diagRequest) (diagAnswer, error) {
 			continue
 		}
 		if err != nil {
-			return diagAnswer{}, err
+			return nil, err
 		}
 		if b := d.buf[:n]; n >= 16 && binary.NativeEndian.Uint32(b[8:]) == d.seq {
-			return parseDiag(b, r)
+			return b, nil
 		}
 	}
 }
@@ -187,7 +228,7 @@ func parseDiag(b []byte, r *diagRequest) (diagAnswer, error) {
 	if string(m[4:8]) != string(r[24:28]) {
 		return a, unix.ENOENT
 	}
-	a.state = m[1]
+	a.state, a.cookie = m[1], cookieIn(m)
 	for at := m[diagReplyLen:]; len(at) >= 5; {
 		size, kind := int(binary.NativeEndian.Uint16(at)), binary.NativeEndian.Uint16(at[2:])
 		if size < 5 || size > len(at) {
@@ -224,20 +265,41 @@ type diagProbe struct {
 	diag    *sockDiag
 	request diagRequest
 	infos   infoReader
+
+	// Another socket may get the addresses of the connection, while this end does
+	// not know that the first is gone.
+	cookie uint64 // of the first; 0 while it has not been found
+	gone   bool   // it will not be found any more
 }
 
-func newDiagProbe(d *sockDiag, c *net.TCPConn) (*diagProbe, error) {
+// newDiagProbe returns the probe of a connection that was accepted or dialled. The
+// client of an accepted one is there, if it has not gone already; the server of a
+// dialled one may become a socket of its own later.
+func newDiagProbe(d *sockDiag, c *net.TCPConn, accepted bool) (*diagProbe, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
 	theirs, ours := AddrPort(c.RemoteAddr()), AddrPort(c.LocalAddr())
-	return &diagProbe{diag: d, request: newDiagRequest(theirs, ours), infos: newInfoReader(raw)}, nil
+	p := &diagProbe{diag: d, request: newDiagRequest(theirs, ours), infos: newInfoReader(raw)}
+	if _, ok := p.Mark(); !ok {
+		p.gone = accepted
+	}
+	return p, nil
 }
 
 func (p *diagProbe) Mark() (dscp.CodePoint, bool) {
+	if p.gone {
+		return 0, false
+	}
 	a, err := p.diag.do(&p.request)
 	if err != nil || !a.hasTOS || !a.alive() {
+		return 0, false
+	}
+	if p.cookie == 0 {
+		p.cookie = a.cookie
+	}
+	if p.gone = a.cookie != p.cookie; p.gone {
 		return 0, false
 	}
 	return dscp.FromTOS(a.tos), true

@@ -1,0 +1,147 @@
+package kernel
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/tos"
+)
+
+// tryTime is how long a trial on loopback may take.
+const tryTime = 5 * time.Second
+
+func (k *linuxKernel) Try(l *net.TCPListener, network string, cp dscp.CodePoint) error {
+	d := net.Dialer{Timeout: tryTime, Control: k.PrepareDial(cp), KeepAlive: -1}
+	d.SetMultipathTCP(false)
+	client, err := d.Dial(network, l.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer reset(client)
+	server, err := acceptFrom(l, client.LocalAddr().String())
+	if err != nil {
+		return err
+	}
+	defer reset(server)
+
+	p, err := k.Probe(server, true)
+	if err != nil {
+		return Unsupported(network, k.Source().option(), err)
+	}
+	if q, ok := p.(QueueingProbe); ok {
+		defer q.Release()
+	}
+	if got, ok := p.Mark(); !ok || got != cp {
+		return Unsupported(network, k.Source().option(), fmt.Errorf("the mark of a trial connection is %v but cannot be read", cp))
+	}
+	got, err := SavedSYN(server)
+	if err != nil && alwaysSYNCookies() {
+		return nil // no SYN is saved; what the probe reads has to do
+	}
+	if err != nil || got != cp {
+		return Unsupported(network, "TCP_SAVE_SYN", fmt.Errorf("a trial SYN marked %v was not saved", cp))
+	}
+	return nil
+}
+
+// reset closes a connection and leaves nothing of it behind.
+func reset(c net.Conn) {
+	c.(*net.TCPConn).SetLinger(0)
+	c.Close()
+}
+
+// acceptFrom returns the connection from this address; others, which have hit upon
+// the port by chance, it closes.
+func acceptFrom(l *net.TCPListener, address string) (*net.TCPConn, error) {
+	if err := l.SetDeadline(time.Now().Add(tryTime)); err != nil {
+		return nil, err
+	}
+	defer l.SetDeadline(time.Time{})
+	for {
+		c, err := l.AcceptTCP()
+		if err != nil {
+			return nil, err
+		}
+		if c.RemoteAddr().String() == address {
+			return c, nil
+		}
+		c.Close()
+	}
+}
+
+// alwaysSYNCookies reads the sysctl tcp_syncookies, which is for both families.
+func alwaysSYNCookies() bool {
+	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_syncookies")
+	return err == nil && strings.TrimSpace(string(b)) == "2"
+}
+
+// option names what a source relies on.
+func (s Source) option() string {
+	switch s {
+	case EverySegment:
+		return "AF_PACKET"
+	case LatestSegment:
+		return "IPV6_2292PKTOPTIONS"
+	}
+	return "NETLINK_SOCK_DIAG"
+}
+
+func (k *linuxKernel) TryUDP(c *net.UDPConn, network string, cp dscp.CodePoint) error {
+	d := net.Dialer{Timeout: tryTime}
+	client, err := d.Dial(network, c.LocalAddr().String())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if s, err := k.udpSocket(AddrPort(client.LocalAddr()), AddrPort(c.LocalAddr())); err == nil && s.ID != 0 {
+		k.tellsUDPSockets.Store(true)
+	}
+	// Linux begins to note when packets arrive some time after it was asked to.
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		oob, sent, err := k.trialDatagram(c, client.(*net.UDPConn), cp)
+		if err != nil {
+			return err
+		}
+		if octet, ok := tos.ReceivedOctet(oob); !ok || dscp.FromTOS(octet) != cp {
+			return Unsupported(network, tos.Host.Receive[k.option()].Name, fmt.Errorf("a trial datagram marked %v does not tell its mark", cp))
+		}
+		if at, ok := arrived(oob); ok && !at.After(sent) {
+			k.tellsArrival.Store(true)
+			return nil
+		}
+		if time.Since(begin) > timestampTime {
+			return nil
+		}
+	}
+}
+
+// timestampTime is how long a trial waits for the kernel to note when packets
+// arrive. What a box does without is said at its Kernel.Arrived.
+const timestampTime = 100 * time.Millisecond
+
+// trialDatagram sends a datagram and returns the control messages with which it
+// was received, and a time between the two.
+func (k *linuxKernel) trialDatagram(c, client *net.UDPConn, cp dscp.CodePoint) (oob []byte, sent time.Time, err error) {
+	if _, _, err := client.WriteMsgUDP(nil, k.AppendOctet(nil, cp.TOS()), nil); err != nil {
+		return nil, sent, err
+	}
+	sent = time.Now()
+	if err := c.SetReadDeadline(sent.Add(tryTime)); err != nil {
+		return nil, sent, err
+	}
+	defer c.SetReadDeadline(time.Time{})
+	oob = make([]byte, 128)
+	for {
+		_, n, _, from, err := c.ReadMsgUDPAddrPort(make([]byte, 1), oob)
+		if err != nil {
+			return nil, sent, err
+		}
+		if from.String() == client.LocalAddr().String() {
+			return oob[:n], sent, nil
+		} // else it has hit upon the port by chance
+	}
+}

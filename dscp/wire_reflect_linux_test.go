@@ -1,0 +1,447 @@
+package dscp_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/long"
+	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
+)
+
+// eight are the classes of the group that most of these tests ask.
+var eight = []dscp.CodePoint{dscp.CS1, dscp.LE, dscp.AF11, dscp.AF21, dscp.AF41, dscp.EF, dscp.CS6, 63}
+
+// reflecting is a way to reach a group.
+type reflecting struct{ name, network, listen, dial string }
+
+var reflectings = []reflecting{
+	{"IPv4", "tcp4", "127.0.0.1:0", "127.0.0.1"},
+	{"IPv4 wildcard", "tcp4", ":0", "127.0.0.1"},
+	{"IPv6", "tcp6", "[::1]:0", "::1"},
+	{"IPv6 wildcard", "tcp6", ":0", "::1"},
+	{"dual stack, IPv4", "tcp", ":0", "127.0.0.1"},
+	{"dual stack, IPv6", "tcp", ":0", "::1"},
+	{"IPv4-mapped", "tcp", "[::ffff:127.0.0.1]:0", "127.0.0.1"},
+}
+
+// answered returns the mark with which a group answers a SYN.
+func answered(lc *dscp.ListenConfig, syn dscp.CodePoint) dscp.CodePoint {
+	for _, cp := range lc.Reflect {
+		if lc.NATSafe {
+			cp = cp.NATSafe()
+		}
+		if cp == syn {
+			return cp
+		}
+	}
+	if lc.NATSafe {
+		return lc.DSCP.NATSafe()
+	}
+	return lc.DSCP
+}
+
+// An echoServer serves a listener until it fails, and holds every conn against what
+// was asked for.
+type echoServer struct {
+	lc       *dscp.ListenConfig
+	accepted atomic.Int64
+	wrong    atomic.Int64 // conns whose mark is not what their SYN asked for
+	blind    atomic.Int64 // conns whose SYN is not known
+	ended    chan error
+	conns    sync.WaitGroup
+}
+
+func serveEcho(l net.Listener, lc *dscp.ListenConfig) *echoServer {
+	s := &echoServer{lc: lc, ended: make(chan error, 1)}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				s.conns.Wait()
+				s.ended <- err
+				return
+			}
+			s.accepted.Add(1)
+			syn, known := c.(*dscp.Conn).PeerDSCP()
+			switch {
+			case !known:
+				s.blind.Add(1)
+			case answered(lc, syn) != c.(*dscp.Conn).DSCP():
+				s.wrong.Add(1)
+			}
+			s.conns.Go(func() {
+				_, _ = io.Copy(c, c)
+				c.Close()
+			})
+		}
+	}()
+	return s
+}
+
+// end closes the listener and waits for the server.
+func (s *echoServer) end(t *testing.T, l net.Listener) {
+	t.Helper()
+	require.NoError(t, l.Close())
+	select {
+	case err := <-s.ended:
+		require.ErrorIs(t, err, net.ErrClosed)
+	case <-time.After(20 * time.Second):
+		t.Fatal("the server does not end")
+	}
+}
+
+// exchange says something to the echo server and closes.
+func exchange(c net.Conn) error {
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		return err
+	}
+	b := make([]byte, 1000)
+	for range 2 {
+		if _, err := c.Write(b); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(c, b); err != nil {
+			return err
+		}
+	}
+	if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		return err
+	}
+	_, err := io.ReadAll(c)
+	return err
+}
+
+// A client is one end of a flow: an address and port.
+type client = netip.AddrPort
+
+// requireAnswers requires that every packet of the server to each of the clients has
+// its mark, a SYN-ACK among them, and returns how many packets there were.
+func requireAnswers(t *testing.T, packets []wire.Packet, port uint16, want map[client]dscp.CodePoint) (n int) {
+	t.Helper()
+	synACKs := map[client]bool{}
+	for _, p := range packets {
+		cp, ours := want[p.Dst]
+		if p.Src.Port() != port || !ours {
+			continue
+		}
+		n++
+		if p.DSCP() != uint8(cp) {
+			require.Fail(t, "foreign mark", "want %v: %v", cp, p)
+		}
+		if p.Has(wire.SYN | wire.ACK) {
+			synACKs[p.Dst] = true
+		}
+	}
+	require.Len(t, synACKs, len(want), "SYN-ACKs")
+	return n
+}
+
+// ask makes n connections, par at a time, that ask for all code points in turn, and
+// returns what each is to be answered with.
+func (r reflecting) ask(t *testing.T, lc *dscp.ListenConfig, l net.Listener, n, par int) map[client]dscp.CodePoint {
+	t.Helper()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	want := map[client]dscp.CodePoint{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range par {
+		wg.Go(func() {
+			for {
+				i := next.Add(1) - 1
+				if i >= int64(n) {
+					return
+				}
+				cp := dscp.CodePoint(i % 64)
+				c, err := (&dscp.Dialer{DSCP: cp}).Dial("tcp", net.JoinHostPort(r.dial, port))
+				if !assert.NoError(t, err) {
+					return
+				}
+				mu.Lock()
+				want[addrPort(c.LocalAddr())] = answered(lc, cp)
+				mu.Unlock()
+				if !assert.NoError(t, exchange(c)) {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Len(t, want, n)
+	return want
+}
+
+func listenPort(l net.Listener) uint16 { return addrPort(l.Addr()).Port() }
+
+// TestWireReflect asks for all 64 code points of a group of eight classes, in every way
+// to reach one, and reads every packet of the server.
+func TestWireReflect(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, r := range reflectings {
+		for _, lc := range []*dscp.ListenConfig{
+			{Reflect: eight},
+			{DSCP: dscp.CS2, Reflect: append([]dscp.CodePoint{dscp.DF, dscp.CS2, dscp.CS1}, eight...)},
+			{DSCP: dscp.EF, Reflect: []dscp.CodePoint{dscp.AF21, dscp.CS1, dscp.AF11, 5}, NATSafe: true},
+		} {
+			t.Run(r.name+"/"+mark(lc.DSCP), func(t *testing.T) {
+				l, err := lc.Listen(t.Context(), r.network, r.listen)
+				require.NoError(t, err)
+				capture := wire.Start(t, "lo", listenPort(l))
+				server := serveEcho(l, lc)
+				want := r.ask(t, lc, l, long.N(128, 640), 8)
+				capture.Until(wire.Closed(len(want)))
+				server.end(t, l)
+				n := requireAnswers(t, capture.Stop(), listenPort(l), want)
+				assert.Zero(t, server.wrong.Load())
+				assert.Zero(t, server.blind.Load(), "PeerDSCP is known")
+				t.Logf("%d connections, %d packets of the server", len(want), n)
+			})
+		}
+	}
+}
+
+// TestWireReflectBusy has 64 clients at a time at a busy listener.
+func TestWireReflectBusy(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	r := reflectings[4]
+	lc := &dscp.ListenConfig{Reflect: eight}
+	l, err := lc.Listen(t.Context(), r.network, r.listen)
+	require.NoError(t, err)
+	capture := wire.Start(t, "lo", listenPort(l))
+	server := serveEcho(l, lc)
+	total := long.N(1000, 10_000)
+	begin := time.Now()
+	want := r.ask(t, lc, l, total, 64)
+	took := time.Since(begin)
+	capture.Until(wire.Closed(total))
+	server.end(t, l)
+	n := requireAnswers(t, capture.Stop(), listenPort(l), want)
+	assert.EqualValues(t, total, server.accepted.Load())
+	assert.Zero(t, server.wrong.Load())
+	t.Logf("%d connections in %v, %d packets of the server", total, took.Round(time.Millisecond), n)
+}
+
+// TestWireReflectSysctl has the kernel reflect by itself too: a client in the set gets
+// what it asks for, any other its own mark.
+func TestWireReflectSysctl(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	testns.Current(t).Sysctl("net.ipv4.tcp_reflect_tos", "1")
+	for _, r := range reflectings {
+		t.Run(r.name, func(t *testing.T) {
+			lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
+			l, err := lc.Listen(t.Context(), r.network, r.listen)
+			require.NoError(t, err)
+			capture := wire.Start(t, "lo", listenPort(l))
+			server := serveEcho(l, &dscp.ListenConfig{Reflect: codePoints()})
+			want := r.ask(t, &dscp.ListenConfig{Reflect: codePoints()}, l, 128, 8)
+			capture.Until(wire.Closed(len(want)))
+			server.end(t, l)
+			requireAnswers(t, capture.Stop(), listenPort(l), want)
+			assert.Zero(t, server.wrong.Load())
+		})
+	}
+}
+
+// TestWireReflectSYNCookies forces SYN cookies. The ACK decides then, so a client whose
+// ACK is marked otherwise than its SYN is answered in the class of the ACK from there on.
+func TestWireReflectSYNCookies(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	testns.Current(t).Sysctl("net.ipv4.tcp_syncookies", "2")
+	for _, r := range reflectings {
+		t.Run(r.name, func(t *testing.T) {
+			lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
+			l, err := lc.Listen(t.Context(), r.network, r.listen)
+			require.NoError(t, err)
+			capture := wire.Start(t, "lo", listenPort(l))
+			server := serveEcho(l, lc)
+			want := r.ask(t, lc, l, 128, 8)
+			capture.Until(wire.Closed(len(want)))
+			requireAnswers(t, capture.Packets(), listenPort(l), want)
+			assert.EqualValues(t, 128, server.blind.Load(), "PeerDSCP is not known")
+
+			// AF21 on the SYN, CS1 on the ACK, which the client keeps until it has data.
+			wired := r.remarkBetween(t, l, dscp.AF21, dscp.CS1)
+			closed := wire.Closed(1)
+			var synACK, rest []uint8
+			for _, p := range capture.Until(func(p wire.Packet) bool { return wired.has(p) && closed(p) }) {
+				switch {
+				case p.Src != wired.server || !wired.has(p):
+				case p.Has(wire.SYN):
+					synACK = append(synACK, p.DSCP())
+				default:
+					rest = append(rest, p.DSCP())
+				}
+			}
+			require.NotEmpty(t, synACK)
+			require.NotEmpty(t, rest)
+			for _, cp := range synACK {
+				assert.EqualValues(t, dscp.AF21, cp)
+			}
+			for _, cp := range rest {
+				assert.EqualValues(t, dscp.CS1, cp)
+			}
+			server.end(t, l)
+		})
+	}
+}
+
+// TestWireReflectSYNDecides is the same without cookies: the SYN decides.
+func TestWireReflectSYNDecides(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	for _, r := range reflectings {
+		t.Run(r.name, func(t *testing.T) {
+			lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
+			l, err := lc.Listen(t.Context(), r.network, r.listen)
+			require.NoError(t, err)
+			capture := wire.Start(t, "lo", listenPort(l))
+			server := serveEcho(l, lc)
+			wired := r.remarkBetween(t, l, dscp.AF21, dscp.CS1)
+			packets := wired.packets(capture)
+			server.end(t, l)
+			requireAnswers(t, packets, listenPort(l), map[client]dscp.CodePoint{wired.client: dscp.AF21})
+		})
+	}
+}
+
+// remarkBetween talks to l over a bare socket that has another mark on its SYN than on
+// all else, the ACK of the handshake included.
+func (r reflecting) remarkBetween(t *testing.T, l net.Listener, syn, rest dscp.CodePoint) flow {
+	t.Helper()
+	mark := func(c syscall.RawConn, cp dscp.CodePoint) error {
+		level, option := family{dial: r.dial}.sent()
+		var err error
+		cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, option, int(cp.TOS())) })
+		return errors.Join(cerr, err)
+	}
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		err := c.Control(func(fd uintptr) {
+			assert.NoError(t, unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1), "a client that has it waits for data")
+		})
+		return errors.Join(err, mark(c, syn))
+	}}
+	d.SetMultipathTCP(false)
+	c, err := d.Dial("tcp", net.JoinHostPort(r.dial, strconv.Itoa(int(listenPort(l)))))
+	require.NoError(t, err)
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, mark(raw, rest))
+	wired := flowOf(c)
+	require.NoError(t, exchange(c))
+	return wired
+}
+
+// freePort returns an address whose port nobody listens on.
+func freePort(t *testing.T, network, address string) string {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().String()
+}
+
+// TestWireReflectOpening sends SYNs while groups open and close on the port: each is
+// answered right or not at all, those of a client with the highest TTL too.
+func TestWireReflectOpening(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
+	for _, r := range []reflecting{reflectings[0], reflectings[4], reflectings[5]} {
+		t.Run(r.name, func(t *testing.T) {
+			address := freePort(t, r.network, r.listen)
+			port := netip.MustParseAddrPort(address).Port()
+			capture := wire.Start(t, "lo", port)
+			ctx, stop := context.WithCancel(t.Context())
+			var clients sync.WaitGroup
+			for i := range 16 {
+				cp := append(eight, dscp.CS3, dscp.DF)[i%10]
+				clients.Go(func() {
+					d := dscp.Dialer{DSCP: cp, NetDialer: &net.Dialer{Timeout: 50 * time.Millisecond, Control: func(_, _ string, c syscall.RawConn) error {
+						return c.Control(func(fd uintptr) {
+							if i%2 == 0 && r.dial == "::1" {
+								assert.NoError(t, unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, 255))
+							} else if i%2 == 0 {
+								assert.NoError(t, unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TTL, 255))
+							}
+						})
+					}}}
+					for ctx.Err() == nil {
+						c, err := d.Dial("tcp", net.JoinHostPort(r.dial, strconv.Itoa(int(port))))
+						if err != nil {
+							continue
+						}
+						_, _ = c.Write([]byte{0})
+						_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+						_, _ = c.Read(make([]byte, 1))
+						c.Close()
+					}
+				})
+			}
+			opened := long.N(60, 1000)
+			for range opened {
+				l, err := lc.Listen(ctx, r.network, address)
+				require.NoError(t, err)
+				server := serveEcho(l, lc)
+				for range 4 { // until clients have come
+					if server.accepted.Load() > 0 {
+						break
+					}
+					time.Sleep(time.Millisecond)
+				}
+				server.end(t, l)
+				require.Zero(t, server.wrong.Load())
+			}
+			stop()
+			clients.Wait()
+			synACKs, others := 0, 0
+			want := map[client]dscp.CodePoint{} // by the last SYN, since ports are used again
+			for _, p := range capture.Stop() {
+				switch {
+				case p.Dst.Port() == port && p.Has(wire.SYN):
+					want[p.Src] = answered(lc, dscp.CodePoint(p.DSCP()))
+				case p.Src.Port() != port || p.Has(wire.RST):
+					// What the kernel sends without a socket has the mark of what it answers.
+				default:
+					cp, known := want[p.Dst]
+					if !known || p.DSCP() != uint8(cp) {
+						require.Fail(t, "foreign mark", "want %v: %v", cp, p)
+					}
+					if p.Has(wire.SYN) {
+						synACKs++
+					} else {
+						others++
+					}
+				}
+			}
+			assert.Positive(t, synACKs)
+			t.Logf("%d groups opened and closed, %d SYN-ACKs and %d other packets", opened, synACKs, others)
+		})
+	}
+}

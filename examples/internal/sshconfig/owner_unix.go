@@ -1,0 +1,22 @@
+//go:build unix
+
+package sshconfig
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// checkOwner refuses a file that others may write, as OpenSSH does.
+func checkOwner(file string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if ok && stat.Uid != 0 && int(stat.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s: bad owner or permissions: others may write it", file)
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+package sshconfig
+
+import "strings"
+
+// MatchPattern reports whether the pattern is s, with * for any text and ? for
+// any one octet.
+func MatchPattern(pattern, s string) bool {
+	star, mark := -1, 0 // the last * and how far it reaches
+	p, i := 0, 0
+	for i < len(s) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, mark = p, i
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
+			p++
+			i++
+		case star >= 0:
+			mark++
+			p, i = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// MatchList reports whether one of a list of patterns, separated by commas, is s
+// and none behind a ! is.
+func MatchList(list, s string) bool {
+	matched := false
+	for pattern := range strings.SplitSeq(list, ",") {
+		pattern, negated := strings.CutPrefix(pattern, "!")
+		if !MatchPattern(pattern, s) {
+			continue
+		}
+		if negated {
+			return false
+		}
+		matched = true
+	}
+	return matched
+}
+
+// MatchHost is MatchList for names of hosts, whose case means nothing.
+func MatchHost(list, host string) bool {
+	return MatchList(strings.ToLower(list), strings.ToLower(host))
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/binary"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+// ipPktOptions is IP_PKTOPTIONS of linux/in.h, which x/sys does not have.
+const ipPktOptions = 9
+
+// receiveMarks makes the kernel keep the mark of the segment that an IPv6
+// connection received last, and that of the segment which completed the
+// handshake of an IPv4 connection.
+func receiveMarks(network, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) {
+		// Without them there is less to tell. A dual-stack socket takes both.
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
+		if network == "tcp6" {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
+		}
+	})
+}
+
+// latestClass returns the mark of the segment that an IPv6 connection received
+// last. Linux still has the socket option of RFC 2292 for it, section 4.1.
+func latestClass(c syscall.Conn) (cp dscp.CodePoint, ok bool) {
+	return packetOption(c, unix.IPPROTO_IPV6, unix.IPV6_2292PKTOPTIONS, unix.IPV6_TCLASS)
+}
+
+// handshakeMark returns the mark of the segment that completed the handshake of
+// an IPv4 connection. Linux keeps that of no later one.
+func handshakeMark(c syscall.Conn) (cp dscp.CodePoint, ok bool) {
+	return packetOption(c, unix.IPPROTO_IP, ipPktOptions, unix.IP_TOS)
+}
+
+// packetOption reads the control message of a type out of a socket option.
+func packetOption(c syscall.Conn, level, option, kind int) (cp dscp.CodePoint, ok bool) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return dscp.DF, false
+	}
+	var msg [64]byte
+	n := uint32(len(msg))
+	var errno syscall.Errno
+	err = raw.Control(func(fd uintptr) {
+		_, _, errno = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, uintptr(level), uintptr(option),
+			uintptr(unsafe.Pointer(&msg)), uintptr(unsafe.Pointer(&n)), 0)
+	})
+	if err != nil || errno != 0 {
+		return dscp.DF, false
+	}
+	msgs, err := unix.ParseSocketControlMessage(msg[:n])
+	if err != nil {
+		return dscp.DF, false
+	}
+	for _, m := range msgs {
+		if m.Header.Level == int32(level) && m.Header.Type == int32(kind) && len(m.Data) >= 4 {
+			return dscp.FromTOS(uint8(binary.NativeEndian.Uint32(m.Data))), true
+		}
+	}
+	return dscp.DF, false
+}
