@@ -14,6 +14,7 @@ type testFile struct {
 	path     string
 	pkg      string // dscp or dscp_test
 	declares []string
+	exports  []string // what an external test of the package can use: functions, and methods of the package's types
 	mentions map[string]bool
 }
 
@@ -35,22 +36,30 @@ func testFilesIn(dir string) ([]testFile, error) {
 }
 
 // without returns the paths of the files that a test does not need. To build
-// them takes most of the time that a mutation takes.
+// them takes most of the time that a mutation takes. The file with TestMain is
+// needed by every test.
 func without(files []testFile, test string) ([]string, error) {
 	var idle, needed []testFile // needed grows while it is walked
 	for _, f := range files {
-		if slices.Contains(f.declares, test) {
+		if slices.Contains(f.declares, test) || slices.Contains(f.declares, "TestMain") {
 			needed = append(needed, f)
 		} else {
 			idle = append(idle, f)
 		}
 	}
-	if len(needed) == 0 {
+	if !slices.ContainsFunc(needed, func(f testFile) bool { return slices.Contains(f.declares, test) }) {
 		return nil, fmt.Errorf("there is no %s", test)
 	}
 	for i := 0; i < len(needed); i++ {
 		idle = slices.DeleteFunc(idle, func(f testFile) bool {
-			tied := f.pkg == needed[0].pkg && slices.ContainsFunc(f.declares, func(name string) bool { return needed[i].mentions[name] })
+			var names []string
+			switch needed[i].pkg {
+			case f.pkg:
+				names = f.declares
+			case f.pkg + "_test":
+				names = f.exports
+			}
+			tied := slices.ContainsFunc(names, func(name string) bool { return needed[i].mentions[name] })
 			if tied {
 				needed = append(needed, f)
 			}
@@ -70,11 +79,15 @@ func readTestFile(path string) (testFile, error) {
 		return testFile{}, err
 	}
 	f := testFile{path: path, pkg: parsed.Name.Name, mentions: map[string]bool{}}
+	localTypes := typesIn(parsed)
 	for _, decl := range parsed.Decls {
 		switch d := decl.(type) {
 		case *ast.FuncDecl:
 			if d.Recv == nil {
 				f.declares = append(f.declares, d.Name.Name)
+			}
+			if d.Name.IsExported() && (d.Recv == nil || !localTypes[receiver(d)]) {
+				f.exports = append(f.exports, d.Name.Name)
 			}
 		case *ast.GenDecl:
 			for _, spec := range d.Specs {
@@ -96,4 +109,35 @@ func readTestFile(path string) (testFile, error) {
 		return true
 	})
 	return f, nil
+}
+
+// typesIn returns the names of the types that a file declares.
+func typesIn(f *ast.File) map[string]bool {
+	names := map[string]bool{}
+	for _, decl := range f.Decls {
+		if d, ok := decl.(*ast.GenDecl); ok {
+			for _, spec := range d.Specs {
+				if s, ok := spec.(*ast.TypeSpec); ok {
+					names[s.Name.Name] = true
+				}
+			}
+		}
+	}
+	return names
+}
+
+// receiver returns the name of the type that a method is of.
+func receiver(d *ast.FuncDecl) (name string) {
+	ast.Inspect(d.Recv, func(n ast.Node) bool {
+		if field, ok := n.(*ast.Field); ok {
+			ast.Inspect(field.Type, func(n ast.Node) bool {
+				if id, ok := n.(*ast.Ident); ok && name == "" {
+					name = id.Name
+				}
+				return name == ""
+			})
+		}
+		return name == ""
+	})
+	return name
 }
