@@ -194,7 +194,7 @@ func bareOf(r io.Reader) *net.TCPConn {
 	case *Conn:
 		return v.TCPConn
 	case connWithoutWriteTo:
-		return v.Conn.(*Conn).TCPConn
+		return v.tcpMethods.(*Conn).TCPConn
 	}
 	return nil
 }
@@ -216,12 +216,22 @@ func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 
 // A connWithoutWriteTo is a *Conn without that method, which would have io.Copy
 // call itself.
-type connWithoutWriteTo struct{ net.Conn }
+type connWithoutWriteTo struct{ tcpMethods }
+
+// tcpMethods are those that a reader of net's own has as well, as far as they can
+// be of use to who gets one. x/net knows TCP by SetLinger.
+type tcpMethods interface {
+	net.Conn
+	syscall.Conn
+	CloseRead() error
+	CloseWrite() error
+	SetKeepAlive(bool) error
+	SetKeepAliveConfig(net.KeepAliveConfig) error
+	SetLinger(int) error
+	SetNoDelay(bool) error
+	SetReadBuffer(int) error
+	SetWriteBuffer(int) error
+}
 
 // NetConn returns the Conn, for [Of].
-func (c connWithoutWriteTo) NetConn() net.Conn { return c.Conn }
-
-// SyscallConn is that of the Conn.
-func (c connWithoutWriteTo) SyscallConn() (syscall.RawConn, error) {
-	return c.Conn.(*Conn).SyscallConn()
-}
+func (c connWithoutWriteTo) NetConn() net.Conn { return c.tcpMethods }

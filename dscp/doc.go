@@ -22,7 +22,10 @@
 // A [Dialer] and a [ListenConfig] mark the socket before it connects or listens.
 // The [Conn] and the [UDPConn] that they return refuse to change the mark:
 // through themselves, through golang.org/x/net/ipv4 and ipv6, and through
-// SyscallConn. File and the embedded conn of package net are the ways out.
+// SyscallConn. File and the embedded conn of package net are ways out, and so are
+// the control messages that x/net's packages send on a UDPConn. [Seal] has the
+// kernel refuse every change of a mark in the whole process, by those ways as well;
+// control messages it does not see.
 //
 // A server answers the SYN before it knows what a connection is for. The client knows,
 // and says so with the mark of its SYN: with [ListenConfig.Reflect] the server answers
@@ -31,9 +34,12 @@
 // UDP allows several marks on one pair of ports (RFC 7657, section 5.1). The default is
 // one; [Dialer.Datagrams] names others, which single datagrams may carry.
 //
-// One packet escapes on Linux: the reset with which the kernel answers a segment
-// to a connection that is closed already carries the mark of that segment, which
-// is the peer's. The flow is over by then.
+// Linux sends some segments without the socket of a connection. They carry the mark
+// of the segment that they answer, which is the peer's: a reset for a connection
+// that is closed already; and before a connection is up, an acknowledgement of a
+// segment outside of the window, and a reset for one that acknowledges what was
+// never sent. Such a connection may still come up. Whoever answers a peer in
+// another mark than the peer's can show two marks to the network then.
 //
 // A mark is a request. Networks may ignore, change or drop it, and a connection
 // cannot tell. [Dialer.Fallback] gets through where a marked SYN is dropped;

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
 	"github.com/godscp/godscp/internal/tos"
@@ -62,34 +61,4 @@ func TestGuardIsFrugal(t *testing.T) {
 		})
 	}
 	assert.LessOrEqual(t, measure(client), measure(client.TCPConn))
-}
-
-func BenchmarkSetTTL(b *testing.B) {
-	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-		l, err := (&ListenConfig{}).Listen(b.Context(), "tcp", address)
-		require.NoError(b, err)
-		defer l.Close()
-		c, err := (&Dialer{DSCP: AF21}).Dial("tcp", l.Addr().String())
-		require.NoError(b, err)
-		defer c.Close()
-		set := func(x net.Conn) func(*testing.B) {
-			v4, v6 := ipv4.NewConn(x), ipv6.NewConn(x)
-			return func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					var err error
-					if c.(*Conn).pin.option == tos.IPv4TOS {
-						err = v4.SetTTL(44)
-					} else {
-						err = v6.SetHopLimit(44)
-					}
-					if err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-		}
-		b.Run(address+"/bare", set(c.(*Conn).TCPConn))
-		b.Run(address+"/pinned", set(c))
-	}
 }

@@ -114,6 +114,7 @@ func TestSYNTellsMark(t *testing.T) {
 
 func TestSYNNeedsSavedSYN(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
+		dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
 		_, server := accepted(t, func() (net.Listener, error) { return net.Listen("tcp", address) }, dscp.EF)
 		_, err := dscptest.SYN(server)
 		require.ErrorContains(t, err, "dscp.ListenConfig")

@@ -46,6 +46,7 @@ func TestStartRejectsBadConfig(t *testing.T) {
 
 // TestStartFailsIfModelPanics has a box refuse a model that panics about a SYN.
 func TestStartFailsIfModelPanics(t *testing.T) {
+	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
 	eachFamily(t, func(t *testing.T, address string) {
 		box, err := dscptest.Start(serve(t, address, echo), func(dscptest.Segment) dscptest.Verdict { panic("at once") })
 		require.ErrorContains(t, err, "panicked: at once")

@@ -66,7 +66,7 @@ type owner struct {
 	since    time.Time // when the kernel had answered
 	prompt   bool      // that was right after the datagram had come
 	sent     bool      // a datagram with the same mark came later
-	answered bool      // the other side sent it one later
+	answered bool      // it has been sent one later, which it had yet to take then
 }
 
 // promptly is how long after a datagram the kernel has to answer whose the port is.
@@ -74,7 +74,8 @@ type owner struct {
 const promptly = time.Millisecond
 
 // has reports whether the datagrams with the latest mark are the owner's: one was
-// sent while it had the port, or it took an answer to one that came right before.
+// sent while it had the port, or it has taken an answer to one that was sent right
+// before.
 func (o owner) has(now kernel.UDPSocket) bool {
 	return o.id != 0 && o.id == now.ID && (o.sent || o.prompt && o.answered && now.Queued == 0)
 }
@@ -219,7 +220,19 @@ func (f *udpFlow) identify(d Direction, cp dscp.CodePoint, oob []byte) {
 		next.prompt = timed && next.since.Sub(at) < promptly
 		s.owner = next
 	}
-	f.sides[1-d].owner.answered = true
+}
+
+// noteAnswer looks at the socket of a side that has just been sent a datagram: the
+// kernel may not have delivered it yet.
+func (f *udpFlow) noteAnswer(d Direction) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o := &f.sides[d].owner
+	if o.id == 0 || o.sent || o.answered || !o.prompt {
+		return
+	}
+	now, ok := f.socketOf(d)
+	o.answered = ok && now.ID == o.id && now.Queued > 0
 }
 
 // run carries the server's datagrams until the flow has been idle.
@@ -302,6 +315,7 @@ func (f *udpFlow) send(d Direction, g datagram) {
 	} else {
 		f.sendToClient(g)
 	}
+	f.noteAnswer(1 - d)
 }
 
 // take records a datagram and judges it; false if it is lost.

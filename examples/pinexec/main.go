@@ -21,11 +21,12 @@
 // A supervisor in a session of its own makes the sockets. It ends after the last
 // program that it serves. If it is killed, Internet sockets can no longer be made,
 // and socket(2) fails with ENOSYS. If root runs pinexec and the program becomes
-// another user, its sockets belong to root all the same. Each socket(2) takes some
+// another user, its sockets belong to root all the same. Each socket(2) takes 10 to
 // 30 µs more. A signal without SA_RESTART may interrupt it with EINTR. Signals
-// that the caller ignores are ignored in the program, except for those for which
-// Go always installs a handler, SIGPIPE, SIGQUIT and SIGTERM among them: the
-// program starts with their default.
+// that the caller ignores or blocks are ignored or blocked in the program, except
+// for those for which Go has a handler in any case, SIGPIPE, SIGQUIT and SIGTERM
+// among them: the program starts with their default. A program that wants to
+// supervise others in the same way, as some container managers do, cannot (EBUSY).
 //
 // With DF there is no supervisor: the program and what it starts stay unmarked.
 package main
@@ -36,9 +37,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 
 	"github.com/godscp/godscp/examples/internal/pinexec"
 )
+
+// Some of what the caller has set belongs to the first thread, such as the signal
+// at its death. So that thread executes the program.
+func init() { runtime.LockOSThread() }
 
 func main() {
 	pinexec.Init()

@@ -2,7 +2,7 @@
 // packet on:
 //
 //	sshclient [-F config] [-J jumps] [-p port] [-l user] [-i identity] [-o IPQoS="af21 cs1"]
-//	          [-nat-safe] [-t] [-s] [-v] [user@]host [command…]
+//	          [-nat-safe] [-seal] [-t] [-s] [-v] [user@]host [command…]
 //
 // It knows before it connects what the session is for: with a terminal it is
 // interactive, without one, as for a command or for sftp, it is bulk. The mark of
@@ -23,6 +23,9 @@
 // session's class, by the IPQoS of that hop. A ProxyCommand marks what it
 // connects; with ProxyUseFdpass its mark is read and kept.
 //
+// With -seal the kernel holds the client to its mark: see [dscp.Seal]. Then a
+// ProxyCommand cannot mark either.
+//
 // It checks host keys and certificates against known_hosts, and asks about
 // unknown ones. It logs in with identity files and the agent, and asks for a
 // passphrase or a password where there is a terminal.
@@ -40,6 +43,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+
+	"github.com/godscp/godscp/dscp"
 )
 
 // statusError is what ssh exits with if it failed itself.
@@ -76,6 +81,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 func connectAndRun(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	if o.seal {
+		if err := dscp.Seal(); err != nil {
+			return 0, err
+		}
+	}
 	set, err := loadSettings(ctx, o)
 	if err != nil {
 		return 0, err

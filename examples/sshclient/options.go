@@ -17,6 +17,7 @@ type options struct {
 	terminal  bool // -t
 	subsystem bool // -s
 	verbose   bool
+	seal      bool
 	host      string   // as on the command line, without user
 	command   []string // empty for a shell
 	through   int      // how many jumps this one serves: zero for the session that was asked for
@@ -36,7 +37,7 @@ func (o options) session() string {
 }
 
 const usage = `usage: sshclient [-F config] [-J jumps] [-p port] [-l user] [-i identity] [-o IPQoS="af21 cs1"]
-                 [-nat-safe] [-t] [-s] [-v] [user@]host [command...]
+                 [-nat-safe] [-seal] [-t] [-s] [-v] [user@]host [command...]
 
 `
 
@@ -69,6 +70,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		return err
 	})
 	fs.BoolVar(&o.natSafe, "nat-safe", false, "use a mark with IP precedence zero instead, for networks behind VMware's NAT and its like")
+	fs.BoolVar(&o.seal, "seal", false, "have Linux refuse every change of a mark in this process, and in a ProxyCommand, from the start on")
 	fs.BoolVar(&o.terminal, "t", false, "ask the server for a terminal, whatever runs there and whether or not there is one here")
 	fs.BoolVar(&o.subsystem, "s", false, "the command is the name of a subsystem")
 	fs.BoolVar(&o.verbose, "v", false, "say what happens")

@@ -66,6 +66,8 @@ func TestMarks(t *testing.T) {
 		"NAT-safe command":     {args: []string{"-nat-safe", "HOST", "cat"}, mark: dscp.Throughput},
 		"another mark":         {args: []string{"-o", "IPQoS=ef af11", "HOST", "cat"}, mark: dscp.AF11},
 		"none":                 {args: []string{"-o", "IPQoS=none", "HOST", "cat"}, mark: dscp.DF},
+		"sealed shell":         {args: []string{"-seal", "HOST"}, terminal: true, mark: dscp.AF21},
+		"IPv6, sealed command": {listen: "[::1]", args: []string{"-seal", "HOST", "cat"}, mark: dscp.CS1},
 		"IPv6, and a shell":    {listen: "[::1]", args: []string{"HOST"}, terminal: true, mark: dscp.AF21},
 		"IPv6, and a transfer": {listen: "[::1]", args: []string{"-s", "HOST", "sftp"}, mark: dscp.CS1},
 	} {
@@ -167,6 +169,28 @@ func TestSftp(t *testing.T) {
 	got, err := os.ReadFile(filepath.Join(dir, "c"))
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(data, got))
+}
+
+// TestSeal has a ProxyCommand, which inherits the filter, tell of it.
+func TestSeal(t *testing.T) {
+	key := sshtest.NewKey(t, "")
+	sshd := sshtest.StartSSHD(t, key)
+	for _, args := range [][]string{{}, {"-seal"}} {
+		cmd := client(t, sshd, key, append(args, "-o", "ProxyCommand=grep Seccomp: /proc/self/status >&2", "HOST", "true")...)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		require.Error(t, cmd.Run(), "that is no transport")
+		if len(args) == 0 {
+			if !strings.Contains(stderr.String(), "Seccomp:\t0") {
+				t.Skipf("this process is under a filter already: %s", &stderr)
+			}
+			continue
+		}
+		if strings.Contains(stderr.String(), "seccomp: ") {
+			testns.Lacks(t, "a seal: %s", &stderr)
+		}
+		assert.Contains(t, stderr.String(), "Seccomp:\t2")
+	}
 }
 
 func TestRefusals(t *testing.T) {

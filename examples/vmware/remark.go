@@ -11,6 +11,8 @@ import (
 
 // remark returns what most programs call: the function that marks a connection
 // which is up already. From then on the flow has two marks.
+//
+//nolint:dscpvet // shows what happens to such a flow
 func remark(cp dscp.CodePoint) func(net.Conn) error {
 	return func(c net.Conn) error {
 		if isIPv4(c) {

@@ -45,6 +45,7 @@ func jobs() []job {
 		{".", checkout.Workspace(), []string{"./...", "./examples/..."}},
 		{"integration", alone, []string{"./..."}},
 		{"proof", alone, []string{"./..."}},
+		{"dscpvet", alone, []string{"./..."}},
 	}
 }
 

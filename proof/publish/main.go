@@ -33,6 +33,7 @@ const library = "github.com/godscp/godscp"
 var dirs = []string{
 	".",
 	"examples",
+	"dscpvet",
 }
 
 func main() {

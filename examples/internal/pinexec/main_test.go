@@ -2,10 +2,14 @@ package pinexec
 
 import (
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/godscp/godscp/examples/internal/sshtest"
 )
+
+// A probe asks about the thread that was executed.
+func init() { runtime.LockOSThread() }
 
 // TestMain runs the tests, or in a child process the part of one that is to be
 // run under pinexec.

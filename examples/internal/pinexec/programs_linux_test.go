@@ -202,7 +202,12 @@ var programs = []program{
 		}, check: arrived},
 	{name: "scp -O", at: atSSHD, remarks: true,
 		command: func(s *site) []string {
-			return []string{sshtest.Tool(s, "scp"), "-O", "-q", "-F", s.config, "work:" + s.file, s.home + "/there"}
+			scp := sshtest.Tool(s, "scp")
+			arguments := []string{"-q", "-F", s.config, "work:" + s.file, s.home + "/there"}
+			if said, _ := exec.Command(scp, "-O").CombinedOutput(); !strings.Contains(string(said), "unknown option") {
+				return append([]string{scp, "-O"}, arguments...)
+			}
+			return append([]string{scp}, arguments...) // before 8.7 it knows no other protocol
 		}, check: arrived},
 	{name: "sftp", at: atSSHD, remarks: true,
 		command: func(s *site) []string {

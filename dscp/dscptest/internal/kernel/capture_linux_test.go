@@ -174,3 +174,23 @@ func FuzzCapture(f *testing.F) {
 		}
 	})
 }
+
+// TestRouteInterfaceIsThatOfTheAddress looks for the interface of routes that there
+// are and are not.
+func TestRouteInterfaceIsThatOfTheAddress(t *testing.T) {
+	t.Parallel()
+	if !testns.Inside(t) {
+		return
+	}
+	here, there := testns.Current(t), testns.New(t)
+	testns.Connect(
+		testns.End{Net: here, Name: "near", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8::1/64")}},
+		testns.End{Net: there, Name: "far"})
+	near, err := net.InterfaceByName("near")
+	require.NoError(t, err)
+	for upstream, want := range map[string]int{
+		"192.0.2.2:80": near.Index, "[2001:db8::2]:80": near.Index, "127.0.0.1:80": 0, "198.51.100.1:80": 0,
+	} {
+		assert.Equal(t, want, routeInterface(netip.MustParseAddrPort(upstream)), upstream)
+	}
+}

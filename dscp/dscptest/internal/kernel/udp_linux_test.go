@@ -2,12 +2,17 @@ package kernel
 
 import (
 	"encoding/binary"
+	"net"
 	"slices"
+	"syscall"
 	"testing"
+	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/internal/tos"
 )
 
@@ -18,7 +23,7 @@ func FuzzControlMessages(f *testing.F) {
 		k, other := &linuxKernel{v6: v6}, &linuxKernel{v6: !v6}
 		f.Add(k.AppendOctet(nil, 0x4a), v6, uint8(0x4a))
 		f.Add(k.AppendOctet(other.AppendOctet(nil, 1), 2), v6, uint8(0))
-		f.Add(k.AppendOctet(nil, 0x4a)[:17], v6, uint8(0xff))
+		f.Add(k.AppendOctet(nil, 0x4a)[:unix.CmsgLen(1)], v6, uint8(0xff))
 		f.Add([]byte{1, 2, 3}, v6, uint8(0))
 	}
 	f.Fuzz(func(t *testing.T, oob []byte, v6 bool, octet uint8) {
@@ -72,4 +77,81 @@ func octetOf(m unix.SocketControlMessage) (uint8, bool) {
 		return m.Data[0], true
 	}
 	return 0, false
+}
+
+// TestUDPSocketsAreToldApart has a port belong to nobody, to one socket, and to
+// another.
+func TestUDPSocketsAreToldApart(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		opened, err := Open(address[0] == '[')
+		require.NoError(t, err)
+		defer opened.Close()
+		k := opened.(*linuxKernel)
+		remote, err := net.ListenPacket("udp", address)
+		require.NoError(t, err)
+		defer remote.Close()
+		other := AddrPort(remote.LocalAddr())
+		_, ok := k.UDPSocket(other, other)
+		require.False(t, ok, "nobody has tried")
+		require.NoError(t, k.PrepareUDP()("", "", rawOf(t, remote)))
+		network := map[bool]string{true: "udp4", false: "udp6"}[other.Addr().Is4()]
+		require.NoError(t, k.TryUDP(remote.(*net.UDPConn), network, dscp.AF21))
+
+		var ids []uint64
+		local := address
+		for range 2 {
+			c, err := net.ListenPacket("udp", local)
+			require.NoError(t, err)
+			local = c.LocalAddr().String()
+			for range 2 {
+				s, ok := k.UDPSocket(AddrPort(c.LocalAddr()), other)
+				require.True(t, ok)
+				require.Zero(t, s.Queued)
+				ids = append(ids, s.ID)
+			}
+			_, err = remote.WriteTo([]byte("unread"), c.LocalAddr())
+			require.NoError(t, err)
+			s, _ := k.UDPSocket(AddrPort(c.LocalAddr()), other)
+			require.NotZero(t, s.Queued)
+			require.NoError(t, c.Close())
+			s, ok := k.UDPSocket(AddrPort(c.LocalAddr()), other)
+			require.True(t, ok)
+			require.Zero(t, s.ID)
+		}
+		require.NotZero(t, ids[0])
+		require.Equal(t, []uint64{ids[0], ids[0], ids[2], ids[2]}, ids)
+		require.NotEqual(t, ids[0], ids[2])
+	}
+}
+
+func rawOf(t *testing.T, c net.PacketConn) syscall.RawConn {
+	raw, err := c.(*net.UDPConn).SyscallConn()
+	require.NoError(t, err)
+	return raw
+}
+
+// TestArrivalIsReadAmongOthers finds the time among other control messages.
+func TestArrivalIsReadAmongOthers(t *testing.T) {
+	t.Parallel()
+	want := unix.Timespec{Sec: 1_800_000_000, Nsec: 123}
+	size := int(unsafe.Sizeof(want))
+	b := make([]byte, unix.CmsgSpace(size))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	h.SetLen(unix.CmsgLen(size))
+	h.Level, h.Type = unix.SOL_SOCKET, unix.SCM_TIMESTAMPNS
+	copy(b[unix.CmsgLen(0):], unsafe.Slice((*byte)(unsafe.Pointer(&want)), size))
+	k := &linuxKernel{}
+	at, ok := arrived(k.AppendOctet(b, 0x48))
+	require.True(t, ok)
+	require.True(t, at.Equal(time.Unix(want.Unix())), "%v", at)
+	at, ok = arrived(append(k.AppendOctet(nil, 0x48), b...))
+	require.True(t, ok)
+	require.True(t, at.Equal(time.Unix(want.Unix())), "%v", at)
+	for _, oob := range [][]byte{nil, k.AppendOctet(nil, 1), b[:20], {1, 2, 3}} {
+		_, ok = arrived(oob)
+		require.False(t, ok)
+	}
+	_, ok = k.Arrived(b)
+	require.False(t, ok, "nobody has tried")
 }

@@ -1,0 +1,80 @@
+package dscp_test
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/ipv4"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/long"
+	"github.com/godscp/godscp/internal/testns"
+)
+
+// remarks sets the mark of c through x/net over and over, and so makes x/net's
+// functions the hottest of a profile. It is one of those that a compiler with that
+// profile inlines them into.
+func remarks(c net.Conn, until time.Time) (last error) {
+	for time.Now().Before(until) {
+		for range 1000 {
+			last = ipv4.NewConn(c).SetTOS(int(dscp.CS1.TOS()))
+		}
+	}
+	return last
+}
+
+// TestRemarksAreRefused has the very loop that a profile is made of try to change
+// a pinned mark.
+func TestRemarksAreRefused(t *testing.T) {
+	client, _ := families[0].connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{}))
+	require.ErrorIs(t, remarks(client, time.Now().Add(50*time.Millisecond)), dscp.ErrMidFlow)
+	require.NoError(t, client.(*dscp.Conn).Verify())
+}
+
+// TestEveryBuild runs the sieges, and the tests of how x/net is known, in builds in
+// which the compiler names and places functions in other ways. Each compiles the
+// standard library anew.
+func TestEveryBuild(t *testing.T) {
+	if long.N(0, 1) == 0 {
+		t.Skipf("builds the tests several times: %s=1 has it run", long.Variable)
+	}
+	tool, err := exec.LookPath("go")
+	if err != nil {
+		testns.Lacks(t, "the go command: %v", err)
+	}
+	profile := filepath.Join(t.TempDir(), "default.pgo")
+	f, err := os.Create(profile)
+	require.NoError(t, err)
+	require.NoError(t, pprof.StartCPUProfile(f))
+	bare, _ := families[0].connect(t, net.Dial, net.Listen)
+	require.NoError(t, remarks(bare, time.Now().Add(2*time.Second)))
+	pinned, _ := families[0].connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{}))
+	require.ErrorIs(t, remarks(pinned, time.Now().Add(time.Second)), dscp.ErrMidFlow)
+	pprof.StopCPUProfile()
+	require.NoError(t, f.Close())
+
+	for name, flags := range map[string][]string{
+		"profile":  {"-pgo=" + profile},
+		"stripped": {"-trimpath", "-ldflags=-s -w"},
+		"inlining": {"-gcflags=all=-l"},
+		"pie":      {"-buildmode=pie"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			program := filepath.Join(t.TempDir(), "dscp.test")
+			out, err := exec.Command(tool, append(append([]string{"test", "-c", "-o", program}, flags...), ".")...).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			cmd := exec.CommandContext(t.Context(), program, "-test.run=^(TestWireSiege.*|TestXNet.*|TestRemarks.*|TestWireAttack|TestSeal)$", "-test.v")
+			cmd.Env = append(os.Environ(), long.Variable+"=") // the short sizes
+			out, err = cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			require.Contains(t, string(out), "--- PASS: TestWireSiege ")
+			require.Contains(t, string(out), "--- PASS: TestXNetClosuresAreKnown ")
+		})
+	}
+}

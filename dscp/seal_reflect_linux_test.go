@@ -1,0 +1,42 @@
+package dscp_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/wire"
+)
+
+// TestSealReflect has groups and single datagrams marked in a sealed process, too.
+func TestSealReflect(t *testing.T) {
+	if !testns.Inside(t) { // which is a process of its own, too
+		return
+	}
+	seal(t)
+	for _, r := range reflectings {
+		lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
+		l, err := lc.Listen(t.Context(), r.network, r.listen)
+		require.NoError(t, err)
+		capture := wire.Start(t, "lo", listenPort(l))
+		server := serveEcho(l, lc)
+		want := r.ask(t, lc, l, 64, 8)
+		capture.Until(wire.Closed(len(want)))
+		server.end(t, l)
+		requireAnswers(t, capture.Stop(), listenPort(l), want)
+	}
+	for _, s := range datagramSockets {
+		peer := sink(t, s.host)
+		capture := wire.Start(t, "lo", peer.Port())
+		c := s.make(t, datagramSettings{dscp: dscp.EF, further: []dscp.CodePoint{dscp.AF41}}, peer)
+		for i, cp := range []dscp.CodePoint{dscp.AF41, dscp.EF, dscp.AF41} {
+			_, err := c.WriteMarked(make([]byte, i), s.to(peer), cp)
+			require.NoError(t, err)
+		}
+		assert.Equal(t, []uint8{dscp.AF41.TOS(), dscp.EF.TOS(), dscp.AF41.TOS()}, datagrams(capture, peer, 2), s.name)
+		require.NoError(t, c.Close())
+	}
+}

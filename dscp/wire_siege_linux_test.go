@@ -1,0 +1,474 @@
+package dscp_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/bpf"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/cmark"
+	"github.com/godscp/godscp/internal/long"
+	"github.com/godscp/godscp/internal/testns"
+)
+
+// A packetCount has the kernel count packets of loopback, without handing out any
+// of them, so that none can be lost.
+type packetCount struct {
+	fd    int
+	total int
+}
+
+// countPackets counts TCP and UDP packets with one of the code points from now on,
+// each once.
+func countPackets(t *testing.T, which func(cp dscp.CodePoint) bool) *packetCount {
+	t.Helper()
+	const reject, accept = 0, 1
+	var wanted []bpf.Instruction // built from its end
+	wanted = []bpf.Instruction{bpf.RetConstant{Val: reject}}
+	for cp := range dscp.CodePoint(64) {
+		if which(cp) {
+			wanted = append([]bpf.Instruction{
+				bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(cp), SkipTrue: 1},
+				bpf.RetConstant{Val: accept},
+			}, wanted...)
+		}
+	}
+	// The code point of either family, once the protocol is known to be right.
+	octet := func(protocol uint32, at bpf.Instruction, shift uint32) []bpf.Instruction {
+		return append([]bpf.Instruction{
+			bpf.LoadAbsolute{Off: protocol, Size: 1},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_TCP, SkipTrue: 2},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_UDP, SkipTrue: 1},
+			bpf.RetConstant{Val: reject},
+			at,
+			bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: shift},
+			bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x3f},
+		}, wanted...)
+	}
+	v4 := octet(9, bpf.LoadAbsolute{Off: 1, Size: 1}, 2)
+	v6 := octet(6, bpf.LoadAbsolute{Off: 0, Size: 2}, 6)
+	program := append([]bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtType},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.PACKET_OUTGOING, SkipTrue: 1}, // loopback shows it again when it arrives
+		bpf.RetConstant{Val: reject},
+		bpf.LoadAbsolute{Off: 0, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 4, SkipTrue: 1},
+		bpf.Jump{Skip: uint32(len(v4))},
+	}, append(v4, v6...)...)
+	raw, err := bpf.Assemble(program)
+	require.NoError(t, err)
+	code := make([]unix.SockFilter, len(raw))
+	for i, r := range raw {
+		code[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
+	}
+
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) // no protocol: nothing comes yet
+	if errors.Is(err, unix.EPERM) {
+		testns.Lacks(t, "AF_PACKET: %v", err)
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(fd) }) //nolint:errcheck,gosec // only counted
+	require.NoError(t, unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}))
+	lo, err := net.InterfaceByName("lo")
+	require.NoError(t, err)
+	all := uint16(unix.ETH_P_ALL)
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: lo.Index}))
+	return &packetCount{fd: fd}
+}
+
+// now returns how many there were so far.
+func (c *packetCount) now(t *testing.T) int {
+	t.Helper()
+	stats, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+	require.NoError(t, err)
+	c.total += int(stats.Packets) // those that had no room as well
+	return c.total
+}
+
+// The code points that attackers ask for. Each of a list is foreign to the flows.
+var (
+	// Of routes that are known beforehand: none of them may ever be seen.
+	knownMarks = []dscp.CodePoint{dscp.CS4, dscp.AF41, 63}
+	// Of functions that nobody knows.
+	unknownMarks = []dscp.CodePoint{dscp.CS1, dscp.CS6, dscp.LowDelay}
+)
+
+// An assault is a way to change the mark of a live TCP connection or UDP socket.
+type assault struct {
+	name  string
+	marks []dscp.CodePoint
+	// sealed says that only a sealed process holds out against it: it is a way out
+	// by design.
+	sealed bool
+	// try returns how it was refused.
+	try func(e *siegeEnd, cp dscp.CodePoint) error
+}
+
+// A siegeEnd is what is attacked: an end of a connection, or a UDP socket.
+type siegeEnd struct {
+	conn interface {
+		net.Conn
+		SetDSCP(cp dscp.CodePoint) error
+		Verify() error
+		SyscallConn() (syscall.RawConn, error)
+	}
+	bare interface {
+		net.Conn
+		syscall.Conn
+	}
+	family        family
+	level, option int
+	network       string
+	peer          netip.AddrPort // of a UDP socket
+	file          uintptr        // a copy of the descriptor
+	rounds        []atomic.Int64 // how often each assault was tried
+}
+
+// run sets the option as a function does that nobody knows, through one of the
+// methods of a raw conn.
+func (e *siegeEnd) run(raw syscall.RawConn, method string, cp dscp.CodePoint) error {
+	var inner error
+	set := func(fd uintptr) { inner = unix.SetsockoptInt(int(fd), e.level, e.option, int(cp.TOS())) }
+	var err error
+	switch method {
+	case "Control":
+		err = raw.Control(set)
+	case "Read":
+		err = raw.Read(func(fd uintptr) bool { set(fd); return true })
+	case "Write":
+		err = raw.Write(func(fd uintptr) bool { set(fd); return true })
+	}
+	return errors.Join(err, inner)
+}
+
+func (e *siegeEnd) xnet(c net.Conn, cp dscp.CodePoint) error {
+	if e.option == unix.IP_TOS {
+		return ipv4.NewConn(c).SetTOS(int(cp.TOS()))
+	}
+	return ipv6.NewConn(c).SetTrafficClass(int(cp.TOS()))
+}
+
+// A remarkingWriter has a ReadFrom method that changes the mark of what it reads.
+type remarkingWriter struct {
+	e   *siegeEnd
+	cp  dscp.CodePoint
+	err error
+}
+
+func (w *remarkingWriter) Write(b []byte) (int, error) { return len(b), nil }
+
+func (w *remarkingWriter) ReadFrom(r io.Reader) (int64, error) {
+	c, ok := r.(net.Conn)
+	if !ok {
+		return 0, errors.New("no conn")
+	}
+	w.err = w.e.xnet(c, w.cp)
+	return 0, nil
+}
+
+// assaults are all ways that are known.
+var assaults = []assault{
+	{name: "SetDSCP", marks: knownMarks, try: func(e *siegeEnd, cp dscp.CodePoint) error { return e.conn.SetDSCP(cp) }},
+	{name: "x/net on the pinned conn", marks: knownMarks, try: func(e *siegeEnd, cp dscp.CodePoint) error { return e.xnet(e.conn, cp) }},
+	{name: "dscp.Control on the live conn", marks: knownMarks, try: func(e *siegeEnd, cp dscp.CodePoint) error {
+		raw, err := e.conn.SyscallConn()
+		if err != nil {
+			return err
+		}
+		return dscp.Control(cp)(e.network, "192.0.2.1:1", raw)
+	}},
+	{name: "io.Copy to a ReadFrom method", marks: knownMarks, try: func(e *siegeEnd, cp dscp.CodePoint) error {
+		c, ok := e.conn.(*dscp.Conn)
+		if !ok {
+			return e.conn.SetDSCP(cp) // UDP has none
+		}
+		w := &remarkingWriter{e: e, cp: cp}
+		_, err := c.WriteTo(w)
+		return errors.Join(err, w.err)
+	}},
+	{name: "control messages", marks: knownMarks, try: func(e *siegeEnd, cp dscp.CodePoint) error {
+		c, ok := e.conn.(*dscp.UDPConn)
+		if !ok {
+			return e.conn.SetDSCP(cp) // TCP has none
+		}
+		oob := control(e.level, e.option, int(cp.TOS()), 4)
+		_, _, err := c.WriteMsgUDPAddrPort([]byte{0}, oob, e.peer)
+		_, batch := c.WriteBatch([]ipv4.Message{{Buffers: [][]byte{{0}}, OOB: oob, Addr: net.UDPAddrFromAddrPort(e.peer)}}, 0)
+		if err == nil || batch == nil {
+			return nil
+		}
+		return errors.Join(err, batch)
+	}},
+	{name: "an unknown function, Control", marks: unknownMarks, try: pinnedRaw("Control")},
+	{name: "an unknown function, Read", marks: unknownMarks, try: pinnedRaw("Read")},
+	{name: "an unknown function, Write", marks: unknownMarks, try: pinnedRaw("Write")},
+
+	{name: "x/net on the embedded conn", marks: knownMarks, sealed: true, try: func(e *siegeEnd, cp dscp.CodePoint) error {
+		return e.xnet(e.bare, cp)
+	}},
+	{name: "the embedded conn, Control", marks: unknownMarks, sealed: true, try: func(e *siegeEnd, cp dscp.CodePoint) error {
+		raw, err := e.bare.SyscallConn()
+		if err != nil {
+			return err
+		}
+		return e.run(raw, "Control", cp)
+	}},
+	{name: "File", marks: unknownMarks, sealed: true, try: func(e *siegeEnd, cp dscp.CodePoint) error {
+		return unix.SetsockoptInt(int(e.file), e.level, e.option, int(cp.TOS()))
+	}},
+	{name: "C", marks: unknownMarks, sealed: true, try: func(e *siegeEnd, cp dscp.CodePoint) error {
+		return cmark.Set(e.file, e.level, e.option, int(cp.TOS()), false)
+	}},
+	{name: "C, on a thread of its own", marks: unknownMarks, sealed: true, try: func(e *siegeEnd, cp dscp.CodePoint) error {
+		return cmark.Set(e.file, e.level, e.option, int(cp.TOS()), true)
+	}},
+}
+
+func pinnedRaw(method string) func(e *siegeEnd, cp dscp.CodePoint) error {
+	return func(e *siegeEnd, cp dscp.CodePoint) error {
+		raw, err := e.conn.SyscallConn()
+		if err != nil {
+			return err
+		}
+		return e.run(raw, method, cp)
+	}
+}
+
+// A siege is all assaults at once on flows of all families.
+type siege struct {
+	t        *testing.T
+	sealed   bool
+	ends     []*siegeEnd
+	peace    atomic.Bool
+	traffic  sync.WaitGroup
+	attacks  sync.WaitGroup
+	deadline time.Time
+}
+
+// TestWireSiege attacks with all routes at once. No packet may carry what a route
+// has asked for that is known beforehand. Some carry what unknown functions have
+// set before it was put back.
+func TestWireSiege(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	(&siege{t: t}).run(long.N(20_000, 1_000_000))
+}
+
+// TestWireSiegeSealed attacks a sealed process, by the ways out and from C as
+// well. No packet may carry another mark.
+func TestWireSiegeSealed(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	seal(t)
+	if !cmark.Available() {
+		t.Log("without cgo there is no C to attack from")
+	}
+	(&siege{t: t, sealed: true}).run(long.N(20_000, 1_000_000))
+}
+
+// run goes on until there were enough packets and every route was tried.
+func (s *siege) run(packets int) {
+	t := s.t
+	s.deadline = time.Now().Add(time.Minute + time.Duration(packets)*time.Millisecond)
+	pinned := func(cp dscp.CodePoint) bool { return cp == dscp.AF21 }
+	right := countPackets(t, pinned)
+	known := countPackets(t, func(cp dscp.CodePoint) bool { return slices.Contains(knownMarks, cp) })
+	other := countPackets(t, func(cp dscp.CodePoint) bool { return !pinned(cp) && !slices.Contains(knownMarks, cp) })
+	for _, f := range families {
+		s.tcp(f)
+	}
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		s.udp(host)
+	}
+	for _, e := range s.ends {
+		s.attack(e)
+	}
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for right.now(t) < packets || s.least() < 10 {
+		if <-look.C; t.Failed() || time.Now().After(s.deadline) {
+			break // what was missing is said below
+		}
+	}
+	assert.GreaterOrEqual(t, s.least(), int64(10), "attempts by the route that was tried least, on an end")
+	s.peace.Store(true)
+	s.attacks.Wait()
+	for _, e := range s.ends {
+		assert.NoError(t, e.conn.Verify())
+	}
+	s.traffic.Wait()
+	assert.GreaterOrEqual(t, right.now(t), packets, "packets with the mark")
+	assert.Zero(t, known.now(t), "packets with a mark that only routes have asked for that are known beforehand")
+	if s.sealed {
+		assert.Zero(t, other.now(t), "packets with a foreign mark")
+	}
+	t.Logf("\n%s", s.table(right.total, known.total, other.now(t)))
+}
+
+// table returns what was tried as Markdown.
+func (s *siege) table(right, known, other int) string {
+	var b strings.Builder
+	b.WriteString("| route | attempts, all refused |\n|---|---|\n")
+	for i, a := range assaults {
+		if n := s.rounds(i); n > 0 {
+			fmt.Fprintf(&b, "| %s | %d |\n", a.name, n)
+		}
+	}
+	fmt.Fprintf(&b, "\nsealed: %t; packets: %d; foreign by routes known beforehand: %d; by unknown functions: %d\n",
+		s.sealed, right+known+other, known, other)
+	return b.String()
+}
+
+func (s *siege) rounds(i int) (n int64) {
+	for _, e := range s.ends {
+		n += e.rounds[i].Load()
+	}
+	return n
+}
+
+// least returns how often the assault was tried that was tried least, on any end.
+func (s *siege) least() int64 {
+	least := int64(1 << 62)
+	for i, a := range assaults {
+		if s.applies(a) {
+			for _, e := range s.ends {
+				least = min(least, e.rounds[i].Load())
+			}
+		}
+	}
+	return least
+}
+
+func (s *siege) applies(a assault) bool {
+	return (!a.sealed || s.sealed) && (!strings.HasPrefix(a.name, "C") || cmark.Available())
+}
+
+// attack tries every assault on e, each in a goroutine of its own.
+func (s *siege) attack(e *siegeEnd) {
+	for i, a := range assaults {
+		if !s.applies(a) {
+			continue
+		}
+		s.attacks.Go(func() {
+			for n := 0; !s.peace.Load(); n++ {
+				err := a.try(e, a.marks[n%len(a.marks)])
+				if s.peace.Load() {
+					return // what waits for a reader or for room may end otherwise now
+				}
+				if !errors.Is(err, dscp.ErrMidFlow) && !(s.sealed && errors.Is(err, unix.EPERM)) {
+					assert.Fail(s.t, "not refused", "%s on %s: %v", a.name, e.family.name, err)
+					return
+				}
+				e.rounds[i].Add(1)
+				time.Sleep(time.Millisecond) // or the data has no chance on few processors
+			}
+		})
+	}
+}
+
+// tcp has a connection busy in both directions and makes both ends targets.
+func (s *siege) tcp(f family) {
+	client, server := f.connect(s.t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{DSCP: dscp.AF21}))
+	for _, c := range []*dscp.Conn{client.(*dscp.Conn), server.(*dscp.Conn)} {
+		require.NoError(s.t, c.SetDeadline(s.deadline.Add(time.Minute)))
+		require.NoError(s.t, c.SetWriteBuffer(4<<10)) // little room and small writes make many packets
+		level, option := f.sent()
+		e := &siegeEnd{conn: c, bare: c.TCPConn, family: f, level: level, option: option, network: "tcp4"}
+		if option == unix.IPV6_TCLASS {
+			e.network = "tcp6"
+		}
+		file, err := c.File()
+		require.NoError(s.t, err)
+		s.t.Cleanup(func() { file.Close() }) //nolint:errcheck,gosec // a copy
+		s.target(e, file.Fd())
+	}
+	s.pump(client.(*dscp.Conn), server)
+	s.pump(server.(*dscp.Conn), client)
+}
+
+func (s *siege) target(e *siegeEnd, file uintptr) {
+	require.NoError(s.t, unix.SetNonblock(int(file), true)) // Fd has made the socket block
+	e.file, e.rounds = file, make([]atomic.Int64, len(assaults))
+	s.ends = append(s.ends, e)
+}
+
+func (s *siege) pump(from *dscp.Conn, to net.Conn) {
+	var sent, got int64
+	s.traffic.Go(func() {
+		chunk := make([]byte, 512)
+		for !s.peace.Load() {
+			runtime.Gosched() // as polite does
+			n, err := from.Write(chunk)
+			if sent += int64(n); !assert.NoError(s.t, err) {
+				break
+			}
+		}
+		assert.NoError(s.t, from.CloseWrite())
+	})
+	s.traffic.Go(func() {
+		var err error
+		got, err = io.Copy(io.Discard, polite{to})
+		assert.NoError(s.t, err)
+	})
+	s.t.Cleanup(func() { assert.Equal(s.t, sent, got, "octets sent and received") })
+}
+
+// udp has a socket send and receive its own datagrams.
+func (s *siege) udp(host string) {
+	pc, err := (&dscp.ListenConfig{DSCP: dscp.AF21}).ListenPacket(s.t.Context(), "udp", net.JoinHostPort(host, "0"))
+	require.NoError(s.t, err)
+	c := pc.(*dscp.UDPConn)
+	s.t.Cleanup(func() { c.Close() }) //nolint:errcheck,gosec // nothing is lost
+	require.NoError(s.t, c.SetDeadline(s.deadline.Add(time.Minute)))
+	f := family{name: "UDP " + host, dial: host}
+	level, option := f.sent()
+	e := &siegeEnd{conn: c, bare: c.UDPConn, family: f, level: level, option: option, network: "udp4", peer: addrPort(c.LocalAddr())}
+	if option == unix.IPV6_TCLASS {
+		e.network = "udp6"
+	}
+	file, err := c.File()
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { file.Close() }) //nolint:errcheck,gosec // a copy
+	s.target(e, file.Fd())
+	s.traffic.Go(func() {
+		for !s.peace.Load() {
+			runtime.Gosched() // as polite does
+			if _, err := c.WriteToUDPAddrPort([]byte{0}, e.peer); !assert.NoError(s.t, err) {
+				return
+			}
+		}
+		assert.NoError(s.t, c.SetReadDeadline(time.Now())) // ends the reader
+	})
+	s.traffic.Go(func() {
+		b := make([]byte, 64)
+		for {
+			runtime.Gosched()
+			if _, _, err := c.ReadFromUDPAddrPort(b); err != nil {
+				assert.ErrorIs(s.t, err, os.ErrDeadlineExceeded)
+				return
+			}
+		}
+	})
+}

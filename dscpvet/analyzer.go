@@ -1,0 +1,81 @@
+package dscpvet
+
+import (
+	"flag"
+
+	"golang.org/x/tools/go/analysis"
+)
+
+const url = "https://pkg.go.dev/github.com/godscp/godscp/dscpvet"
+
+// Analyzer reports calls that mark packets with a DSCP wrongly.
+var Analyzer = New()
+
+// A check looks for one kind of fault.
+type check struct {
+	name string
+	doc  string
+	on   bool // by default
+	run  func(*program)
+}
+
+// checks returns all checks, those that are on by default first.
+func checks() []check {
+	return []check{
+		{"late", "report marks that are set on connections which are up", true, (*program).late},
+		{"escape", "report marks that are set past the guard of a connection of package dscp", true, (*program).escape},
+		{"level", "report IP_TOS and IPV6_TCLASS at the wrong protocol level", true, (*program).level},
+		{"unit", "report octets used as code points and code points used as octets", true, (*program).unit},
+		{"dropped", "report errors of marking calls that are ignored", true, (*program).dropped},
+		{"family", "report marks for one of IPv4 and IPv6 where both are possible", true, (*program).family},
+		{"mptcp", "report listeners that may stay unmarked on Multipath TCP", true, (*program).mptcp},
+		{"ecn", "report constant octets that set ECN bits", false, (*program).ecn},
+		{"cmsg", "report control messages that replace the mark of a datagram", false, (*program).cmsg},
+		{"write", "report marks that are set for each write", false, (*program).write},
+		{"guess", "report calls that mark a connection which is up, by the name of the method", false, (*program).guess},
+	}
+}
+
+// New returns an analyzer with flags of its own. Drivers that run several
+// configurations in one process need one each; others use [Analyzer].
+func New() *analysis.Analyzer {
+	s := &settings{checks: checks()}
+	a := &analysis.Analyzer{
+		Name:      "dscpvet",
+		Doc:       "report calls that mark packets with a DSCP wrongly\n\nSee " + url + " for the checks.",
+		URL:       url,
+		FactTypes: []analysis.Fact{new(marksParameter), new(setsSockopt)},
+		Run:       s.run,
+	}
+	a.Flags.Init("dscpvet", flag.ExitOnError)
+	for i := range s.checks {
+		c := &s.checks[i]
+		a.Flags.BoolVar(&c.on, c.name, c.on, c.doc)
+	}
+	a.Flags.BoolVar(&s.all, "all", false, "run all checks")
+	a.Flags.BoolVar(&s.tests, "tests", false, "look at files of tests, too")
+	return a
+}
+
+// settings is what the flags of one analyzer say.
+type settings struct {
+	checks     []check
+	all, tests bool
+}
+
+func (s *settings) run(pass *analysis.Pass) (any, error) {
+	if !relevant(pass) {
+		return nil, nil
+	}
+	p := newProgram(pass)
+	p.exportFacts()
+	p.tests = s.tests
+	p.silenced = silences(pass)
+	for _, c := range s.checks {
+		if c.on || s.all {
+			p.check = c.name
+			c.run(p)
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,113 @@
+package dscpvet
+
+import (
+	"go/types"
+
+	"golang.org/x/tools/go/ssa"
+)
+
+// dropped reports marking calls whose error nobody looks at. They fail for
+// reasons that programs meet: the socket is of the other family, the system
+// does not have the option, the listener is a Multipath TCP socket.
+func (p *program) dropped() {
+	// What a function returns that marks among other things is not judged.
+	reported := make(map[ssa.CallInstruction]bool)
+	for _, m := range p.marks {
+		if !reported[m.call] && (m.returns || !m.helper) && p.ignored(m.call) {
+			reported[m.call] = true
+			p.report(m.at(), "the error of "+m.name+" is ignored: without it nobody knows whether packets are marked")
+		}
+	}
+}
+
+// ignored reports whether a call returns an error that nothing uses.
+func (p *program) ignored(call ssa.CallInstruction) bool {
+	results := call.Common().Signature().Results()
+	n := results.Len() - 1
+	if n < 0 || !isError(results.At(n).Type()) {
+		return false
+	}
+	c, ok := call.(*ssa.Call)
+	if !ok {
+		return true // go and defer
+	}
+	err := errorOf(c)
+	return err == nil || !p.used(err)
+}
+
+// errorOf returns the value of the error that a call returns last, or nil if
+// nothing takes it.
+func errorOf(call *ssa.Call) ssa.Value {
+	n := call.Call.Signature().Results().Len()
+	if n == 1 {
+		return call
+	}
+	for _, r := range *call.Referrers() {
+		if e, ok := r.(*ssa.Extract); ok && e.Index == n-1 {
+			return e
+		}
+	}
+	return nil
+}
+
+// used reports whether anything reads a value. A variable that is stored to
+// and never read, or overwritten before it is read, does not count.
+func (p *program) used(v ssa.Value) bool {
+	for _, r := range *v.Referrers() {
+		switch r := r.(type) {
+		case *ssa.DebugRef:
+		case *ssa.Store:
+			if r.Val == v && !lostStore(r) {
+				return true
+			}
+		case *ssa.MakeInterface:
+			if p.used(r) {
+				return true
+			}
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// lostStore reports whether what a store puts into a variable is never read.
+func lostStore(s *ssa.Store) bool {
+	addr := s.Addr
+	for f, ok := addr.(*ssa.FreeVar); ok; f, ok = addr.(*ssa.FreeVar) {
+		if addr = binding(f); addr == nil {
+			return false
+		}
+	}
+	if _, ok := addr.(*ssa.Alloc); !ok {
+		return false
+	}
+	read := false
+	for _, r := range references(addr) {
+		if _, ok := r.(*ssa.Store); !ok {
+			read = true
+		}
+	}
+	if !read {
+		return true
+	}
+	after := false
+	for _, instr := range s.Block().Instrs {
+		switch instr := instr.(type) {
+		case *ssa.Store:
+			if after && instr.Addr == s.Addr {
+				return true
+			}
+			after = after || instr == s
+		case *ssa.UnOp:
+			if after && instr.X == s.Addr {
+				return false
+			}
+		}
+	}
+	return false
+}
+
+func isError(t types.Type) bool {
+	return types.Identical(t, types.Universe.Lookup("error").Type())
+}

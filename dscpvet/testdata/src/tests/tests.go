@@ -1,0 +1,2 @@
+// Package tests has a test that marks.
+package tests

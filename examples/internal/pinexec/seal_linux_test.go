@@ -1,0 +1,90 @@
+//go:build amd64 || arm64
+
+package pinexec
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/examples/internal/sshtest"
+	"github.com/godscp/godscp/internal/seccomp"
+)
+
+func init() {
+	probes["guard"] = probeGuard
+	probes["seal"] = probeSeal
+	probes["seal and run"] = probeSealAndRun
+}
+
+// probeSeal seals itself and does what probeGodscp does.
+func probeSeal(args []string) {
+	fmt.Println(dscp.Seal())
+	probeGodscp(args)
+}
+
+// probeSealAndRun seals itself and becomes another program.
+func probeSealAndRun(args []string) {
+	if err := dscp.Seal(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(unix.Exec(args[0], args, os.Environ()))
+}
+
+// TestSeal claims that Seal, in a program under pinexec, says which mark is frozen
+// and changes nothing; and that pinexec in a program that has sealed itself says
+// why it cannot be.
+func TestSeal(t *testing.T) {
+	t.Parallel()
+	const frozen = "dscp: seal: the socket stays at AF21 (0x48), as it does under pinexec\n"
+	assert.Equal(t, frozen+"AF21 <nil>\n", output(t, pinned(t, []string{"AF21"}, probe(t, "seal", "AF21")...)))
+	got := output(t, pinned(t, []string{"AF21"}, probe(t, "seal", "EF")...))
+	assert.Contains(t, got, frozen+"MarkError EF ")
+	got = output(t, pinned(t, []string{"-strict", "AF21"}, probe(t, "seal", "EF")...))
+	assert.Contains(t, got, "operation not permitted")
+	assert.Contains(t, got, "MarkError EF ")
+
+	p := probe(t, "seal and run", sshtest.Program(t, "pinexec"), "AF21", "echo", "ran")
+	cmd := exec.CommandContext(t.Context(), p[0], p[1:]...)
+	out, _ := cmd.CombinedOutput()
+	assert.Equal(t, Failed, cmd.ProcessState.ExitCode(), "%s", out)
+	assert.Contains(t, string(out), "a program that has sealed itself: sockets stay at DF")
+}
+
+// probeGuard puts itself under the filter of a program that seals itself, and
+// marks with the secret and without.
+func probeGuard([]string) {
+	const cookie = 0x1234567890abcdef
+	p, err := seccomp.Guard(cookie, seccomp.Option{Level: unix.IPPROTO_IP, Name: unix.IP_TOS}, seccomp.Option{Level: unix.IPPROTO_IPV6, Name: unix.IPV6_TCLASS})
+	if err == nil {
+		err = p.InstallAll()
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	octet := uint64(0xb8)
+	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.IPPROTO_IP, unix.IP_TOS, uintptr(unsafe.Pointer(&octet)), seccomp.SecretLength, cookie)
+	fmt.Println(unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, 0x20), errno, markOf(fd))
+}
+
+// TestSealInside claims that a program which seals itself under pinexec gets its
+// sockets, which keep pinexec's mark: the secret is no way out.
+func TestSealInside(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "operation not permitted errno 0 0x48\n", output(t, pinned(t, []string{"AF21"}, probe(t, "guard")...)))
+	assert.Equal(t, "operation not permitted operation not permitted 0x48\n", output(t, pinned(t, []string{"-strict", "AF21"}, probe(t, "guard")...)))
+	assert.Equal(t, "operation not permitted errno 0 0x00\n", output(t, pinned(t, []string{"DF"}, probe(t, "guard")...)))
+}
