@@ -58,7 +58,7 @@ var xnetRules = part("What x/net does to a pinned socket",
 	},
 	mutation{
 		rule: "the trial socket holds the pinned marks", how: "it is unmarked",
-		file: xnet, old: "if p.marks(opt) {", new: "if false {", test: "TestRefusedOptionNeverReachesTheFlow",
+		file: xnet, old: "if p.marks(opt) {", new: "if false {", test: "TestXNetIsRefusedWhateverTheSocketHolds",
 	},
 	mutation{
 		rule: "the trial socket is gone afterwards", how: "it is bound and stays open",
