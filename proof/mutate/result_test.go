@@ -58,7 +58,7 @@ func TestWithout(t *testing.T) {
 	require.Error(t, err)
 
 	main := testFile{path: "main", pkg: "p", declares: []string{"TestMain"}, mentions: map[string]bool{"c": true}}
-	export := testFile{path: "export", pkg: "p", exports: []string{"Remember"}}
+	export := testFile{path: "export", pkg: "p", declares: []string{"Remember"}}
 	external := testFile{path: "external", pkg: "p_test", declares: []string{"TestE"}, mentions: map[string]bool{"Remember": true, "b": true}}
 	idle, err = without(append([]testFile{main, export, external}, files...), "TestE")
 	require.NoError(t, err)
@@ -82,11 +82,10 @@ func TestChoose(t *testing.T) {
 func TestReadTestFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "p_test.go")
-	require.NoError(t, os.WriteFile(path, []byte("package p\n\ntype fake struct{}\n\nfunc (fake) Own() {}\nfunc (m *Memory) Remember() {}\nfunc Export() { use() }\n"), 0o644))
+	require.NoError(t, os.WriteFile(path, []byte("package p\n\ntype fake struct{}\n\nfunc (fake) Own() {}\nfunc (m *Memory) Remember() {}\nfunc (m *Memory) forget() { use() }\n"), 0o644))
 	f, err := readTestFile(path)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"fake", "Export"}, f.declares)
-	assert.Equal(t, []string{"Remember", "Export"}, f.exports)
+	assert.Equal(t, []string{"fake", "Remember", "forget"}, f.declares, "and not the fake's own method")
 	assert.True(t, f.mentions["use"])
 }
 

@@ -57,7 +57,7 @@ var connRules = part("Conn",
 	},
 	mutation{
 		rule: "also where SYN cookies left no SYN", how: "it is refused",
-		file: conn, old: "!c.peerKnown && tos.Reflects() {", new: "false && tos.Reflects() {", test: "TestWireSynCookies",
+		file: conn, old: "!c.peerKnown && tos.Reflects() {", new: "false && tos.Reflects() {", test: "TestWireSynCookiesReflected",
 	},
 	mutation{
 		rule: "server loops go on after one without its mark", how: "they end",

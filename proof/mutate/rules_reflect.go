@@ -101,7 +101,7 @@ var reflectRules = part("Reflect",
 	},
 	mutation{
 		rule: "Hold leaves a filter that is there", how: "it replaces it",
-		file: steer, old: "if has {", new: "if false {", test: "TestHoldLeavesFilters",
+		file: steer, old: "if has {", new: "if has && false {", test: "TestHoldLeavesFilters",
 	},
 	mutation{
 		rule: "Hold loses first SYNs", how: "it loses none",

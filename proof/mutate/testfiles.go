@@ -12,9 +12,8 @@ import (
 // A testFile is a test file and what ties it to others.
 type testFile struct {
 	path     string
-	pkg      string // dscp or dscp_test
-	declares []string
-	exports  []string // what an external test of the package can use: functions, and methods of the package's types
+	pkg      string   // dscp or dscp_test
+	declares []string // also methods of types that are declared elsewhere
 	mentions map[string]bool
 }
 
@@ -52,14 +51,10 @@ func without(files []testFile, test string) ([]string, error) {
 	}
 	for i := 0; i < len(needed); i++ {
 		idle = slices.DeleteFunc(idle, func(f testFile) bool {
-			var names []string
-			switch needed[i].pkg {
-			case f.pkg:
-				names = f.declares
-			case f.pkg + "_test":
-				names = f.exports
-			}
-			tied := slices.ContainsFunc(names, func(name string) bool { return needed[i].mentions[name] })
+			tied := slices.ContainsFunc(f.declares, func(name string) bool {
+				visible := needed[i].pkg == f.pkg || needed[i].pkg == f.pkg+"_test" && ast.IsExported(name)
+				return visible && needed[i].mentions[name]
+			})
 			if tied {
 				needed = append(needed, f)
 			}
@@ -83,11 +78,8 @@ func readTestFile(path string) (testFile, error) {
 	for _, decl := range parsed.Decls {
 		switch d := decl.(type) {
 		case *ast.FuncDecl:
-			if d.Recv == nil {
+			if d.Recv == nil || !localTypes[receiver(d)] {
 				f.declares = append(f.declares, d.Name.Name)
-			}
-			if d.Name.IsExported() && (d.Recv == nil || !localTypes[receiver(d)]) {
-				f.exports = append(f.exports, d.Name.Name)
 			}
 		case *ast.GenDecl:
 			for _, spec := range d.Specs {
