@@ -15,7 +15,7 @@ import (
 // connection (section 3.9.2, SHLD-23); RFC 7657, section 5.3, wants a single
 // DSCP for all packets of a TCP connection. To use another code point, make
 // another connection.
-var ErrMidFlow = errors.New("the mark of a live flow must not change")
+var ErrMidFlow = errors.New("dscp: cannot change the DSCP of a live flow")
 
 // An UnsupportedError says that a socket cannot be marked here: the operating
 // system has no such option, refuses it for this kind of socket, or accepts it
