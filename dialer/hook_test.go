@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,37 @@ func (j *journal) control(name string, err error) func(string, string, syscall.R
 	}
 }
 
+// hookless are the systems on which package net runs no hooks.
+var hookless = []string{"js", "plan9", "wasip1"}
+
+// needHooks skips where hooks do not run. TestHooksDoNotRun tells what happens there.
+func needHooks(t *testing.T) {
+	t.Helper()
+	if slices.Contains(hookless, runtime.GOOS) {
+		t.Skip("package net runs no hooks on " + runtime.GOOS)
+	}
+}
+
+// TestHooksDoNotRun holds what [dialer.Hook] says of systems without hooks.
+func TestHooksDoNotRun(t *testing.T) {
+	t.Parallel()
+	if !slices.Contains(hookless, runtime.GOOS) {
+		t.Skip("package net runs hooks on " + runtime.GOOS)
+	}
+	var j journal
+	l, err := dialer.WithListen(nil, j.hook("listen", nil)).Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	c, err := dialer.With(nil, j.hook("dial", nil)).Dial("tcp4", l.Addr().String())
+	if runtime.GOOS == "plan9" {
+		require.NoError(t, err)
+		c.Close()
+	} else {
+		require.Error(t, err)
+	}
+	assert.Empty(t, j.ran)
+}
+
 func listen(t *testing.T) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -52,6 +84,7 @@ func listen(t *testing.T) net.Listener {
 
 func TestWithOrder(t *testing.T) {
 	t.Parallel()
+	needHooks(t)
 	errOwn, errHook := errors.New("own"), errors.New("hook")
 	tests := []struct {
 		name    string
@@ -128,6 +161,7 @@ func TestWithOrder(t *testing.T) {
 
 func TestWithContext(t *testing.T) {
 	t.Parallel()
+	needHooks(t)
 	type key struct{}
 	l := listen(t)
 	var got any
@@ -146,6 +180,7 @@ func TestWithContext(t *testing.T) {
 
 func TestWithLeavesTheCallerAlone(t *testing.T) {
 	t.Parallel()
+	needHooks(t)
 	l := listen(t)
 	var j journal
 	own := &net.Dialer{Control: j.control("own", nil), KeepAlive: 42}
@@ -196,6 +231,7 @@ func TestWithoutHooksNothingChanges(t *testing.T) {
 
 func TestWithListenOrder(t *testing.T) {
 	t.Parallel()
+	needHooks(t)
 	errHook := errors.New("hook")
 	for _, network := range []string{"tcp4", "udp4"} {
 		for _, fail := range []error{nil, errHook} {
@@ -240,6 +276,7 @@ func TestWithListenOrder(t *testing.T) {
 // families from many goroutines, so that net runs its hooks at once and again.
 func TestWithConcurrently(t *testing.T) {
 	t.Parallel()
+	needHooks(t)
 	l := listen(t)
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	require.NoError(t, err)
@@ -275,6 +312,7 @@ func TestWithConcurrently(t *testing.T) {
 // makes another and runs the hooks again.
 func TestWithRetries(t *testing.T) {
 	t.Parallel()
+	needHooks(t)
 	var networks []string
 	lc := dialer.WithListen(nil, func(_ context.Context, network, _ string, _ syscall.RawConn) error {
 		networks = append(networks, network)

@@ -239,15 +239,18 @@ func TestXNetIsRefusedWhileAClosureIsAtWork(t *testing.T) {
 	})
 }
 
-// TestXNetIsRefusedWhateverTheSocketHolds changes the mark by a way out first.
+// TestXNetIsRefusedWhateverTheSocketHolds changes the mark by a way out first. DF is
+// what a new socket holds, such as the one for the trial.
 func TestXNetIsRefusedWhateverTheSocketHolds(t *testing.T) {
 	t.Parallel()
 	guardPairs(t, func(t *testing.T, c *Conn) {
-		require.NoError(t, c.pin.option.Set(c.pin.raw, CS1.TOS()))
 		raw, err := c.SyscallConn()
 		require.NoError(t, err)
-		require.ErrorIs(t, c.pin.option.Set(raw, CS1.TOS()), ErrMidFlow)
-		require.NoError(t, c.pin.option.Set(raw, AF21.TOS()), "back to the pinned mark")
+		for _, cp := range []CodePoint{CS1, DF} {
+			require.NoError(t, c.pin.option.Set(c.pin.raw, cp.TOS()))
+			require.ErrorIs(t, c.pin.option.Set(raw, cp.TOS()), ErrMidFlow, "%v", cp)
+			require.NoError(t, c.pin.option.Set(raw, AF21.TOS()), "back to the pinned mark")
+		}
 	})
 }
 

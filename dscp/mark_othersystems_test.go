@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -45,7 +46,10 @@ func TestDialOnAnUnmarkableSystem(t *testing.T) {
 	require.ErrorIs(t, err, errors.ErrUnsupported, "refused before anybody could refuse the connection")
 	assert.ErrorContains(t, err, "127.0.0.1:1")
 	_, err = d.Marked().Dial("tcp", l.Addr().String())
-	require.ErrorIs(t, err, errors.ErrUnsupported)
+	require.Error(t, err)
+	if runtime.GOOS != "wasip1" { // net itself refuses there, with an error that does not match
+		require.ErrorIs(t, err, errors.ErrUnsupported)
+	}
 	_, err = (&ListenConfig{DSCP: AF21}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 
@@ -62,7 +66,11 @@ func TestDialOnAnUnmarkableSystem(t *testing.T) {
 	assert.Nil(t, d.fallbackMarks("tcp"), "all attempts would be the same")
 
 	require.NoError(t, c.Close())
-	require.ErrorIs(t, c.(*Conn).Verify(), net.ErrClosed)
+	switch runtime.GOOS {
+	case "js", "plan9", "wasip1": // net gives no access to the socket there, closed or open
+	default:
+		require.ErrorIs(t, c.(*Conn).Verify(), net.ErrClosed)
+	}
 }
 
 // noAccess is a conn of a system whose net lets nobody at the socket, as plan9's.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 )
 
 // batch makes one message for each list of control messages.
@@ -128,7 +129,7 @@ func TestWriteBatchEdges(t *testing.T) {
 	require.NoError(t, err)
 	assert.Zero(t, n)
 
-	_, err = c.WriteBatch(batch(r.LocalAddr(), tosMessage(1, 0)[:16]), 0)
+	_, err = c.WriteBatch(batch(r.LocalAddr(), tosMessage(1, 0)[:unix.CmsgLen(0)]), 0)
 	require.Error(t, err, "a control message cut short")
 	r.silent(t)
 

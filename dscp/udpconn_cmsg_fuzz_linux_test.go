@@ -71,7 +71,7 @@ func seedControl(f *testing.F, more ...any) {
 		classMessage(0x4a),
 		classMessage(0xffffffff),
 		classMessage(0x100),
-		tosMessage(1, 0)[:16],
+		tosMessage(1, 0)[:unix.CmsgLen(0)],
 		append(tosMessage(4, 0), classMessage(0x20)...),
 		append(classMessage(0x02), tosMessage(1, 0x02)...),
 		append(message(unix.IPPROTO_IP, unix.IP_TTL, 4, 64), tosMessage(1, 0x4a)...),

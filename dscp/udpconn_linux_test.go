@@ -246,7 +246,7 @@ func TestUDPMalformedControlMessage(t *testing.T) {
 	pc, err := (&ListenConfig{DSCP: AF21}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer pc.Close()
-	for _, oob := range [][]byte{tosMessage(1, 0)[:16], message(0, 0, 4, 0)[:17]} {
+	for _, oob := range [][]byte{tosMessage(1, 0)[:unix.CmsgLen(0)], message(0, 0, 4, 0)[:unix.CmsgLen(1)]} {
 		_, _, err := pc.(*UDPConn).WriteMsgUDP([]byte("x"), oob, r.LocalAddr().(*net.UDPAddr))
 		require.Error(t, err)
 		_, err = new(pin).pinControl(oob)

@@ -117,7 +117,7 @@ func TestReceivedMarkTellsNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 	require.ErrorIs(t, c.ReceiveMarks(), net.ErrClosed)
-	for _, b := range [][]byte{oob[:n], nil, make([]byte, 3), make([]byte, 64), tosMessage(1, 0x48)[:16], message(0, unix.IP_TTL, 4, 64)} {
+	for _, b := range [][]byte{oob[:n], nil, make([]byte, 3), make([]byte, 64), tosMessage(1, 0x48)[:unix.CmsgLen(0)], message(0, unix.IP_TTL, 4, 64)} {
 		cp, ecn, ok := ReceivedMark(b)
 		assert.False(t, ok)
 		assert.Equal(t, DF, cp)

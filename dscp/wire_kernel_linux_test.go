@@ -343,3 +343,22 @@ func TestWireSynCookies(t *testing.T) {
 		})
 	}
 }
+
+// TestWireSynCookiesReflected has the kernel reflect, too. The conn has the mark of
+// the ACK, which nobody keeps: that is no reason to refuse it.
+func TestWireSynCookiesReflected(t *testing.T) {
+	if !testns.Inside(t) {
+		return
+	}
+	testns.Current(t).Sysctl("net.ipv4.tcp_syncookies", "2")
+	testns.Current(t).Sysctl("net.ipv4.tcp_reflect_tos", "1")
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			client, server := pair(t, f)
+			assert.Equal(t, ours, server.DSCP())
+			_, ok := server.PeerDSCP()
+			assert.False(t, ok)
+			talk(t, client, server)
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -278,12 +279,16 @@ func TestWireECN(t *testing.T) {
 
 				require.NoError(t, s.send(c, make([]byte, 100), peer))
 				tos := cp.TOS()
+				got := datagrams(capture, peer, 100)
+				if len(got) == 9 && got[6] == got[7] { // Linux 5.10 shows each segment
+					got = slices.Delete(got, 7, 8)
+				}
 				assert.Equal(t, []uint8{
 					tos | ect0, tos | ce, // by the hook, by the option
 					tos | ect0, tos | ect0, tos | ect0, tos | ce, // by control messages
-					tos | ect0, // two segments, which loopback shows as one
+					tos | ect0, // two segments, which loopback may show as one
 					tos | ce,   // by the option, still
-				}, datagrams(capture, peer, 100))
+				}, got)
 			})
 		}
 	}

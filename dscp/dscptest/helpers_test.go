@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -268,7 +269,13 @@ type recorder struct {
 
 func (r *recorder) Helper() {}
 
-func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
+// Cleanup has f run when the test that r stands for ends, and at the latest when the
+// real one does.
+func (r *recorder) Cleanup(f func()) {
+	f = sync.OnceFunc(f)
+	r.cleanups = append(r.cleanups, f)
+	r.TB.Cleanup(f)
+}
 
 func (r *recorder) Error(args ...any) { r.errors = append(r.errors, fmt.Sprint(args...)) }
 
@@ -279,7 +286,12 @@ func (r *recorder) Fatal(args ...any) {
 	}
 }
 
-func (r *recorder) Skip(args ...any) { r.skips = append(r.skips, fmt.Sprint(args...)) }
+func (r *recorder) Skip(args ...any) {
+	r.skips = append(r.skips, fmt.Sprint(args...))
+	if !r.skipping {
+		r.TB.Skip(args...) // there is no box
+	}
+}
 
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)

@@ -15,6 +15,7 @@ import (
 // TestOneMarkFailsTest runs a program that marks after connect, on a path that
 // does no harm: it works, and its test fails.
 func TestOneMarkFailsTest(t *testing.T) {
+	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
 	eachFamily(t, func(t *testing.T, address string) {
 		r := &recorder{TB: t}
 		box := dscptest.NewMiddlebox(r, serve(t, address, echo), dscptest.OneMark)
@@ -39,6 +40,7 @@ func TestOneMarkFailsTest(t *testing.T) {
 
 // TestOneMarkReportsBeforeReset has a harder model break what OneMark complains of.
 func TestOneMarkReportsBeforeReset(t *testing.T) {
+	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
 	eachFamily(t, func(t *testing.T, address string) {
 		r := &recorder{TB: t}
 		box := dscptest.NewMiddlebox(r, serve(t, address, echo), dscptest.OneMark, dscptest.VMware)
@@ -56,6 +58,7 @@ func TestOneMarkReportsBeforeReset(t *testing.T) {
 // TestOneMarkSeesChangeBeforeClose has the change come right before the test ends: Close takes
 // a last look.
 func TestOneMarkSeesChangeBeforeClose(t *testing.T) {
+	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
 	eachFamily(t, func(t *testing.T, address string) {
 		server := serve(t, address, echo)
 		for range 20 {
@@ -75,6 +78,7 @@ func TestOneMarkSeesChangeBeforeClose(t *testing.T) {
 // TestOneMarkJudgesServer has the server break the rule, and each side keep a mark
 // of its own, which is no fault.
 func TestOneMarkJudgesServer(t *testing.T) {
+	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
 	eachFamily(t, func(t *testing.T, address string) {
 		r := &recorder{TB: t}
 		box := dscptest.NewMiddlebox(r, serveMarked(t, address, dscp.CS1, echo), dscptest.OneMark)

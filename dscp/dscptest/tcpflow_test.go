@@ -267,6 +267,7 @@ func panicky(s dscptest.Segment) dscptest.Verdict {
 }
 
 func TestModelPanicEndsFlow(t *testing.T) {
+	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
 	eachFamily(t, func(t *testing.T, address string) {
 		box, err := dscptest.Start(serve(t, address, echo), panicky)
 		require.NoError(t, err)

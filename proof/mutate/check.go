@@ -36,13 +36,14 @@ func check(root string, ms []mutation) error {
 		if _, err := parser.ParseFile(token.NewFileSet(), m.file, mutated, parser.SkipObjectResolution); err != nil {
 			wrong(err)
 		}
-		if tests[m.pkg()] == nil {
-			if tests[m.pkg()], err = testFilesIn(filepath.Join(root, m.pkg())); err != nil {
+		pkg := m.testPkg()
+		if tests[pkg] == nil {
+			if tests[pkg], err = testFilesIn(filepath.Join(root, pkg)); err != nil {
 				wrong(err)
 				continue
 			}
 		}
-		if _, err := without(tests[m.pkg()], m.test); err != nil {
+		if _, err := without(tests[pkg], m.test); err != nil {
 			wrong(err)
 		}
 	}

@@ -42,8 +42,8 @@ func (l *lab) close() { _ = os.RemoveAll(l.tmp) }
 func (l *lab) baseline(ctx context.Context, ms []mutation) error {
 	tests := map[string][]string{}
 	for _, m := range ms {
-		if !slices.Contains(tests[m.pkg()], m.test) {
-			tests[m.pkg()] = append(tests[m.pkg()], m.test)
+		if pkg := m.testPkg(); !slices.Contains(tests[pkg], m.test) {
+			tests[pkg] = append(tests[pkg], m.test)
 		}
 	}
 	for pkg, names := range tests {
@@ -103,7 +103,7 @@ func (l *lab) killer(ctx context.Context, m mutation, dir string) (string, error
 	replace := map[string]string{l.path(m.file): file}
 
 	// The test that should fail, without what it does not need.
-	files, err := testFilesIn(l.path(m.pkg()))
+	files, err := testFilesIn(l.path(m.testPkg()))
 	if err != nil {
 		return "", err
 	}
@@ -115,11 +115,11 @@ func (l *lab) killer(ctx context.Context, m mutation, dir string) (string, error
 	for _, f := range idle {
 		lean[f] = "" // to the go command: not there
 	}
-	bin, err := l.mutant(ctx, dir, m.pkg(), lean)
+	bin, err := l.mutant(ctx, dir, m.testPkg(), lean)
 	if err != nil {
 		return "", err
 	}
-	if _, err := l.test(ctx, bin, m.pkg(), m.test, patienceForOne); err != nil {
+	if _, err := l.test(ctx, bin, m.testPkg(), m.test, patienceForOne); err != nil {
 		return m.test, nil
 	}
 

@@ -1,12 +1,12 @@
-// Mutate breaks every rule of packages dialer and dscp on purpose, one at a
-// time, and shows which test fails:
+// Mutate breaks every rule of packages dialer and dscp, and of the internal ones
+// that they are built on, on purpose, one at a time, and shows which test fails:
 //
 //	GOWORK=off go run -C proof ./mutate
 //
 // Each mutation is one replacement in one file. The go command builds the
 // package's tests with the broken file laid over the real one, so the tree is
-// never touched. The test that should hold the rule runs first; if it passes,
-// all tests of the packages that the file is part of run. What no test notices
+// never touched. The test that should hold the rule runs first; if it passes, all
+// tests of the file's package and of package dscp run. What no test notices
 // survives, and is an error.
 //
 // Before the first test it holds the whole table against the sources, which may

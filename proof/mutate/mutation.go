@@ -17,13 +17,15 @@ type mutation struct {
 	file string // slash-separated, from the root of the module
 	old  string // occurs in file exactly once
 	new  string
-	test string // that should fail, in the package of file
+	test string // that should fail
+	in   string // the directory of the package that has test, if it is not that of file
 }
 
 // table has all mutations.
 var table = slices.Concat(
-	socketRules, heldRules, pinRules, guardRules, messageRules, fallbackRules, memoryRules, vocabularyRules, ipqosRules, natSafeRules,
-	dialRules, listenRules, errorRules, platformRules, hookRules, raceRules,
+	markRules, pinRules, connRules, udpConnRules, datagramRules, xnetRules, guardRules, sealRules, fallbackRules, memoryRules,
+	dialerRules, listenRules, reflectRules, errorRules, codePointRules, natSafeRules, ipqosRules,
+	optionRules, controlRules, platformRules, hookRules,
 )
 
 // part puts a heading to mutations.
@@ -37,12 +39,21 @@ func part(name string, ms ...mutation) []mutation {
 // pkg returns the package that m is in, as the go command takes it.
 func (m mutation) pkg() string { return "./" + path.Dir(m.file) }
 
-// noticing returns the packages whose tests can notice m, its own first.
-func (m mutation) noticing() []string {
-	if m.pkg() == "./dialer" {
-		return []string{"./dialer", "./dscp"}
+// testPkg returns the package that has the test which should fail.
+func (m mutation) testPkg() string {
+	if m.in != "" {
+		return "./" + m.in
 	}
-	return []string{m.pkg()}
+	return m.pkg()
+}
+
+// noticing returns the packages whose tests can notice m, its own first: package
+// dscp is built on all the others.
+func (m mutation) noticing() []string {
+	if m.pkg() == "./dscp" {
+		return []string{"./dscp"}
+	}
+	return []string{m.pkg(), "./dscp"}
 }
 
 // apply returns the file with the mutation in it.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -54,6 +56,15 @@ func TestWithout(t *testing.T) {
 	assert.Equal(t, []string{"d", "x"}, idle)
 	_, err = without(files, "TestB")
 	require.Error(t, err)
+
+	main := testFile{path: "main", pkg: "p", declares: []string{"TestMain"}, mentions: map[string]bool{"c": true}}
+	export := testFile{path: "export", pkg: "p", declares: []string{"Remember"}}
+	external := testFile{path: "external", pkg: "p_test", declares: []string{"TestE"}, mentions: map[string]bool{"Remember": true, "b": true}}
+	idle, err = without(append([]testFile{main, export, external}, files...), "TestE")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"a", "b", "d", "x"}, idle, "what p exports to p_test stays, and TestMain with what it needs")
+	_, err = without([]testFile{main}, "TestB")
+	require.Error(t, err)
 }
 
 func TestChoose(t *testing.T) {
@@ -66,4 +77,27 @@ func TestChoose(t *testing.T) {
 	require.Error(t, err)
 	_, err = choose(ms, "(")
 	require.Error(t, err)
+}
+
+func TestReadTestFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "p_test.go")
+	require.NoError(t, os.WriteFile(path, []byte("package p\n\ntype fake struct{}\n\nfunc (fake) Own() {}\nfunc (m *Memory) Remember() {}\nfunc (m *Memory) forget() { use() }\n"), 0o644))
+	f, err := readTestFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"fake", "Remember", "forget"}, f.declares, "and not the fake's own method")
+	assert.True(t, f.mentions["use"])
+}
+
+func TestNoticing(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string][]string{
+		"dscp/mark.go":           {"./dscp"},
+		"dialer/hook.go":         {"./dialer", "./dscp"},
+		"internal/tos/option.go": {"./internal/tos", "./dscp"},
+	} {
+		assert.Equal(t, want, mutation{file: file}.noticing())
+	}
+	assert.Equal(t, "./dscp", mutation{file: "internal/tos/option.go", in: "dscp"}.testPkg())
+	assert.Equal(t, "./internal/tos", mutation{file: "internal/tos/option.go"}.testPkg())
 }

@@ -5,23 +5,23 @@ const errorsGo = "dscp/errors.go"
 var errorRules = part("Errors",
 	mutation{
 		rule: "an UnsupportedError matches errors.ErrUnsupported", how: "it does not",
-		file: errorsGo, old: "return target == errors.ErrUnsupported", new: "return target == nil", test: "TestBlindPlatforms",
+		file: errorsGo, old: "return target == errors.ErrUnsupported", new: "return target == nil", test: "TestUnmarkableSystemsAreUnsupported",
 	},
 	mutation{
 		rule: "it names the network", how: "it does not",
-		file: errorsGo, old: `s += " on " + e.Network`, new: `s += ""`, test: "TestBlindPlatforms",
+		file: errorsGo, old: `s += " on " + e.Network`, new: `s += ""`, test: "TestUnmarkableSystemsAreUnsupported",
 	},
 	mutation{
 		rule: "it names the option", how: "it does not",
-		file: errorsGo, old: `s += ": " + e.Option`, new: `s += ""`, test: "TestBlindPlatforms",
+		file: errorsGo, old: `s += ": " + e.Option`, new: `s += ""`, test: "TestUnmarkableSystemsAreUnsupported",
 	},
 	mutation{
 		rule: "it names the code point", how: "it does not",
-		file: errorsGo, old: `s += " for " + e.CodePoint.String()`, new: `s += ""`, test: "TestBlindPlatforms",
+		file: errorsGo, old: `s += " for " + e.CodePoint.String()`, new: `s += ""`, test: "TestUnmarkableSystemsAreUnsupported",
 	},
 	mutation{
 		rule: "a MarkError names option and code point", how: "the option is missing",
-		file: errorsGo, old: `if e.Option != "" {` + "\n\t\treturn fmt", new: `if e.Option == "?" {` + "\n\t\treturn fmt", test: "TestMarkFails",
+		file: errorsGo, old: `(0x%02x): %v", e.Option,`, new: `(0x%02x): %v", "",`, test: "TestMarkFails",
 	},
 	mutation{
 		rule: "errors.Is looks into a MarkError", how: "it ends there",
@@ -33,7 +33,7 @@ var errorRules = part("Errors",
 	},
 	mutation{
 		rule: "net's errors name the code point", how: "they do not",
-		file: errorsGo, old: "marked.Err = &MarkError{CodePoint: cp, Err: op.Err}", new: "marked.Err = op.Err", test: "TestErrorsOfNet",
+		file: errorsGo, old: "marked.Err = &dialError{cp, op.Err}", new: "marked.Err = op.Err", test: "TestErrorsOfNet",
 	},
 	mutation{
 		rule: "a zero Dialer's errors are net's own", how: "they name DF",
@@ -44,7 +44,7 @@ var errorRules = part("Errors",
 		file: errorsGo, old: "if _, ok := errors.AsType[*MarkError](err); ok {\n\t\treturn err", new: "if _, ok := errors.AsType[*MarkError](err); ok && false {\n\t\treturn err", test: "TestErrorsNameTheMarkOnce",
 	},
 	mutation{
-		rule: "an error names the code point once", how: "an UnsupportedError gets a MarkError around it",
+		rule: "an error names the code point once", how: "an UnsupportedError gets another around it",
 		file: errorsGo, old: "if _, ok := errors.AsType[*UnsupportedError](err); ok {\n\t\treturn err", new: "if _, ok := errors.AsType[*UnsupportedError](err); ok && false {\n\t\treturn err", test: "TestErrorsNameTheMarkOnce",
 	},
 	mutation{
@@ -53,6 +53,14 @@ var errorRules = part("Errors",
 	},
 	mutation{
 		rule: "what fails before net takes part names the address", how: "it does not",
-		file: errorsGo, old: `if address != "" {` + "\n\t\te.Addr", new: `if address == "" {` + "\n\t\te.Addr", test: "TestBadInput",
+		file: errorsGo, old: `if address != "" {` + "\n\t\te.Addr", new: `if address == "" {` + "\n\t\te.Addr", test: "TestDialReportsInvalidInput",
+	},
+	mutation{
+		rule: "errors.Is looks into the error of a marked dial", how: "it ends there",
+		file: errorsGo, old: "func (e *dialError) Unwrap() error   { return e.err }", new: "func (e *dialError) Unwrap() error   { return nil }", test: "TestErrorsAnswerAsTheirReason",
+	},
+	mutation{
+		rule: "errors answer Temporary as their reason does", how: "they do not",
+		file: errorsGo, old: "return ok && t.Temporary()", new: "return ok && t.Temporary() && false", test: "TestErrorsAnswerAsTheirReason",
 	},
 )

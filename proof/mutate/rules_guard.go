@@ -1,108 +1,159 @@
 package main
 
 const (
-	guard    = "dscp/guard.go"
-	rehearse = "dscp/rehearse.go"
+	guard = "dscp/guard.go"
+	watch = "dscp/watch.go"
+	marks = "dscp/marks.go"
+	xnet  = "dscp/xnet.go"
+)
+
+var xnetRules = part("What x/net does to a pinned socket",
+	mutation{
+		rule: "x/net's setting of an option is tried elsewhere first", how: "on the flow itself, and put back",
+		file: xnet, old: "return xnetSet // or", new: "return unknown // or", test: "TestXNetClosuresAreKnown",
+	},
+	mutation{
+		rule: "what x/net reads is known", how: "it is taken for a setting",
+		file: xnet, old: "return xnetGet\n", new: "return xnetSet\n", test: "TestXNetClosuresAreKnown",
+	},
+	mutation{
+		rule: "what sends and receives messages is known", how: "it is watched",
+		file: xnet, old: "return xnetIO\n", new: "return unknown\n", test: "TestXNetClosuresAreKnown",
+	},
+	mutation{
+		rule: "a vendored x/net is known", how: "only one with the name of the module in front",
+		file: xnet, old: `!strings.Contains(function, xnetSocket+".")`, new: `!strings.HasPrefix(function, xnetSocket+".")`, test: "TestXNetIsKnownByNameOrFile",
+	},
+	mutation{
+		rule: "a function of x/net's that the compiler has moved is known by its file", how: "it is not",
+		file: xnet, old: " && !inXNetSocket(file) {", new: " {", test: "TestXNetIsKnownByNameOrFile",
+	},
+	mutation{
+		rule: "the setters of marks are known", how: "SetTOS goes straight to the socket",
+		file: xnet, old: "\"SetTOS\":          callerMark", new: "\"SetTOS\":          callerElse", test: "TestXNetIsRefused",
+	},
+	mutation{
+		rule: "the setters of other options are known", how: "SetTTL is not",
+		file: xnet, old: "\"SetTTL\":                     callerElse", new: "\"SetTTL\":                     callerUnknown", test: "TestXNetMethodsAreReviewed",
+	},
+	mutation{
+		rule: "the method is found however deep the stack is", how: "within four frames",
+		file: xnet, old: "range []int{common, len(stack)} {", new: "range []int{common} {", test: "TestXNetCallersAreKnown",
+	},
+	mutation{
+		rule: "what the trial refuses does not touch the flow", how: "it runs on the flow first",
+		file: guard, old: "if err := g.tryElsewhere(f); err != nil {", new: "_ = g.raw.Control(f)\n\t\t_ = g.option.Set(g.raw, g.cp.TOS())\n\t\tif err := g.tryElsewhere(f); err != nil {", test: "TestRefusedOptionNeverReachesTheFlow",
+	},
+	mutation{
+		rule: "x/net's change of the mark is refused", how: "it is made",
+		file: guard, old: "return g.opError(\"raw-control\", err)\n\t\t}\n", new: "return g.raw.Control(f)\n\t\t}\n", test: "TestXNetIsRefused",
+	},
+	mutation{
+		rule: "without a trial socket the flow is not touched", how: "the function runs on it",
+		file: xnet, old: "if ran {\n\t\treturn ferr", new: "if ran || true {\n\t\treturn ferr", test: "TestWithoutTrialSocketNothingChanges",
+	},
+	mutation{
+		rule: "the trial socket is of the flow's family", how: "it is IPv4's",
+		file: xnet, old: "onTrialSocket(p.isIPv6(),", new: "onTrialSocket(false,", test: "TestXNetIsRefused",
+	},
+	mutation{
+		rule: "the trial socket holds the pinned marks", how: "it is unmarked",
+		file: xnet, old: "if p.marks(opt) {", new: "if false {", test: "TestXNetIsRefusedWhateverTheSocketHolds",
+	},
+	mutation{
+		rule: "the trial socket is gone afterwards", how: "it is bound and stays open",
+		file: xnet, old: "return errTrialDone", new: "return nil", test: "TestNothingLeaks",
+	},
+	mutation{
+		rule: "nothing is tried while the marks cannot be read", how: "it is",
+		file: xnet, old: "before, err := p.read(fd)\n\t\tif err != nil {", new: "before, err := p.read(fd)\n\t\tif err != nil && false {", test: "TestFaultAtEveryCall",
+	},
+	mutation{
+		rule: "other options of x/net reach the flow", how: "they end on the trial socket",
+		file: guard, old: "case from == xnetGet, method == callerElse:\n\t\treturn g.raw.Control(f)", new: "case from == xnetGet:\n\t\treturn g.raw.Control(f)\n\tcase method == callerElse:\n\t\treturn g.tryElsewhere(f)", test: "TestXNetIsRefused",
+	},
+	mutation{
+		rule: "an option of x/net's that passed the trial is watched on the flow", how: "it is not",
+		file: guard, old: "return g.opError(\"raw-control\", err)\n\t\t}\n", new: "return g.opError(\"raw-control\", err)\n\t\t}\n\t\treturn g.raw.Control(f)\n", test: "TestFaultAtEveryCall",
+	},
 )
 
 var guardRules = part("The guard of SyscallConn",
 	mutation{
-		rule: "x/net's setting of an option is tried elsewhere first", how: "on the flow itself, and put back",
-		file: rehearse, old: "case \"(*Option).set.func1\":\n\t\treturn xnetSet", new: "case \"(*Option).set.func1\":\n\t\treturn unknown", test: "TestXNetClosuresAreKnown",
+		rule: "an unknown function under Control is compared before and after", how: "it just runs",
+		file: guard, old: "w.once = func(fd uintptr) { w.refused = w.pin.watch(fd, func() { w.f(fd) }) }", new: "w.once = func(fd uintptr) { w.f(fd) }", test: "TestUnknownClosures",
 	},
 	mutation{
-		rule: "what the rehearsal refuses does not touch the flow", how: "it runs on the flow first",
-		file: guard, old: "if changes != nil {\n", new: "if changes != nil {\n\t\t\t_ = g.raw.Control(f)\n\t\t\t_ = g.option.set(g.raw, g.cp.TOS())\n", test: "TestRefusedOptionNeverReachesTheFlow",
+		rule: "an unknown function under Read is compared before and after", how: "it just runs",
+		file: guard, old: "err := g.raw.Read(w.attempts)", new: "err := g.raw.Read(f)", test: "TestUnknownClosures",
 	},
 	mutation{
-		rule: "x/net's change of the mark is refused", how: "it is made",
-		file: guard, old: "if changes != nil {\n", new: "if changes != nil && false {\n", test: "TestXNetIsRefused",
-	},
-	mutation{
-		rule: "without a scratch socket the flow is not touched", how: "the closure runs on it",
-		file: guard, old: "changes, err := g.rehearse(f)\n\t\tif err != nil {", new: "changes, err := g.rehearse(f)\n\t\tif err != nil && false {", test: "TestWithoutScratchSocketNothingChanges",
-	},
-	mutation{
-		rule: "the scratch socket is of the flow's family", how: "it is IPv4's",
-		file: rehearse, old: "onScratchSocket(held.has(trafficClass),", new: "onScratchSocket(false,", test: "TestXNetIsRefused",
-	},
-	mutation{
-		rule: "the scratch socket holds the flow's marks", how: "it is unmarked",
-		file: rehearse, old: "if held.has(opt) {", new: "if false {", test: "TestXNetIsRefused",
-	},
-	mutation{
-		rule: "the rehearsal looks at both options", how: "at IP_TOS alone",
-		file: rehearse, old: "return err\n\t\t}\n\t\tfor _, opt := range []option{ipTOS, trafficClass} {\n\t\t\tif wanted", new: "return err\n\t\t}\n\t\tfor _, opt := range []option{ipTOS} {\n\t\t\tif wanted", test: "TestXNetIsRefused",
-	},
-	mutation{
-		rule: "the scratch socket is gone afterwards", how: "it is bound and stays open",
-		file: rehearse, old: "return errEnough", new: "return nil", test: "TestNothingLeaks",
-	},
-	mutation{
-		rule: "x/net is known by the end of the name, so vendored too", how: "by the whole name",
-		file: rehearse, old: "_, name, ok := strings.Cut(", new: "name, ok := strings.CutPrefix(", test: "TestVendoredXNetIsKnown",
-	},
-	mutation{
-		rule: "other options of x/net reach the flow", how: "they end on the scratch socket",
-		file: guard, old: "return g.opError(\"raw-control\", changes)\n\t\t}\n", new: "return g.opError(\"raw-control\", changes)\n\t\t}\n\t\treturn nil\n", test: "TestXNetIsRefused",
-	},
-	mutation{
-		rule: "an unknown closure under Control is compared before and after", how: "it just runs",
-		file: guard, old: "refused = watch(fd, func() { f(fd) })", new: "_ = watch\n\t\tf(fd)", test: "TestUnknownClosures",
-	},
-	mutation{
-		rule: "an unknown closure under Read is compared before and after", how: "it just runs",
-		file: guard, old: "err := g.raw.Read(g.watched(f, &refused))", new: "err := g.raw.Read(f)", test: "TestUnknownClosures",
-	},
-	mutation{
-		rule: "an unknown closure under Write is compared before and after", how: "it just runs",
-		file: guard, old: "err := g.raw.Write(g.watched(f, &refused))", new: "err := g.raw.Write(f)", test: "TestUnknownClosures",
+		rule: "an unknown function under Write is compared before and after", how: "it just runs",
+		file: guard, old: "err := g.raw.Write(w.attempts)", new: "err := g.raw.Write(f)", test: "TestUnknownClosures",
 	},
 	mutation{
 		rule: "a refused run is the last", how: "it waits to be run again",
-		file: guard, old: "return done || *refused != nil", new: "return done", test: "TestUnknownClosures",
+		file: guard, old: "return done || w.refused != nil", new: "return done", test: "TestUnknownClosures",
 	},
 	mutation{
 		rule: "a change is ErrMidFlow", how: "it is put back in silence",
-		file: guard, old: "refused = g.midFlow(opt, wanted)\n", new: "", test: "TestUnknownClosures",
+		file: watch, old: "return refused\n}\n\n// foreign", new: "return nil\n}\n\n// foreign", test: "TestUnknownClosures",
 	},
 	mutation{
 		rule: "a change is put back", how: "it is refused and stays",
-		file: guard, old: "errors.Join(failed, opt.set(heldFD(fd), before[opt].octet))", new: "errors.Join(failed, nil)", test: "TestUnknownClosures",
+		file: marks, old: "if changed[opt] {", new: "if changed[opt] && false {", test: "TestUnknownClosures",
 	},
 	mutation{
 		rule: "to what it was just before", how: "to the pinned mark",
-		file: guard, old: "opt.set(heldFD(fd), before[opt].octet)", new: "opt.set(heldFD(fd), g.pinned(opt).TOS())", test: "TestPutBackToWhatWasJustBefore",
+		file: watch, old: "if err := before.write(fd, changed); err != nil {", new: "for _, opt := range tos.Both {\n\t\tbefore.octet[opt] = p.pinned(opt).TOS()\n\t}\n\tif err := before.write(fd, changed); err != nil {", test: "TestPutBackToWhatWasJustBefore",
 	},
 	mutation{
-		rule: "only a value that the closure changed is put back", how: "whatever is not the pinned mark",
-		file: guard, old: "case changed && wanted != g.pinned(opt):", new: "case (changed || true) && wanted != g.pinned(opt):", test: "TestPutBackToWhatWasJustBefore",
+		rule: "with the priority that Linux changes along", how: "that stays",
+		file: marks, old: "ok && now == m.priority {", new: "ok && now == m.priority || true {", test: "TestPriorityIsPutBack",
+	},
+	mutation{
+		rule: "only a value that the function changed is put back", how: "whatever is not the pinned mark",
+		file: watch, old: "other && cp != p.pinned(opt) {", new: "(other || true) && cp != p.pinned(opt) {", test: "TestPutBackToWhatWasJustBefore",
 	},
 	mutation{
 		rule: "to set the pinned mark is no offence", how: "it is refused",
-		file: guard, old: "case changed && wanted != g.pinned(opt):", new: "case changed:", test: "TestPutBackToWhatWasJustBefore",
+		file: watch, old: "other && cp != p.pinned(opt) {", new: "other {", test: "TestPutBackToWhatWasJustBefore",
 	},
 	mutation{
 		rule: "ECN bits are not guarded", how: "they are",
-		file: guard, old: "cp != FromTOS(before[opt].octet)", new: "m[opt].octet != before[opt].octet", test: "TestUDPKeepsECN",
+		file: watch, old: "other && cp != p.pinned(opt) {", new: "(other || after.octet[opt] != before.octet[opt]) && after.octet[opt] != p.pinned(opt).TOS() {", test: "TestUDPKeepsECN",
 	},
 	mutation{
-		rule: "both options are guarded", how: "IPV6_TCLASS alone",
-		file: guard, old: "var failed error\n\tfor _, opt := range []option{ipTOS, trafficClass} {", new: "var failed error\n\tfor _, opt := range []option{trafficClass} {", test: "TestUnknownClosures",
+		rule: "both options are read", how: "that of the packets alone",
+		file: marks, old: "range p.options(fd) {", new: "range []tos.Option{p.option} {", test: "TestXNetIsRefused",
 	},
 	mutation{
-		rule: "closures run one at a time", how: "side by side",
-		file: guard, old: "g.closure.Lock()\n\tdefer g.closure.Unlock()\n", new: "", test: "TestClosuresRunAlone",
+		rule: "both options are guarded", how: "IP_TOS alone",
+		file: watch, old: "range tos.Both {", new: "range tos.Both[:1] {", test: "TestUnknownClosures",
 	},
 	mutation{
-		rule: "a closure that panics is undone, too", how: "it is not",
-		file: guard, old: "defer func() { refused = g.restore(fd, before) }() // also if f panics\n\tf()\n\treturn nil", new: "f()\n\treturn g.restore(fd, before)", test: "TestClosureThatPanics",
+		rule: "functions may run at once", how: "one at a time",
+		file: watch, old: "f()\n\treturn nil\n}\n", new: "alone.Lock()\n\tdefer alone.Unlock()\n\tf()\n\treturn nil\n}\n\nvar alone sync.Mutex\n", test: "TestClosuresMayWaitForOneAnother",
+	},
+	mutation{
+		rule: "what counts is what the socket held when none ran", how: "when this one began",
+		file: watch, old: "if w.running == 0 {", new: "if true {", test: "TestClosuresMayWaitForOneAnother",
+	},
+	mutation{
+		rule: "every function at work when a change is found is told", how: "the one that ends first",
+		file: watch, old: "w.changes++\n\t\tw.latest = err", new: "return err", test: "TestClosuresMayWaitForOneAnother",
+	},
+	mutation{
+		rule: "later ones are not", how: "they are",
+		file: watch, old: "if w.changes != changes {", new: "if w.changes != 0 {", test: "TestClosuresMayWaitForOneAnother",
+	},
+	mutation{
+		rule: "a function that panics is undone, too", how: "it is not",
+		file: watch, old: "defer func() { refused = p.end(fd, changes) }() // also if f panics\n\tf()\n\treturn nil", new: "f()\n\treturn p.end(fd, changes)", test: "TestClosureThatPanics",
 	},
 	mutation{
 		rule: "Control does not wait for room to write", how: "it runs as Write does",
-		file: guard, old: "err := g.raw.Control(func(fd uintptr) {\n\t\trefused = watch(fd, func() { f(fd) })\n\t})",
-		new:  "err := g.raw.Write(func(fd uintptr) bool {\n\t\trefused = watch(fd, func() { f(fd) })\n\t\treturn true\n\t})",
-		test: "TestControlDoesNotWaitForWrite",
+		file: guard, old: "err := g.raw.Control(w.once)", new: "err := g.raw.Write(func(fd uintptr) bool { w.once(fd); return true })", test: "TestControlDoesNotWaitForWrite",
 	},
 	mutation{
 		rule: "the errors of net come through the guard", how: "they are lost",
@@ -114,46 +165,22 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "a refusal names the mark that was wanted", how: "the one that is there",
-		file: guard, old: "refused = g.midFlow(opt, wanted)", new: "refused = g.midFlow(opt, g.pinned(opt))", test: "TestUnknownClosures",
+		file: watch, old: "true, p.midFlow(opt, cp)", new: "true, p.midFlow(opt, p.pinned(opt))", test: "TestUnknownClosures",
 	},
 	mutation{
-		rule: "a closure does not run while the marks cannot be read", how: "it does",
-		file: guard, old: "if err := g.unread(before); err != nil {", new: "if err := g.unread(before); err != nil && false {", test: "TestFaultAtEveryCall",
+		rule: "a function does not run while the marks cannot be read", how: "it does",
+		file: watch, old: "if w.before, err = p.readAll(fd); err != nil {", new: "if w.before, err = p.readAll(fd); err != nil && false {", test: "TestFaultAtEveryCall",
 	},
 	mutation{
-		rule: "what cannot be read after a closure is put back", how: "it stays",
-		file: guard, old: "case blind && before.has(opt):", new: "case false && blind && before.has(opt):", test: "TestFaultAtEveryCall",
+		rule: "what cannot be read after a function is put back", how: "it stays",
+		file: watch, old: "changed := before.has //", new: "var changed [2]bool //", test: "TestFaultAtEveryCall",
 	},
 	mutation{
 		rule: "a put-back that fails is told", how: "it is not",
-		file: guard, old: "if failed != nil {", new: "if failed != nil && false {", test: "TestFaultAtEveryCall",
-	},
-	mutation{
-		rule: "an option of x/net's that passed the rehearsal is watched on the flow", how: "it is not",
-		file: guard, old: "return g.opError(\"raw-control\", changes)\n\t\t}\n", new: "return g.opError(\"raw-control\", changes)\n\t\t}\n\t\treturn g.raw.Control(f)\n", test: "TestFaultAtEveryCall",
-	},
-	mutation{
-		rule: "nothing is rehearsed while the marks cannot be read", how: "it is",
-		file: rehearse, old: "if err := p.unread(held); err != nil {", new: "if err := p.unread(held); err != nil && false {", test: "TestFaultAtEveryCall",
-	},
-	mutation{
-		rule: "a refused answer is no missing option", how: "it is",
-		file: pin, old: "return unsupported(err) && hasNone(p.raw, opt)", new: "return unsupported(err)", test: "TestFaultAtEveryCall",
-	},
-	mutation{
-		rule: "another family's option may fail as it likes", how: "it may not",
-		file: pin, old: "!marks || host.blind != \"\" {", new: "host.blind != \"\" && marks {", test: "TestFaultAtEveryCall",
-	},
-	mutation{
-		rule: "an option of x/net's inside an unknown closure does not wait for it", how: "it does",
-		file: guard, old: "if !g.closure.TryLock() {", new: "if g.closure.Lock(); false {", test: "TestXNetInsideAClosure",
+		file: watch, old: "if err := before.write(fd, changed); err != nil {", new: "if err := before.write(fd, changed); err != nil && false {", test: "TestFaultAtEveryCall",
 	},
 	mutation{
 		rule: "a socket that was reset is not guarded where it refuses every option", how: "it is",
-		file: guard, old: " && !(host.mutesReset && gone(err))", new: "", test: "TestGuardOfAResetConn",
-	},
-	mutation{
-		rule: "macOS cannot mark an accepted IPv4-mapped conn, which is no reason to drop it", how: "it is",
-		file: pin, old: "if opt == ipTOS && !host.tosOnIPv6 {", new: "if opt == ipTOS && !host.tosOnIPv6 && false {", test: "TestPinMappedOnDarwin",
+		file: marks, old: " || tos.Host.RefusesAfterReset && resetByPeer(err)", new: "", test: "TestGuardOfAResetConn",
 	},
 )

@@ -9,7 +9,7 @@ var listenRules = part("ListenConfig and Listener",
 	},
 	mutation{
 		rule: "TCP_SAVE_SYN is set where hooks run", how: "it is not",
-		file: listen, old: "case \"tcp4\", \"tcp6\":\n\t\tsaveSYN(c)", new: "case \"tcp4\", \"tcp6\":", test: "TestSYNCarriesEveryCodePoint",
+		file: listen, old: "case \"tcp4\", \"tcp6\":\n\t\t_ = tos.SaveSYN(c)", new: "case \"tcp4\", \"tcp6\":", test: "TestSYNCarriesEveryCodePoint",
 	},
 	mutation{
 		rule: "at zero DSCP too", how: "only beside a mark",
@@ -31,12 +31,12 @@ var listenRules = part("ListenConfig and Listener",
 	},
 	mutation{
 		rule: "bad input fails before there is a socket", how: "in the hook",
-		file: listen, old: "if err := lc.check(\"listen\", network, address); err != nil {\n\t\treturn nil, err\n\t}\n\tt := tracer(lc.Trace)\n\tbegin := t.clock()\n\tl, err",
-		new: "t := tracer(lc.Trace)\n\tbegin := t.clock()\n\tl, err", test: "TestBadInputElsewhere",
+		file: listen, old: "if err := lc.check(\"listen\", network, address); err != nil {\n\t\treturn nil, err\n\t}\n\tif classes",
+		new: "if classes", test: "TestInvalidInputIsAnErrorEverywhere",
 	},
 	mutation{
 		rule: "a nil ListenConfig is an error", how: "a panic",
-		file: listen, old: "if lc == nil {\n", new: "if false {\n", test: "TestBadInputElsewhere",
+		file: listen, old: "if lc != nil {\n\t\terr =", new: "if true {\n\t\terr =", test: "TestInvalidInputIsAnErrorEverywhere",
 	},
 	mutation{
 		rule: "Listen returns a *Listener for TCP", how: "net's own",
@@ -48,11 +48,11 @@ var listenRules = part("ListenConfig and Listener",
 	},
 	mutation{
 		rule: "an accepted conn whose peer has left does not end Accept", how: "it does",
-		file: listen, old: "if gone(err) {", new: "if gone(err) && false {", test: "TestAcceptGoesOnPastTheGone",
+		file: listen, old: "if resetByPeer(err) {", new: "if resetByPeer(err) && false {", test: "TestAcceptSkipsConnsThatWereReset",
 	},
 	mutation{
 		rule: "Accept of a closed listener is an error, without a typed nil", how: "with one",
-		file: listen, old: "return noNil(c, err)", new: "return c, err", test: "TestAcceptAfterClose",
+		file: listen, old: "return noNil(l.AcceptConn())", new: "return l.AcceptConn()", test: "TestAcceptAfterClose",
 	},
 	mutation{
 		rule: "Wrap marks", how: "it does not",
@@ -68,7 +68,7 @@ var listenRules = part("ListenConfig and Listener",
 	},
 	mutation{
 		rule: "Wrap saves SYNs", how: "it does not",
-		file: listen, old: "saveSYN(raw)\n", new: "", test: "TestWrap",
+		file: listen, old: "_ = tos.SaveSYN(raw)\n", new: "", test: "TestWrap",
 	},
 	mutation{
 		rule: "Wrap knows the family of the socket", how: "it takes all for IPv6",
@@ -76,10 +76,22 @@ var listenRules = part("ListenConfig and Listener",
 	},
 	mutation{
 		rule: "if Wrap fails the listener is left open", how: "it is closed",
-		file: listen, old: "return nil, opError(\"wrap\", network, address, err)\n", new: "l.Close()\n\t\treturn nil, opError(\"wrap\", network, address, err)\n", test: "TestWrapMPTCP",
+		file: listen, old: "return nil, opError(\"wrap\", network, address, err)\n\t}\n\treturn &Listener", new: "l.Close()\n\t\treturn nil, opError(\"wrap\", network, address, err)\n\t}\n\treturn &Listener", test: "TestWrapMPTCP",
 	},
 	mutation{
 		rule: "Wrap(nil) is an error", how: "a panic",
-		file: listen, old: "if l == nil {", new: "if false {", test: "TestBadInputElsewhere",
+		file: listen, old: "if l == nil {", new: "if false {", test: "TestInvalidInputIsAnErrorEverywhere",
+	},
+	mutation{
+		rule: "Marked of a nil ListenConfig fails every listen", how: "a panic",
+		file: listen, old: "if lc == nil {\n\t\treturn dialer", new: "if false {\n\t\treturn dialer", test: "TestInvalidInputIsAnErrorEverywhere",
+	},
+	mutation{
+		rule: "WrapPacket knows the family of the socket", how: "it takes all for IPv6",
+		file: listen, old: "network = \"udp4\"\n", new: "network = \"udp6\"\n", test: "TestWrapPacket",
+	},
+	mutation{
+		rule: "WrapPacket(nil) is an error", how: "a panic",
+		file: listen, old: "if c == nil {", new: "if false {", test: "TestInvalidInputIsAnErrorEverywhere",
 	},
 )

@@ -1,81 +1,8 @@
 package main
 
-const conn = "dscp/conn.go"
-
-var pinRules = part("How a conn is pinned",
-	mutation{
-		rule: "Conn.SyscallConn is guarded", how: "it is net's own",
-		file: conn, old: "return c.pin.guarded()", new: "return c.TCPConn.SyscallConn()", test: "TestXNetIsRefused",
-	},
-	mutation{
-		rule: "SetDSCP of another mark is ErrMidFlow", how: "nil",
-		file: conn, old: "return c.pin.setDSCP(cp)", new: "return nil", test: "TestSetDSCP",
-	},
-	mutation{
-		rule: "Verify asks the kernel", how: "it is content",
-		file: conn, old: "return c.pin.verify()", new: "return nil", test: "TestVerify",
-	},
-	mutation{
-		rule: "Pin never re-marks", how: "it clears the mark",
-		file: conn, old: "conn := &Conn{TCPConn: c}\n\tif err := conn.pin.set(c); err != nil {\n\t\treturn nil, err", new: "conn := &Conn{TCPConn: c}\n\tif raw, err := c.SyscallConn(); err == nil {\n\t\t_ = ipTOS.set(raw, 0)\n\t}\n\tif err := conn.pin.set(c); err != nil {\n\t\treturn nil, err", test: "TestPin",
-	},
-	mutation{
-		rule: "if Pin fails the conn is left open", how: "it is closed",
-		file: conn, old: "conn := &Conn{TCPConn: c}\n\tif err := conn.pin.set(c); err != nil {\n\t\treturn nil, err", new: "conn := &Conn{TCPConn: c}\n\tif err := conn.pin.set(c); err != nil {\n\t\tc.Close()\n\t\treturn nil, err", test: "TestWhatCannotBePinnedIsClosed",
-	},
-	mutation{
-		rule: "Pin(nil) is an error", how: "a panic",
-		file: conn, old: "if c == nil {", new: "if false {", test: "TestBadInputElsewhere",
-	},
-	mutation{
-		rule: "a dialled conn that cannot be pinned is closed", how: "it stays open",
-		file: conn, old: "if err != nil {\n\t\tc.Close()\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", new: "if err != nil {\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", test: "TestWhatCannotBePinnedIsClosed",
-	},
-	mutation{
-		rule: "an accepted conn that cannot be pinned is closed", how: "it stays open",
-		file: conn, old: "conn, err := Pin(c)\n\tif err != nil {\n\t\tc.Close()\n", new: "conn, err := Pin(c)\n\tif err != nil {\n", test: "TestWhatCannotBePinnedIsClosed",
-	},
-	mutation{
-		rule: "PeerDSCP is the mark of the peer's SYN", how: "the conn's own",
-		file: conn, old: "conn.peer, conn.peerKnown = FromTOS(octet), ok", new: "_ = octet\n\tconn.peer, conn.peerKnown = conn.pin.cp, ok", test: "TestSYNCarriesEveryCodePoint",
-	},
-	mutation{
-		rule: "TCP_SAVED_SYN answers once: PeerDSCP keeps it", how: "it asks each time",
-		file: conn, old: "return c.peer, c.peerKnown }", new: "octet, ok := savedSYN(c.pin.raw); return FromTOS(octet), ok }", test: "TestSYNCarriesEveryCodePoint",
-	},
-	mutation{
-		rule: "PeerDSCP of a dialled conn answers false", how: "true",
-		file: conn, old: "func pinDialed(c *net.TCPConn, m marking) (*Conn, error) {\n\tconn := &Conn{TCPConn: c}", new: "func pinDialed(c *net.TCPConn, m marking) (*Conn, error) {\n\tconn := &Conn{TCPConn: c, peerKnown: true}", test: "TestSYNCarriesEveryCodePoint",
-	},
-	mutation{
-		rule: "Of finds the conn under NetConn", how: "only the conn itself",
-		file: conn, old: "c = v.NetConn()", new: "return nil, false", test: "TestOf",
-	},
-	mutation{
-		rule: "Of comes back from wrappers that loop", how: "it does not",
-		file: conn, old: "for range 32 {", new: "for c != (*Conn)(nil) {", test: "TestOf",
-	},
-	mutation{
-		rule: "Of finds no nil conn", how: "it does",
-		file: conn, old: "return v, v != nil", new: "return v, true", test: "TestOf",
-	},
-	mutation{
-		rule: "ReadFrom unwraps a Conn, so that splice survives", how: "it hands it on",
-		file: conn, old: "r = v.TCPConn", new: "r = v", test: "TestFastPaths",
-	},
-	mutation{
-		rule: "also inside an io.LimitedReader", how: "not there",
-		file: conn, old: "r = bare\n", new: "", test: "TestFastPaths",
-	},
-	mutation{
-		rule: "the LimitedReader of the caller counts down", how: "it does not",
-		file: conn, old: "defer func() { v.N = bare.N }()\n", new: "", test: "TestReadFromKeepsCount",
-	},
-)
-
 const pin = "dscp/pin.go"
 
-var heldRules = part("What a conn is pinned at",
+var pinRules = part("What a conn is pinned at",
 	mutation{
 		rule: "DSCP is what the kernel held, not what was asked for", how: "what was asked for",
 		file: dialerGo, old: "case *net.TCPConn:\n\t\treturn noNil(pinDialed(c, m))",
@@ -120,15 +47,19 @@ var heldRules = part("What a conn is pinned at",
 	},
 	mutation{
 		rule: "Verify looks at both options of a dual-stack socket", how: "at one",
-		file: pin, old: "err != nil || !p.dual {\n\t\treturn err\n\t}\n\treturn p.verifyOption(ipTOS)", new: "err != nil || !p.dual {\n\t\treturn err\n\t}\n\treturn nil", test: "TestUDPVerifySeesBothFamilies",
+		file: pin, old: "return p.verifyOption(tos.IPv4TOS)", new: "return nil", test: "TestUDPVerifySeesBothFamilies",
 	},
 	mutation{
 		rule: "a dual-stack UDP socket is pinned for both families", how: "for IPv6 alone",
-		file: pin, old: "p.dual = p.option == trafficClass && p.remote == nil && host.tosOnIPv6", new: "p.dual = false && p.remote == nil", test: "TestUDPDualStackHoldsBothMarks",
+		file: pin, old: "p.dual = p.option == tos.IPv6TClass && p.remote == nil", new: "p.dual = false && p.remote == nil", test: "TestUDPDualStackHoldsBothMarks",
+	},
+	mutation{
+		rule: "on a dual-stack socket each family has its mark", how: "the other's",
+		file: pin, old: "if p.dual && opt == tos.IPv4TOS {", new: "if false {", test: "TestUDPDualStackHoldsBothMarks",
 	},
 	mutation{
 		rule: "where nothing can be asked, a closed conn is told nevertheless", how: "it is not",
-		file: pin, old: `if host.blind != "" {`, new: `if host.blind == "?" {`, test: "TestDialerOnBlindHost",
+		file: pin, old: "return DF, p.alive()", new: "return DF, nil", test: "TestDialOnAnUnmarkableSystem",
 	},
 	mutation{
 		rule: "errors name the addresses, once", how: "net's error is wrapped as it is",
@@ -136,6 +67,34 @@ var heldRules = part("What a conn is pinned at",
 	},
 	mutation{
 		rule: "a conn without access, as on plan9, is pinned at DF", how: "it fails",
-		file: pin, old: "return DF, p.alive()", new: "_, err := opt.get(p.raw)\n\t\treturn DF, err", test: "TestPinWithoutAccess",
+		file: pin, old: "return DF, p.alive()", new: "_, err := opt.Get(p.raw)\n\t\treturn DF, err", test: "TestPinWithoutAccess",
+	},
+	mutation{
+		rule: "a refused answer is no missing option", how: "it is",
+		file: pin, old: "return isUnsupported(err) && hasNoOption(p.raw, opt)", new: "return isUnsupported(err)", test: "TestFaultAtEveryCall",
+	},
+	mutation{
+		rule: "another family's option may fail as it likes", how: "it may not",
+		file: pin, old: `if !p.marks(opt) || tos.Host.Unmarkable != "" {`, new: `if tos.Host.Unmarkable != "" {`, test: "TestFaultAtEveryCall",
+	},
+	mutation{
+		rule: "macOS cannot mark an accepted IPv4-mapped conn, which is no reason to drop it", how: "it is",
+		file: pin, old: "if opt == tos.IPv4TOS && !tos.Host.MappedTOS {", new: "if opt == tos.IPv4TOS && !tos.Host.MappedTOS && false {", test: "TestPinMappedOnDarwin",
+	},
+	mutation{
+		rule: "DSCP 0 in a control message becomes the pinned mark", how: "it stays 0",
+		file: pin, old: "sent, ok = p.pinned(opt), true", new: "sent, ok = DF, true", test: "TestUDPControlMessages",
+	},
+	mutation{
+		rule: "unless Datagrams names DF", how: "also then",
+		file: pin, old: "if !ok && cp == DF {", new: "if cp == DF {", test: "TestDatagramsNameDF",
+	},
+	mutation{
+		rule: "its ECN bits are kept", how: "they are cleared",
+		file: pin, old: "return sent.TOS() | octet&ecnMask, nil", new: "return sent.TOS(), nil", test: "TestUDPControlMessages",
+	},
+	mutation{
+		rule: "any other mark is ErrMidFlow and nothing is sent", how: "it is replaced",
+		file: pin, old: "if !ok && cp == DF {", new: "if !ok {", test: "TestUDPControlMessages",
 	},
 )

@@ -12,8 +12,8 @@ import (
 // A testFile is a test file and what ties it to others.
 type testFile struct {
 	path     string
-	pkg      string // dscp or dscp_test
-	declares []string
+	pkg      string   // dscp or dscp_test
+	declares []string // also methods of types that are declared elsewhere
 	mentions map[string]bool
 }
 
@@ -35,22 +35,26 @@ func testFilesIn(dir string) ([]testFile, error) {
 }
 
 // without returns the paths of the files that a test does not need. To build
-// them takes most of the time that a mutation takes.
+// them takes most of the time that a mutation takes. The file with TestMain is
+// needed by every test.
 func without(files []testFile, test string) ([]string, error) {
 	var idle, needed []testFile // needed grows while it is walked
 	for _, f := range files {
-		if slices.Contains(f.declares, test) {
+		if slices.Contains(f.declares, test) || slices.Contains(f.declares, "TestMain") {
 			needed = append(needed, f)
 		} else {
 			idle = append(idle, f)
 		}
 	}
-	if len(needed) == 0 {
+	if !slices.ContainsFunc(needed, func(f testFile) bool { return slices.Contains(f.declares, test) }) {
 		return nil, fmt.Errorf("there is no %s", test)
 	}
 	for i := 0; i < len(needed); i++ {
 		idle = slices.DeleteFunc(idle, func(f testFile) bool {
-			tied := f.pkg == needed[0].pkg && slices.ContainsFunc(f.declares, func(name string) bool { return needed[i].mentions[name] })
+			tied := slices.ContainsFunc(f.declares, func(name string) bool {
+				visible := needed[i].pkg == f.pkg || needed[i].pkg == f.pkg+"_test" && ast.IsExported(name)
+				return visible && needed[i].mentions[name]
+			})
 			if tied {
 				needed = append(needed, f)
 			}
@@ -70,10 +74,11 @@ func readTestFile(path string) (testFile, error) {
 		return testFile{}, err
 	}
 	f := testFile{path: path, pkg: parsed.Name.Name, mentions: map[string]bool{}}
+	localTypes := typesIn(parsed)
 	for _, decl := range parsed.Decls {
 		switch d := decl.(type) {
 		case *ast.FuncDecl:
-			if d.Recv == nil {
+			if d.Recv == nil || !localTypes[receiver(d)] {
 				f.declares = append(f.declares, d.Name.Name)
 			}
 		case *ast.GenDecl:
@@ -96,4 +101,35 @@ func readTestFile(path string) (testFile, error) {
 		return true
 	})
 	return f, nil
+}
+
+// typesIn returns the names of the types that a file declares.
+func typesIn(f *ast.File) map[string]bool {
+	names := map[string]bool{}
+	for _, decl := range f.Decls {
+		if d, ok := decl.(*ast.GenDecl); ok {
+			for _, spec := range d.Specs {
+				if s, ok := spec.(*ast.TypeSpec); ok {
+					names[s.Name.Name] = true
+				}
+			}
+		}
+	}
+	return names
+}
+
+// receiver returns the name of the type that a method is of.
+func receiver(d *ast.FuncDecl) (name string) {
+	ast.Inspect(d.Recv, func(n ast.Node) bool {
+		if field, ok := n.(*ast.Field); ok {
+			ast.Inspect(field.Type, func(n ast.Node) bool {
+				if id, ok := n.(*ast.Ident); ok && name == "" {
+					name = id.Name
+				}
+				return name == ""
+			})
+		}
+		return name == ""
+	})
+	return name
 }

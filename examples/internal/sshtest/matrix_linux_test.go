@@ -82,8 +82,11 @@ func (c cell) marks() []dscp.CodePoint {
 	case c.inside == dscptest.Client && c.marking == naive:
 		q, _ := openssh.Parse(ipqos[c.marking])
 		return c.stock.ssh.marks(q, use)
-	case c.inside == dscptest.Server:
-		interactive = true // ours has one mark for all that it accepts
+	case c.inside == dscptest.Server && (c.client == "OpenSSH" || c.marking == natSafe):
+		// Ours answers a SYN that has one of its two marks in that class, and every other
+		// as interactive. A stock ssh has the interactive mark, another or none on every
+		// SYN, and our client here is not told to be NAT-safe.
+		interactive = true
 	}
 	switch {
 	case c.marking == natSafe && interactive:

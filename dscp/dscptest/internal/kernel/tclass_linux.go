@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"net"
 	"syscall"
 	"unsafe"
@@ -42,8 +43,23 @@ func (p *classProbe) Mark() (dscp.CodePoint, bool) {
 	if err := p.raw.Control(p.read); err != nil {
 		return 0, false
 	}
-	octet, ok := tos.ReceivedOctet(unsafe.Slice((*byte)(unsafe.Pointer(&p.cmsg)), p.n))
+	octet, ok := tos.ReceivedOctet(ownLayout(unsafe.Slice((*byte)(unsafe.Pointer(&p.cmsg)), p.n)))
 	return dscp.FromTOS(octet), ok
+}
+
+// ownLayout returns a control message as this process lays it out. A 64-bit kernel
+// writes those of IPV6_2292PKTOPTIONS with a length of 64 bits even to a process of
+// 32, unlike all others (seen on Linux 6.18).
+func ownLayout(b []byte) []byte {
+	if unix.SizeofCmsghdr != 12 || len(b) < 16 {
+		return b
+	}
+	size := binary.NativeEndian.Uint64(b)
+	if size < 16 || size > uint64(len(b)) {
+		return b // the length has 32 bits, and the level, which is not 0, follows
+	}
+	binary.NativeEndian.PutUint32(b[4:], uint32(size-4))
+	return b[4:]
 }
 
 func (p *classProbe) Position() (Position, bool) { return p.infos.position() }

@@ -23,7 +23,7 @@ func FuzzControlMessages(f *testing.F) {
 		k, other := &linuxKernel{v6: v6}, &linuxKernel{v6: !v6}
 		f.Add(k.AppendOctet(nil, 0x4a), v6, uint8(0x4a))
 		f.Add(k.AppendOctet(other.AppendOctet(nil, 1), 2), v6, uint8(0))
-		f.Add(k.AppendOctet(nil, 0x4a)[:17], v6, uint8(0xff))
+		f.Add(k.AppendOctet(nil, 0x4a)[:unix.CmsgLen(1)], v6, uint8(0xff))
 		f.Add([]byte{1, 2, 3}, v6, uint8(0))
 	}
 	f.Fuzz(func(t *testing.T, oob []byte, v6 bool, octet uint8) {

@@ -1,13 +1,8 @@
 package main
 
-const (
-	mark        = "dscp/mark.go"
-	sockopt     = "dscp/sockopt.go"
-	socketLinux = "dscp/socket_linux.go"
-	socketUnix  = "dscp/socket_unix.go"
-)
+const mark = "dscp/mark.go"
 
-var socketRules = part("How a socket is marked",
+var markRules = part("How a socket is marked",
 	mutation{
 		rule: "before connect, so that the SYN carries the mark", how: "when the connection has come up",
 		file: dialerGo, old: "nd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext(ctx, network, address)\n",
@@ -19,52 +14,24 @@ var socketRules = part("How a socket is marked",
 		file: mark, old: "return dialHooks()[m]", new: "return nil", test: "TestSYNCarriesEveryCodePoint",
 	},
 	mutation{
-		rule: "AF_INET: IP_TOS", how: "IPV6_TCLASS",
-		file: sockopt, old: "err = v.v4.SetTOS(int(octet))", new: "err = v.v6.SetTrafficClass(int(octet))", test: "TestSYNCarriesEveryCodePoint",
-	},
-	mutation{
-		rule: "AF_INET6: IPV6_TCLASS", how: "IP_TOS",
-		file: sockopt, old: "err = v.v6.SetTrafficClass(int(octet))", new: "err = v.v4.SetTOS(int(octet))", test: "TestSYNCarriesEveryCodePoint",
-	},
-	mutation{
 		rule: "every option that the socket needs", how: "the first alone",
 		file: mark, old: "for _, opt := range opts {", new: "for _, opt := range opts[:1] {", test: "TestListenerConns",
 	},
 	mutation{
 		rule: "V6ONLY is asked of the socket", how: "it is taken for set",
-		file: mark, old: "func() (bool, error) { return v6only(c) }", new: "func() (bool, error) { return true, nil }", test: "TestListenerConns",
+		file: mark, old: "func() (bool, error) { return tos.V6Only(c) }", new: "func() (bool, error) { return true, nil }", test: "TestListenerConns",
 	},
 	mutation{
 		rule: "on a Multipath TCP socket the hook returns EOPNOTSUPP, and net goes back to plain TCP", how: "it goes on",
-		file: mark, old: "if err := refuseMPTCP(network, m.cp, c); err != nil {\n\t\treturn err", new: "if err := refuseMPTCP(network, m.cp, c); err != nil && false {\n\t\treturn err", test: "TestControlKeepsMPTCPAway",
+		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: "if false && tos.IsMPTCP(c) {", test: "TestControlKeepsMPTCPAway",
 	},
 	mutation{
 		rule: "AllowUnmarked does not defeat that", how: "it does",
-		file: mark, old: "if err := refuseMPTCP(network, m.cp, c); err != nil {\n\t\treturn err", new: "if err := refuseMPTCP(network, m.cp, c); err != nil && !m.allowUnmarked {\n\t\treturn err", test: "TestControlKeepsMPTCPAway",
+		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: "if isTCP(network) && tos.IsMPTCP(c) && !m.allowUnmarked {", test: "TestControlKeepsMPTCPAway",
 	},
 	mutation{
 		rule: "of either family", how: "IPv6's alone",
-		file: socketLinux, old: "if !isTCP(network) {", new: `if network != "tcp6" {`, test: "TestControlKeepsMPTCPAway",
-	},
-	mutation{
-		rule: "a Multipath TCP socket is told by SO_PROTOCOL", how: "none is",
-		file: socketLinux, old: "proto != unix.IPPROTO_MPTCP", new: "proto != unix.IPPROTO_TCP+unix.IPPROTO_MPTCP", test: "TestControlKeepsMPTCPAway",
-	},
-	mutation{
-		rule: "TCP_SAVE_SYN is set where hooks run", how: "it is cleared",
-		file: socketLinux, old: "unix.TCP_SAVE_SYN, 1)", new: "unix.TCP_SAVE_SYN, 0)", test: "TestSYNCarriesEveryCodePoint",
-	},
-	mutation{
-		rule: "the SYN's mark is in the second byte of an IPv4 header", how: "in the first",
-		file: socketLinux, old: "return second, true", new: "return header[0], true", test: "TestSYNCarriesEveryCodePoint",
-	},
-	mutation{
-		rule: "and in the first two bytes of an IPv6 header", how: "in the second alone",
-		file: socketLinux, old: "return header[0]<<4 | second>>4, true", new: "return second, true", test: "TestSYNCarriesEveryCodePoint",
-	},
-	mutation{
-		rule: "a SYN with a zero second byte is known", how: "it is not",
-		file: socketLinux, old: "if len(header) > 1 {", new: "if len(header) < 2 {\n\t\treturn 0, false\n\t}\n\tif len(header) > 1 {", test: "TestSYNCarriesEveryCodePoint",
+		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: `if network == "tcp6" && tos.IsMPTCP(c) {`, test: "TestControlKeepsMPTCPAway",
 	},
 	mutation{
 		rule: "ECN bits are never ours on UDP", how: "they are cleared",
@@ -87,20 +54,16 @@ var socketRules = part("How a socket is marked",
 		file: mark, old: "return dialHooks()[m]", new: "return dialHooks()[marking{(m.cp + 1) & maxCodePoint, m.allowUnmarked}]", test: "TestSYNCarriesEveryCodePoint",
 	},
 	mutation{
-		rule: "what serves one socket after another forgets the last", how: "a reader keeps its first answer",
-		file: socketUnix, old: "v := g.v\n", new: "v := g.v\n\tif v != 0 {\n\t\tg.read = func(uintptr) {}\n\t}\n", test: "TestSYNCarriesEveryCodePoint",
-	},
-	mutation{
-		rule: "a blind system fails before any socket is made", how: "in the hook",
-		file: mark, old: "return host.check(network, m.cp)\n}", new: "return nil\n}", test: "TestDialerOnBlindHost",
+		rule: "a system that cannot mark fails before any socket is made", how: "in the hook",
+		file: mark, old: "return checkHost(network, m.cp)\n}", new: "return nil\n}", test: "TestDialOnAnUnmarkableSystem",
 	},
 	mutation{
 		rule: "AllowUnmarked dials on there", how: "it fails",
-		file: mark, old: "if m.allowUnmarked {\n\t\treturn nil\n\t}\n\treturn host.check", new: "return host.check", test: "TestDialerOnBlindHost",
+		file: mark, old: "if m.allowUnmarked {\n\t\treturn nil\n\t}\n\treturn checkHost", new: "return checkHost", test: "TestDialOnAnUnmarkableSystem",
 	},
 	mutation{
 		rule: "without a hook, which net would refuse there", how: "with one",
-		file: mark, old: "return m.cp == DF || m.allowUnmarked", new: "return m.cp == DF || false && m.allowUnmarked", test: "TestDialerOnBlindHost",
+		file: mark, old: "return m.cp == DF || m.allowUnmarked", new: "return m.cp == DF || false && m.allowUnmarked", test: "TestDialOnAnUnmarkableSystem",
 	},
 	mutation{
 		rule: "AllowUnmarked goes on where the socket refuses", how: "it fails",
@@ -112,7 +75,7 @@ var socketRules = part("How a socket is marked",
 	},
 	mutation{
 		rule: "AllowUnmarked allows no code point above 63", how: "it does",
-		file: mark, old: "if err := m.cp.check(); err != nil {", new: "if err := m.cp.check(); err != nil && !m.allowUnmarked {", test: "TestBadInput",
+		file: mark, old: "if err := m.cp.check(); err != nil {", new: "if err := m.cp.check(); err != nil && !m.allowUnmarked {", test: "TestDialReportsInvalidInput",
 	},
 	mutation{
 		rule: "zero DSCP installs no marking hook", how: "it installs one",
@@ -128,22 +91,38 @@ var socketRules = part("How a socket is marked",
 	},
 	mutation{
 		rule: "an error of setsockopt reaches the caller", how: "it is lost",
-		file: mark, old: "return opt.failure(network, cp, err)", new: "continue", test: "TestMarkFails",
+		file: mark, old: "return optionError(opt, network, cp, err)", new: "continue", test: "TestMarkFails",
 	},
 	mutation{
 		rule: "it names the option and the code point", how: "as a bare error",
-		file: mark, old: "return opt.failure(network, cp, err)", new: "return err", test: "TestMarkFails",
+		file: mark, old: "return optionError(opt, network, cp, err)", new: "return err", test: "TestMarkFails",
 	},
 	mutation{
-		rule: "ENOPROTOOPT is mapped to errors.ErrUnsupported", how: "it is not",
-		file: mark, old: " || noSuchOption(err)", new: "", test: "TestMarkFails",
+		rule: "an option that the socket lacks is unsupported", how: "it is a MarkError",
+		file: mark, old: " || tos.IsUnsupported(err)", new: "", test: "TestMarkFails",
 	},
 	mutation{
 		rule: "a mark that is not held is unsupported", how: "it is a MarkError",
-		file: mark, old: " || errors.Is(err, errNotHeld)", new: "", test: "TestMarkFails",
+		file: mark, old: "errors.Is(err, errNotHeld) || ", new: "", test: "TestMarkFails",
+	},
+	mutation{
+		rule: "a socket that keeps another mark is a MarkError", how: "it is unsupported",
+		file: mark, old: "if cp := FromTOS(octet); cp != DF {", new: "if cp := FromTOS(octet); cp > maxCodePoint {", test: "TestFrozenMark",
 	},
 	mutation{
 		rule: "NATSafe marks with DSCP.NATSafe()", how: "with DSCP",
 		file: mark, old: "cp = cp.NATSafe()", new: "cp = cp + 0", test: "TestNATSafeDials",
+	},
+	mutation{
+		rule: "zero DSCP is supported everywhere", how: "it is refused",
+		file: mark, old: `tos.Host.Unmarkable == "" || cp == DF ||`, new: `tos.Host.Unmarkable == "" ||`, test: "TestUnmarkableSystemsAreUnsupported",
+	},
+	mutation{
+		rule: "unix networks know no marks and pass", how: "they are refused",
+		file: mark, old: "cp == DF || !markable(network) {", new: "cp == DF {", test: "TestUnmarkableSystemsAreUnsupported",
+	},
+	mutation{
+		rule: "UDP and ip networks are marked", how: "ip networks are not",
+		file: mark, old: ` || strings.HasPrefix(network, "ip")`, new: "", test: "TestUnmarkableSystemsAreUnsupported",
 	},
 )

@@ -2,7 +2,7 @@ package main
 
 const dialerGo = "dscp/dialer.go"
 
-var dialRules = part("Dialer",
+var dialerRules = part("Dialer",
 	mutation{
 		rule: "NetDialer is never modified", how: "Multipath TCP is switched off there",
 		file: dialerGo, old: "m := d.marking()\n\tnd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", new: "m := d.marking()\n\tif d.NetDialer != nil {\n\t\tm.keepMPTCPOut(d.NetDialer)\n\t}\n\tnd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", test: "TestCallersDialerUnchanged",
@@ -13,7 +13,7 @@ var dialRules = part("Dialer",
 	},
 	mutation{
 		rule: "NetDialer has all other options", how: "DialContext does not use it",
-		file: dialerGo, old: "nd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", new: "nd := dialer.With(nil, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", test: "TestBadInput",
+		file: dialerGo, old: "nd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", new: "nd := dialer.With(nil, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", test: "TestDialReportsInvalidInput",
 	},
 	mutation{
 		rule: "Multipath TCP is off for marked conns", how: "as NetDialer has it",
@@ -21,19 +21,19 @@ var dialRules = part("Dialer",
 	},
 	mutation{
 		rule: "a zero DSCP leaves NetDialer's choice of Multipath TCP", how: "it is off as well",
-		file: mark, old: "if !m.idle() {", new: "if true {", test: "TestCallersDialerUnchanged",
+		file: mark, old: "if !m.nothingToMark() {", new: "if true {", test: "TestCallersDialerUnchanged",
 	},
 	mutation{
 		rule: "Marked is a fresh net.Dialer each time", how: "NetDialer itself where nothing is to be marked",
-		file: dialerGo, old: "nd := dialer.With(d.NetDialer, m.hook())", new: "if m.idle() && d.NetDialer != nil {\n\t\treturn d.NetDialer\n\t}\n\tnd := dialer.With(d.NetDialer, m.hook())", test: "TestCallersDialerUnchanged",
+		file: dialerGo, old: "nd := dialer.With(d.NetDialer, m.hook())", new: "if m.nothingToMark() && d.NetDialer != nil {\n\t\treturn d.NetDialer\n\t}\n\tnd := dialer.With(d.NetDialer, m.hook())", test: "TestCallersDialerUnchanged",
 	},
 	mutation{
 		rule: "bad input fails before there is a socket", how: "in the hook",
-		file: dialerGo, old: "err = d.marking().check(network)", new: "err = nil", test: "TestBadInput",
+		file: dialerGo, old: "err = d.marking().check(network)", new: "err = nil", test: "TestDialReportsInvalidInput",
 	},
 	mutation{
 		rule: "DialTCP checks its input", how: "it does not",
-		file: dialerGo, old: "if err := d.check(network, raddr.String()); err != nil {\n\t\treturn nil, err\n\t}\n\tif rungs", new: "if rungs", test: "TestFallbackRefusedBeforeASocket",
+		file: dialerGo, old: "if err := d.check(network, raddr.String()); err != nil {\n\t\treturn nil, err\n\t}\n\tif marks", new: "if marks", test: "TestFallbackRefusedBeforeASocket",
 	},
 	mutation{
 		rule: "DialUDP checks its input", how: "it does not",
@@ -41,15 +41,15 @@ var dialRules = part("Dialer",
 	},
 	mutation{
 		rule: "a nil Dialer is an error", how: "a panic",
-		file: dialerGo, old: "if d != nil {\n", new: "if d != nil || true {\n", test: "TestBadInput",
+		file: dialerGo, old: "if d != nil {\n", new: "if d != nil || true {\n", test: "TestDialReportsInvalidInput",
 	},
 	mutation{
 		rule: "Marked of a nil Dialer fails every dial", how: "it dials unmarked",
-		file: dialerGo, old: "return dialer.With(nil, failing(errNilDialer))", new: "return dialer.With(nil)", test: "TestBadInputElsewhere",
+		file: dialerGo, old: "return dialer.With(nil, failing(errNilDialer))", new: "return dialer.With(nil)", test: "TestInvalidInputIsAnErrorEverywhere",
 	},
 	mutation{
 		rule: "DialContext returns a *UDPConn for UDP", how: "net's own",
-		file: dialerGo, old: "return noNil(pinUDP(c))", new: "return c, nil", test: "TestUDPFirstDatagram",
+		file: dialerGo, old: "return noNil(d.pinUDP(c))", new: "return c, nil", test: "TestUDPFirstDatagram",
 	},
 	mutation{
 		rule: "DialTCP pins", how: "without the guard's knowledge of the mark",
@@ -65,7 +65,7 @@ var dialRules = part("Dialer",
 	},
 	mutation{
 		rule: "DialTCP takes Fallback", how: "it does not",
-		file: dialerGo, old: "return d.climbTCP(network, laddr, raddr, rungs).run(ctx)", new: "_ = rungs", test: "TestFallbackThroughDropMarked",
+		file: dialerGo, old: "return d.fallbackTCP(network, laddr, raddr, marks).dial(ctx)", new: "_ = marks", test: "TestFallbackThroughDropMarked",
 	},
 	mutation{
 		rule: "errors of a marked dial name the code point", how: "they do not",
@@ -77,7 +77,7 @@ var dialRules = part("Dialer",
 	},
 	mutation{
 		rule: "the context reaches net", how: "it does not",
-		file: dialerGo, old: "nd.DialContext(ctx, network, address)", new: "nd.DialContext(context.Background(), network, address)", test: "TestBadInput",
+		file: dialerGo, old: "nd.DialContext(ctx, network, address)", new: "nd.DialContext(context.Background(), network, address)", test: "TestDialReportsInvalidInput",
 	},
 	mutation{
 		rule: "Trace is told of every dial", how: "of TCP's alone",

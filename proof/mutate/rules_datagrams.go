@@ -1,0 +1,66 @@
+package main
+
+const datagrams = "dscp/datagrams.go"
+
+var datagramRules = part("Datagrams and WriteMarked",
+	mutation{
+		rule: "the pinned mark passes", how: "it is refused",
+		file: datagrams, old: "return cp, cp == p.pinned(opt)", new: "return cp, false", test: "TestUDPControlMessages",
+	},
+	mutation{
+		rule: "a mark of Datagrams passes", how: "it is refused",
+		file: datagrams, old: "c.pin.datagrams = d", new: "_ = d", test: "TestWireWriteMarked",
+	},
+	mutation{
+		rule: "any other is ErrMidFlow and nothing is sent", how: "it is sent",
+		file: datagrams, old: "case !ok:\n", new: "case !ok && cp > maxCodePoint:\n", test: "TestWriteMarkedWithoutDatagrams",
+	},
+	mutation{
+		rule: "a value above 63 is ErrRange in WriteMarked", how: "it is ErrMidFlow",
+		file: datagrams, old: "if err := cp.check(); err != nil {\n\t\treturn nil, err", new: "if err := cp.check(); err != nil && false {\n\t\treturn nil, err", test: "TestWriteMarkedWithoutDatagrams",
+	},
+	mutation{
+		rule: "a value above 63 in Datagrams fails every network", how: "UDP's alone",
+		file: datagrams, old: "err := cp.check()\n", new: "var err error\n", test: "TestDatagramsOutOfRange",
+	},
+	mutation{
+		rule: "a system that cannot mark fails before there is a socket", how: "it goes on",
+		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && udp && false {", test: "TestDatagramsWhereUnmarkable",
+	},
+	mutation{
+		rule: "on networks other than UDP Datagrams has no effect", how: "it has",
+		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && (udp || true) {", test: "TestDatagramsWhereUnmarkable",
+	},
+	mutation{
+		rule: "DSCP can be asked for where AllowUnmarked has let the socket come up without it", how: "it is refused",
+		file: datagrams, old: "if dscp != DF {", new: "if dscp > maxCodePoint {", test: "TestDatagramsWhereUnmarkable",
+	},
+	mutation{
+		rule: "a system that does not take the mark of one datagram fails the dial", how: "the first datagram does",
+		file: datagrams, old: "return c.pin.opError(\"pin\", err)", new: "return nil", test: "TestDatagramsWhereMessagesAreNotTaken",
+	},
+	mutation{
+		rule: "under AllowUnmarked such a datagram carries the socket's mark", how: "it fails",
+		file: datagrams, old: "case p.datagrams.allowUnmarked:", new: "case p.datagrams.allowUnmarked && false:", test: "TestDatagramsWhereMessagesAreNotTaken",
+	},
+	mutation{
+		rule: "under NATSafe a datagram carries what that makes of the mark", how: "the mark itself",
+		file: datagrams, old: "= sent, sent\n", new: "= cp, sent\n", test: "TestWireWriteMarkedNATSafe",
+	},
+	mutation{
+		rule: "and may ask for it by that name", how: "it may not",
+		file: datagrams, old: "1<<cp | 1<<sent", new: "1 << cp", test: "TestWireWriteMarkedNATSafe",
+	},
+	mutation{
+		rule: "to an IPv4 peer of a dual-stack socket IPv4's message marks", how: "IPv6's",
+		file: datagrams, old: "if p.dual && (to.Is4() || to.Is4In6()) {", new: "if p.dual && to.Is4() && to.Is4In6() {", test: "TestWireWriteMarked",
+	},
+	mutation{
+		rule: "the ECN bits are those of the socket", how: "they are cleared",
+		file: datagrams, old: "held&ecnMask), nil", new: "held&0), nil", test: "TestWireWriteMarked",
+	},
+	mutation{
+		rule: "a connected socket of which net does not know is written to its peer", how: "it fails",
+		file: datagrams, old: "if err != nil && toPeer {", new: "if err != nil && toPeer && false {", test: "TestWireWriteMarked",
+	},
+)

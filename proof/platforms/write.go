@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+)
+
+// writeReport prints a line for each run, with what failed and what was skipped.
+func writeReport(w io.Writer, logs []platform) {
+	for _, p := range logs {
+		if p.notExecuted != "" {
+			fmt.Fprintf(w, "not executed  %s: %s\n", p.title(), p.notExecuted)
+			continue
+		}
+		for _, r := range p.runs {
+			fmt.Fprintf(w, "%-5s %-40s %-33s %-7s %3d passed, %d failed, %d skipped\n",
+				r.result(), p.title(), r.pkg, r.user, r.passed, len(r.fails), len(r.skips))
+			for _, f := range r.fails {
+				fmt.Fprintf(w, "      failed: %s\n", f)
+			}
+			switch {
+			case r.status == "":
+				fmt.Fprintln(w, "      did not end")
+			case r.status != "0" && len(r.fails) == 0:
+				fmt.Fprintf(w, "      exit status %s\n", r.status)
+			case r.empty():
+				fmt.Fprintln(w, "      no test ran")
+			}
+			for _, a := range r.again {
+				fmt.Fprintf(w, "      passed at the second attempt: %s\n", a)
+			}
+			for _, s := range r.skippedBy() {
+				fmt.Fprintf(w, "      skipped: %s\n", s)
+			}
+		}
+		for _, f := range p.failures {
+			fmt.Fprintf(w, "FAIL  %s: %s\n", p.title(), f)
+		}
+		if !p.done {
+			fmt.Fprintf(w, "FAIL  %s: did not end\n", p.title())
+		}
+	}
+}
+
+func (r *run) result() string {
+	if r.failed() {
+		return "FAIL"
+	}
+	return "ok"
+}
+
+// address is what differs between the reasons of tests that lack the same.
+var address = regexp.MustCompile(`(127\.0\.0\.1|\[::1\]):\d+`)
+
+// skippedBy returns the reasons for which tests were skipped, with the names of the
+// tests; of many with one reason, those of the first and their number.
+func (r *run) skippedBy() []string {
+	const most = 3
+	var reasons []string
+	tests := map[string][]string{}
+	for _, s := range r.skips {
+		reason := address.ReplaceAllString(s.reason, "$1")
+		if reason == "" {
+			reason = "no reason given"
+		}
+		if tests[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		tests[reason] = append(tests[reason], s.test)
+	}
+	for i, reason := range reasons {
+		names := tests[reason]
+		more := ""
+		if len(names) > most {
+			names, more = names[:most], fmt.Sprintf(" and %d more", len(names)-most)
+		}
+		reasons[i] = strings.Join(names, ", ") + more + ": " + reason
+	}
+	return reasons
+}
+
+func (p platform) title() string {
+	if p.kind == "kernel" {
+		return "Linux " + p.name
+	}
+	return p.name
+}
+
+// writeTable prints what ran where, as Markdown.
+func writeTable(w io.Writer, logs []platform) {
+	fmt.Fprintln(w, "| platform | Go | what ran | result | passed | failed | skipped | command |")
+	fmt.Fprintln(w, "|---|---|---|---|--:|--:|--:|---|")
+	for _, p := range logs {
+		if p.notExecuted != "" {
+			fmt.Fprintf(w, "| %s | %s | not executed: %s | | | | | `%s` |\n", p.title(), p.release, p.notExecuted, p.command)
+			continue
+		}
+		for _, r := range p.runs {
+			fmt.Fprintf(w, "| %s | %s | %s as %s | %s | %d | %d | %d | `%s` |\n",
+				p.title(), p.release, r.pkg, r.user, r.result(), r.passed, len(r.fails), len(r.skips), p.command)
+		}
+	}
+}
