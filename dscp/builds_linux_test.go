@@ -21,9 +21,10 @@ import (
 // functions the hottest of a profile. It is one of those that a compiler with that
 // profile inlines them into.
 func remarks(c net.Conn, until time.Time) (last error) {
+	x := ipv4.NewConn(c)
 	for time.Now().Before(until) {
 		for range 1000 {
-			last = ipv4.NewConn(c).SetTOS(int(dscp.CS1.TOS()))
+			last = x.SetTOS(int(dscp.CS1.TOS()))
 		}
 	}
 	return last
@@ -53,9 +54,7 @@ func TestEveryBuild(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, pprof.StartCPUProfile(f))
 	bare, _ := families[0].connect(t, net.Dial, net.Listen)
-	require.NoError(t, remarks(bare, time.Now().Add(2*time.Second)))
-	pinned, _ := families[0].connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{}))
-	require.ErrorIs(t, remarks(pinned, time.Now().Add(time.Second)), dscp.ErrMidFlow)
+	require.NoError(t, remarks(bare, time.Now().Add(3*time.Second)))
 	pprof.StopCPUProfile()
 	require.NoError(t, f.Close())
 
@@ -69,6 +68,11 @@ func TestEveryBuild(t *testing.T) {
 			program := filepath.Join(t.TempDir(), "dscp.test")
 			out, err := exec.Command(tool, append(append([]string{"test", "-c", "-o", program}, flags...), ".")...).CombinedOutput()
 			require.NoError(t, err, "%s", out)
+			if name == "profile" {
+				symbols, err := exec.Command(tool, "tool", "nm", program).Output()
+				require.NoError(t, err)
+				require.Contains(t, string(symbols), "SetInt.(*Option).set.func1", "the profile changes no name: it proves nothing")
+			}
 			cmd := exec.CommandContext(t.Context(), program, "-test.run=^(TestWireSiege.*|TestXNet.*|TestRemarks.*|TestWireAttack|TestSeal)$", "-test.v")
 			cmd.Env = append(os.Environ(), long.Variable+"=") // the short sizes
 			out, err = cmd.CombinedOutput()
