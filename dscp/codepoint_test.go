@@ -132,11 +132,11 @@ func TestParseRefuses(t *testing.T) {
 		{"0x-1", dscp.ErrSyntax, ""},
 		{"1e1", dscp.ErrSyntax, ""},
 		{"18\x00", dscp.ErrSyntax, ""},
-		{"64", dscp.ErrRange, "CS2 = 16"},
-		{"0x48", dscp.ErrRange, "72 is a TOS octet: AF21 = 18?"},
-		{"184", dscp.ErrRange, "184 is a TOS octet: EF = 46?"},
-		{"256", dscp.ErrRange, "0 to 63"},
-		{"0x100", dscp.ErrRange, "0 to 63"},
+		{"64", dscp.ErrRange, "CS2 (16)"},
+		{"0x48", dscp.ErrRange, "as a TOS octet it is AF21 (18), see FromTOS"},
+		{"184", dscp.ErrRange, "as a TOS octet it is EF (46), see FromTOS"},
+		{"256", dscp.ErrRange, "0-63"},
+		{"0x100", dscp.ErrRange, "0-63"},
 		{"99999999999999999999", dscp.ErrRange, "99999999999999999999"},
 	}
 	for _, tt := range tests {
@@ -198,8 +198,8 @@ func TestParseTOS(t *testing.T) {
 		{"af21 cs1", dscp.ErrSyntax, ""},
 		{"72\r", dscp.ErrSyntax, `\r`},
 		{"18", dscp.ErrSyntax, "that of the DSCP 18 (AF21) is 72"},
-		{"256", dscp.ErrRange, "0 to 255"},
-		{"0x100", dscp.ErrRange, "0 to 255"},
+		{"256", dscp.ErrRange, "0-255"},
+		{"0x100", dscp.ErrRange, "0-255"},
 		{"99999999999999999999", dscp.ErrRange, ""},
 	} {
 		cp, err := dscp.ParseTOS(tt.text)

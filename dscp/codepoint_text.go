@@ -92,7 +92,7 @@ func ParseTOS(s string) (CodePoint, error) {
 	case errors.Is(err, strconv.ErrSyntax):
 		return 0, fmt.Errorf("dscp: %w: %q (want a name such as AF21 or a TOS octet from 0 to 255)", ErrSyntax, s)
 	case err != nil || n > 0xff:
-		return 0, fmt.Errorf("dscp: %w: %s is not within 0 to 255", ErrRange, s)
+		return 0, fmt.Errorf("dscp: %w: %s is not in 0-255", ErrRange, s)
 	case n&ecnMask != 0:
 		return 0, fmt.Errorf("dscp: %w: %s", ErrSyntax, ecnBits(s, uint8(n)))
 	}
@@ -140,17 +140,17 @@ func rangeError(s string, n uint64) error { return fmt.Errorf("dscp: %w", outOfR
 // a TOS octet, since that is the usual mistake.
 func outOfRange(s string, n uint64) error {
 	if n > 0xff {
-		return fmt.Errorf("%w: %s is not within 0 to 63", ErrRange, s)
+		return fmt.Errorf("%w: %s is not in 0-63", ErrRange, s)
 	}
 	meant := FromTOS(uint8(n))
-	return fmt.Errorf("%w: %s is not within 0 to 63; %d is a TOS octet: %v = %d?", ErrRange, s, n, meant, uint8(meant))
+	return fmt.Errorf("%w: %s is not in 0-63; as a TOS octet it is %v (%d), see FromTOS", ErrRange, s, meant, uint8(meant))
 }
 
 // ecnBits tells that an octet has them set, and what was probably meant: the
 // class without them or, of a number that is one, the DSCP.
 func ecnBits(word string, octet uint8) string {
 	without := octet &^ ecnMask
-	s := fmt.Sprintf("%s sets ECN bits, the lower two of the octet: %v is %d", word, FromTOS(octet), without)
+	s := fmt.Sprintf("%s sets ECN bits (the low two must be zero): %v is %d", word, FromTOS(octet), without)
 	if cp := CodePoint(octet); cp.Valid() {
 		s += fmt.Sprintf("; a number here is an octet, and that of the DSCP %d (%v) is %d", octet, cp, cp.TOS())
 	}

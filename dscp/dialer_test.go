@@ -93,7 +93,7 @@ func TestDialReportsInvalidInput(t *testing.T) {
 		is       error
 		mentions []string
 	}{
-		{"code point above 63", &Dialer{DSCP: 0x48}, nil, "tcp", good, ErrRange, []string{"dial tcp", good, "AF21 = 18?"}},
+		{"code point above 63", &Dialer{DSCP: 0x48}, nil, "tcp", good, ErrRange, []string{"dial tcp", good, "AF21 (18), see FromTOS"}},
 		{"code point above 63, NATSafe", &Dialer{DSCP: 72, NATSafe: true}, nil, "tcp", good, ErrRange, nil},
 		{"code point above 63, AllowUnmarked", &Dialer{DSCP: 72, AllowUnmarked: true}, nil, "tcp", good, ErrRange, nil},
 		{"code point above 63 on a unix socket", &Dialer{DSCP: 72}, nil, "unix", "/x", ErrRange, nil},
@@ -144,7 +144,7 @@ func TestValidate(t *testing.T) {
 	}{
 		"nil Dialer":              {(*Dialer)(nil).Validate, errNilDialer, "nil Dialer"},
 		"DSCP":                    {(&Dialer{DSCP: 72}).Validate, ErrRange, "Dialer.DSCP"},
-		"DSCP with NATSafe":       {(&Dialer{DSCP: 64, NATSafe: true}).Validate, ErrRange, "CS2 = 16?"},
+		"DSCP with NATSafe":       {(&Dialer{DSCP: 64, NATSafe: true}).Validate, ErrRange, "CS2 (16), see FromTOS"},
 		"DSCP with AllowUnmarked": {(&Dialer{DSCP: 255, AllowUnmarked: true}).Validate, ErrRange, "255"},
 		"Fallback":                {(&Dialer{Fallback: []CodePoint{DF, 64}}).Validate, ErrRange, "Dialer.Fallback[1]"},
 		"FallbackDelay":           {negative.Validate, errNegativeDelay, "-1s"},

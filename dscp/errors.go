@@ -15,7 +15,7 @@ import (
 // connection (section 3.9.2, SHLD-23); RFC 7657, section 5.3, wants a single
 // DSCP for all packets of a TCP connection. To use another code point, make
 // another connection.
-var ErrMidFlow = errors.New("the mark of a live flow must not change")
+var ErrMidFlow = errors.New("dscp: cannot change the DSCP of a live flow")
 
 // An UnsupportedError says that a socket cannot be marked here: the operating
 // system has no such option, refuses it for this kind of socket, or accepts it
@@ -62,12 +62,12 @@ func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUn
 // code point, too.
 type MarkError struct {
 	CodePoint CodePoint // the mark that was asked for
-	Option    string    // "IP_TOS" or "IPV6_TCLASS", or "IPV6_V6ONLY", which tells what must be set; those of a group (ListenConfig.Reflect) begin with "SO_"
+	Option    string    // "IP_TOS" or "IPV6_TCLASS", or "IPV6_V6ONLY", which tells what must be set; a group (ListenConfig.Reflect) has others
 	Err       error     // the reason, mostly the system's
 }
 
 func (e *MarkError) Error() string {
-	if strings.HasPrefix(e.Option, "SO_") { // its value is no mark
+	if strings.HasPrefix(e.Option, "SO_") || strings.Contains(e.Option, "_MIN") { // its value is no mark
 		return fmt.Sprintf("dscp: %s for %v: %v", e.Option, e.CodePoint, e.Err)
 	}
 	return fmt.Sprintf("dscp: %s = %v (0x%02x): %v", e.Option, e.CodePoint, e.CodePoint.TOS(), e.Err)

@@ -32,7 +32,7 @@ type Event struct {
 }
 
 // errLost is the fate of a connection that came up when it was wanted no more.
-var errLost = errors.New("another mark came up first")
+var errLost = errors.New("another mark connected first")
 
 // A tracer is a Trace function. Its methods cost next to nothing if it is nil.
 type tracer func(Event)

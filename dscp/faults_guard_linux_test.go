@@ -110,7 +110,7 @@ func guard(t *testing.T, f *fault, fam family, try func(*dscp.Conn) (guilty bool
 		// The kernel has refused to put it back: that has to be said.
 		require.ErrorIs(t, held, dscp.ErrMidFlow)
 		require.ErrorIs(t, err, f.errno)
-		require.ErrorContains(t, err, "putting it back failed")
+		require.ErrorContains(t, err, "restoring it failed")
 		return
 	}
 	assert.Equal(t, dscp.AF21, f.sends(t, server, client), "on the wire")

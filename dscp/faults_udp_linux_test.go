@@ -157,7 +157,7 @@ func receiveMarks(t *testing.T, f *fault, address string) {
 	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
 	f.during(func() { err = c.ReceiveMarks() })
 	if err != nil {
-		f.explains(t, err, "receive marks", "udp", c.LocalAddr().String(), dscp.DF)
+		f.explains(t, err, "receive", "udp", c.LocalAddr().String(), dscp.DF)
 		return
 	}
 	_, port, err := net.SplitHostPort(c.LocalAddr().String())

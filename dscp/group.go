@@ -34,7 +34,8 @@ type group struct {
 // A member is one socket of a group.
 type member struct {
 	*net.TCPListener
-	class CodePoint // the mark that it was asked to have
+	class CodePoint      // the mark that it was asked to have
+	held  reuseport.Held // what it was like before it held its SYNs to open
 }
 
 // An arrival is what a member has accepted, or why it could not.
@@ -42,7 +43,7 @@ type arrival struct {
 	conn   *net.TCPConn
 	err    error
 	member int
-	calls  uint64 // how many calls of accept had begun
+	calls  uint64 // how many calls of accept had begun before
 }
 
 // handOver is how long a group that closes offers the conns that it has accepted, one
@@ -74,11 +75,15 @@ func (g *group) run(i int) {
 
 func (g *group) feed(i int) error {
 	for {
+		calls := g.calls.Load() // before it fails, if it does
 		c, err := g.members[i].AcceptTCP()
 		if err != nil && !isTemporary(err) {
 			return err
 		}
-		a := arrival{c, err, i, g.calls.Load()}
+		if c != nil && g.ending.Load() {
+			g.members[i].restore(c)
+		}
+		a := arrival{c, err, i, calls}
 		select {
 		case g.arrivals <- a:
 		case <-g.done:
@@ -182,18 +187,27 @@ func (g *group) hold() {
 
 func (m member) hold() error {
 	raw, err := m.SyscallConn()
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = reuseport.Hold(raw)
 	}
-	return reuseport.Hold(raw)
+	return err
 }
 
+// release lets the member have SYNs again, after it was opened or before it is closed.
 func (m member) release() error {
 	raw, err := m.SyscallConn()
-	if err != nil {
-		return err
+	if err == nil {
+		err = m.held.Release(raw)
 	}
-	return reuseport.Release(raw)
+	return err
+}
+
+// restore undoes what a conn may have inherited from the member while that held its
+// SYNs.
+func (m member) restore(c *net.TCPConn) {
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = m.held.Restore(raw)
+	}
 }
 
 // setDeadline is net's SetDeadline for a group. Of a closed listener net returns the

@@ -101,7 +101,7 @@ func parseIPQoSWord(word string) (CodePoint, error) {
 	case base == 10 && len(digits) > 1 && digits[0] == '0':
 		return 0, fmt.Errorf("%w: %q has a leading zero: %s", ErrSyntax, word, readings(digits))
 	case err != nil || n > 0xff:
-		return 0, fmt.Errorf("%w: %s is not within 0 to 255", ErrRange, word)
+		return 0, fmt.Errorf("%w: %s is not in 0-255", ErrRange, word)
 	case n&ecnMask != 0:
 		return 0, fmt.Errorf("%w: %s", ErrSyntax, ecnBits(word, uint8(n)))
 	}

@@ -22,7 +22,7 @@ func ExampleParseIPQoS() {
 	// EF and EF, for any OpenSSH: IPQoS ef ef
 	// EF and DF, for any OpenSSH: IPQoS ef cs0
 	// dscp: IPQoS: not a code point: "020" has a leading zero: it is 16 to OpenSSH up to 9.7 and 20 since 9.8
-	// dscp: IPQoS: not a code point: 18 sets ECN bits, the lower two of the octet: lowdelay is 16; a number here is an octet, and that of the DSCP 18 (AF21) is 72
+	// dscp: IPQoS: not a code point: 18 sets ECN bits (the low two must be zero): lowdelay is 16; a number here is an octet, and that of the DSCP 18 (AF21) is 72
 }
 
 // A program that opens a session knows beforehand whether it is interactive.

@@ -64,10 +64,12 @@ type ListenConfig struct {
 	// [MarkError], instead of a connection that came up in a class which its SYN did
 	// not ask for (with AllowUnmarked it returns the connection).
 	//
-	// The Control function of NetListenConfig runs once for each socket. It must not
-	// attach a filter (SO_ATTACH_FILTER): Listen needs that place to lose SYNs, whose
-	// peers send them again after 1 s, until all sockets are there, and again while
-	// they are closed. The backlog is one for each class.
+	// The Control function of NetListenConfig runs once for each socket. The backlog is
+	// one for each class. Until all sockets are there, and again while they are closed,
+	// SYNs are lost, and their peers send them again after 1 s. A filter of the socket
+	// does that where the kernel lets this process attach one, which on newer kernels
+	// takes a privilege; elsewhere IP_MINTTL and IPV6_MINHOPCOUNT do, and a peer on the
+	// same network that sends with TTL 255 may meet the error of Accept instead.
 	Reflect []CodePoint
 
 	// Datagrams is as in Dialer, for ListenPacket and WrapPacket.

@@ -152,7 +152,7 @@ func unsupportedOption(missing *tos.MissingError, network string, cp CodePoint) 
 }
 
 // errNotHeld says that the system took an option and did not keep it.
-var errNotHeld = errors.New("the system took the mark but does not hold it")
+var errNotHeld = errors.New("the kernel accepted the DSCP but does not hold it")
 
 // setMark sets opt to cp, and reads it back if told so.
 func setMark(opt tos.Option, cp CodePoint, c syscall.RawConn, stream, readBack bool) error {

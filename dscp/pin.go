@@ -191,10 +191,10 @@ func (p *pin) meansNoOption(opt tos.Option, err error) bool {
 
 func (p *pin) setDSCP(cp CodePoint) error {
 	if err := cp.check(); err != nil {
-		return p.opError("set DSCP", err)
+		return p.opError("set", err)
 	}
 	if cp != p.cp {
-		return p.opError("set DSCP", p.midFlow(p.option, cp))
+		return p.opError("set", p.midFlow(p.option, cp))
 	}
 	return nil
 }

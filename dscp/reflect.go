@@ -96,13 +96,13 @@ func (lc *ListenConfig) listenMembers(ctx context.Context, network, address stri
 	if err != nil {
 		return nil, err
 	}
-	members = append(members, member{first, lc.marking().cp})
+	members = append(members, first)
 	for _, cp := range classes {
-		l, err := lc.listenMember(ctx, network, first.Addr().String(), cp, lc.classHook(cp), reuseport.Join)
+		m, err := lc.listenMember(ctx, network, first.Addr().String(), cp, lc.classHook(cp), reuseport.Join)
 		if err != nil {
 			return members, err
 		}
-		members = append(members, member{l, cp})
+		members = append(members, m)
 	}
 	for _, m := range members {
 		if err := m.release(); err != nil {
@@ -115,12 +115,15 @@ func (lc *ListenConfig) listenMembers(ctx context.Context, network, address stri
 // listenMember opens one socket of a group, which holds its SYNs.
 func (lc *ListenConfig) listenMember(
 	ctx context.Context, network, address string, cp CodePoint, mark dialer.Hook, join func(syscall.RawConn) error,
-) (*net.TCPListener, error) {
+) (member, error) {
+	m := member{class: cp}
 	group := func(_ context.Context, network, _ string, c syscall.RawConn) error {
-		for _, step := range []func(syscall.RawConn) error{join, reuseport.Hold} {
-			if err := step(c); err != nil {
-				return groupError(network, cp, err)
-			}
+		err := join(c)
+		if err == nil {
+			m.held, err = reuseport.Hold(c)
+		}
+		if err != nil {
+			return groupError(network, cp, err)
 		}
 		return nil
 	}
@@ -128,9 +131,10 @@ func (lc *ListenConfig) listenMember(
 	nlc.SetMultipathTCP(false)
 	l, err := nlc.Listen(ctx, network, address)
 	if err != nil {
-		return nil, err
+		return member{}, err
 	}
-	return l.(*net.TCPListener), nil
+	m.TCPListener = l.(*net.TCPListener)
+	return m, nil
 }
 
 // classHook returns the hook that marks a socket for one of Reflect. DF is a mark like
@@ -147,7 +151,7 @@ func groupError(network string, cp CodePoint, err error) error {
 	if refused, ok := errors.AsType[*reuseport.Error](err); ok {
 		option, err = refused.Option, refused.Err
 	}
-	if errors.Is(err, reuseport.ErrFilter) || isUnsupported(err) {
+	if isUnsupported(err) {
 		return &UnsupportedError{OS: tos.Host.OS, Network: network, Option: option, CodePoint: cp, Err: err}
 	}
 	return &MarkError{CodePoint: cp, Option: option, Err: err}

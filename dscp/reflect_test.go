@@ -56,7 +56,7 @@ func TestReflectOutOfRange(t *testing.T) {
 	} {
 		err := try()
 		require.ErrorIs(t, err, ErrRange, name)
-		require.ErrorContains(t, err, "AF21 = 18?", name)
+		require.ErrorContains(t, err, "AF21 (18), see FromTOS", name)
 	}
 }
 

@@ -177,7 +177,7 @@ func (p *pin) pinMessages(ms []ipv4.Message) ([]ipv4.Message, error) {
 // [UnsupportedError].
 func (c *UDPConn) ReceiveMarks() error {
 	if err := c.pin.receiveMarks(); err != nil {
-		return c.pin.opError("receive marks", err)
+		return c.pin.opError("receive", err)
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func (p *pin) restore(fd uintptr, before marks) error {
 		return nil
 	}
 	if err := before.write(fd, changed); err != nil {
-		return fmt.Errorf("%w, and putting it back failed: %w", refused, err)
+		return fmt.Errorf("%w, and restoring it failed: %w", refused, err)
 	}
 	return refused
 }

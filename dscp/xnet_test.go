@@ -82,8 +82,13 @@ func TestRefusedOptionNeverReachesTheFlow(t *testing.T) {
 	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
 	var seen []origin
 	c.pin.raw = recorder{c.pin.raw, &seen}
-	require.ErrorIs(t, ipv4.NewConn(c).SetTOS(int(CS1.TOS())), ErrMidFlow)
-	assert.NotContains(t, seen, xnetSet)
+	x := ipv4.NewConn(c)
+	require.ErrorIs(t, x.SetTOS(int(CS2.TOS())), ErrMidFlow) // asks for the family, once
+	seen = nil
+	for _, cp := range []CodePoint{CS1, DF, LowDelay, 63} {
+		require.ErrorIs(t, x.SetTOS(int(cp.TOS())), ErrMidFlow)
+		assert.Empty(t, seen, cp)
+	}
 	require.NoError(t, ipv4.NewConn(c).SetTTL(44))
 	ttl, err := ipv4.NewConn(c).TTL()
 	require.NoError(t, err)

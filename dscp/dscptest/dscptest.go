@@ -84,7 +84,7 @@ func Require(tb testing.TB, capabilities ...Capability) {
 	tb.Helper()
 	for _, c := range capabilities {
 		if err := c.try(); err != nil {
-			skip(tb, fmt.Errorf("dscptest: %v is not to be had: %w", c, err))
+			skip(tb, fmt.Errorf("dscptest: %v is unavailable: %w", c, err))
 			return
 		}
 	}

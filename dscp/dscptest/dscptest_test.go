@@ -69,7 +69,7 @@ func TestRequireUnknownCapability(t *testing.T) {
 	t.Setenv("CI", "")
 	r := &recorder{TB: t, skipping: true}
 	dscptest.Require(r, dscptest.Capability(99))
-	assert.Equal(t, []string{"dscptest: capability 99 is not to be had: no such capability"}, r.skips)
+	assert.Equal(t, []string{"dscptest: capability 99 is unavailable: no such capability"}, r.skips)
 	t.Setenv("CI", "1")
 	dscptest.Require(r, dscptest.Capability(99))
 	assert.Len(t, r.errors, 1)

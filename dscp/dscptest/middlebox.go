@@ -124,7 +124,7 @@ func (c Config) check() (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("dscptest: upstream %q: want host:port, not a URL", c.Upstream)
 	}
 	if c.Upstream == "" {
-		return netip.AddrPort{}, errors.New("dscptest: no upstream: a box needs the host:port of a server to stand before")
+		return netip.AddrPort{}, errors.New("dscptest: Config.Upstream is empty (want host:port)")
 	}
 	a, err := net.ResolveTCPAddr("tcp", c.Upstream)
 	if err != nil {
@@ -141,7 +141,7 @@ func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 	v6 := upstream.Addr().Is6()
 	k, err := kernel.Open(v6)
 	if err != nil {
-		return nil, fmt.Errorf("dscptest: box before %v: %w", upstream, err)
+		return nil, fmt.Errorf("dscptest: starting middlebox for upstream %v: %w", upstream, err)
 	}
 	b := &Middlebox{
 		config:   c,
@@ -159,7 +159,7 @@ func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 	b.stopping, b.stop = context.WithCancel(context.Background())
 	if err := b.open(); err != nil {
 		b.Close()
-		return nil, fmt.Errorf("dscptest: box before %v: %w", upstream, err)
+		return nil, fmt.Errorf("dscptest: starting middlebox for upstream %v: %w", upstream, err)
 	}
 	b.running.Go(b.accept)
 	b.running.Go(b.serveUDP)

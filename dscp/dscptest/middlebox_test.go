@@ -24,7 +24,7 @@ func TestStartRejectsBadConfig(t *testing.T) {
 		config dscptest.Config
 		want   string
 	}{
-		{"no upstream", dscptest.Config{}, "no upstream"},
+		{"no upstream", dscptest.Config{}, "Config.Upstream is empty"},
 		{"no port", dscptest.Config{Upstream: "127.0.0.1"}, `upstream "127.0.0.1"`},
 		{"port 0", dscptest.Config{Upstream: "127.0.0.1:0"}, "host and port are needed"},
 		{"no host", dscptest.Config{Upstream: ":22"}, "host and port are needed"},

@@ -8,8 +8,8 @@
 // them, and runs one strategy after the other through it, each on a fresh
 // connection: the two scripts that were published with the reports, what most
 // Go programs do, what three generations of OpenSSH do, the ssh command and the
-// sshd of this machine, package dscp, and pinexec, under which the second script,
-// ssh and sshd live. The list is in strategies.go, which is meant to be read.
+// sshd of this machine, package dscp, pinexec, under which the second script, ssh
+// and sshd live, and a process that seals itself. The list is in strategies.go, which is meant to be read.
 //
 // What there is to see: a box that still checks IP precedence, the top three
 // bits of the mark, as RFC 793 asked resets the connection when they change
@@ -50,6 +50,7 @@ import (
 
 func main() {
 	pinexec.Init()
+	beSealed()
 	ctx, stop := signal.NotifyContext(context.Background(), interrupts...)
 	context.AfterFunc(ctx, stop) // the second interrupt kills
 	surviveBrokenPipe()

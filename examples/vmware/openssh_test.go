@@ -32,8 +32,9 @@ func TestFatal(t *testing.T) {
 // sshRows is how many rows are about the ssh command and sshd of this machine.
 var sshRows = len(new(openSSH).strategies()) + len(new(openSSH).servers()) + pinnedSSHRows
 
-// Of the rows under pinexec two are about ssh and sshd, and one is not.
-const pinnedSSHRows, otherRows = 2, 1
+// Of the rows under pinexec two are about ssh and sshd, and one is not; another one
+// is of the sealed process.
+const pinnedSSHRows, otherRows = 2, 2
 
 // The ssh of this machine, whatever it is.
 func TestRealSSH(t *testing.T) {

@@ -82,6 +82,27 @@ func TestPinned(t *testing.T) {
 	}
 }
 
+// TestSealed claims that a sealed process cannot change its mark behind the back of
+// its conn, or says why it cannot be tried.
+func TestSealed(t *testing.T) {
+	needBox(t)
+	for family, args := range families(t) {
+		t.Run(family, func(t *testing.T) {
+			rows, status, stderr := runJSON(t, args...)
+			assert.Zero(t, status, stderr)
+			r := find(t, rows, "dscp.Seal, later setsockopt and File()")
+			assert.True(t, r.OK, r)
+			if r.Outcome == string(skipped) {
+				t.Skip(r.Program)
+			}
+			assert.Equal(t, []string{"AF21"}, r.Marks, r)
+			assert.Equal(t, string(refused), r.Outcome, r)
+			assert.Contains(t, r.Program, "operation not permitted")
+			assert.Contains(t, r.Program, "HTTP 200")
+		})
+	}
+}
+
 func TestNoBox(t *testing.T) {
 	needBox(t)
 	for family, args := range families(t) {

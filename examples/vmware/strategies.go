@@ -37,7 +37,7 @@ type server interface {
 // table. What to look at in each: is the mark there before connect, and does
 // it ever change after?
 func strategies(ctx context.Context, ssh *openSSH) []strategy {
-	return slices.Concat(scripts(), habits(), ssh.strategies(), dialers(execSSH), servers(), ssh.servers(), ssh.pinned(ctx))
+	return slices.Concat(scripts(), habits(), ssh.strategies(), dialers(execSSH), servers(), ssh.servers(), ssh.pinned(ctx), sealed())
 }
 
 // targetStrategies are those that need nothing but an HTTP server to talk to.

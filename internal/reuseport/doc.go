@@ -3,8 +3,6 @@
 // nothing of code points, nor of what a mark should be.
 package reuseport
 
-import "errors"
-
 // An Error says that a socket option was refused.
 type Error struct {
 	Option string // its name in C
@@ -15,6 +13,3 @@ func (e *Error) Error() string { return e.Option + ": " + e.Err.Error() }
 
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
-
-// ErrFilter says that a socket has a filter, which Hold would replace.
-var ErrFilter = errors.New("the socket has a filter already")

@@ -63,39 +63,6 @@ func share(fd int) error {
 	return failed("SO_REUSEPORT", "setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
 }
 
-// Hold has c lose every SYN that it receives, until Release. What it has answered
-// goes on: only a first SYN has the flag without ACK. It takes a filter (SO_ATTACH_FILTER)
-// for that and fails with [ErrFilter] if c has one.
-func Hold(c syscall.RawConn) error {
-	return control(c, func(fd int) error {
-		has, err := hasFilter(fd)
-		if err != nil {
-			return err
-		}
-		if has {
-			return &Error{"SO_ATTACH_FILTER", ErrFilter}
-		}
-		return attach(fd, unix.SO_ATTACH_FILTER, "SO_ATTACH_FILTER", withoutSYN)
-	})
-}
-
-// withoutSYN accepts all packets but those that have the flag SYN and not ACK. A
-// filter of a TCP socket sees packets from their TCP header on.
-var withoutSYN = []bpf.Instruction{
-	bpf.LoadAbsolute{Off: 13, Size: 1},
-	bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x12},
-	bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0x02, SkipTrue: 1},
-	bpf.RetConstant{Val: 0xffffffff},
-	bpf.RetConstant{Val: 0},
-}
-
-// Release undoes Hold.
-func Release(c syscall.RawConn) error {
-	return control(c, func(fd int) error {
-		return failed("SO_DETACH_FILTER", "setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0))
-	})
-}
-
 func control(c syscall.RawConn, f func(fd int) error) (err error) {
 	if cerr := c.Control(func(fd uintptr) { err = f(int(fd)) }); cerr != nil {
 		return cerr

@@ -16,8 +16,14 @@ func Lead(syscall.RawConn, []uint8) error { return errors.ErrUnsupported }
 // Join fails.
 func Join(syscall.RawConn) error { return errors.ErrUnsupported }
 
+// A Held is a socket as it was before Hold.
+type Held struct{}
+
 // Hold fails.
-func Hold(syscall.RawConn) error { return errors.ErrUnsupported }
+func Hold(syscall.RawConn) (Held, error) { return Held{}, errors.ErrUnsupported }
 
 // Release fails.
-func Release(syscall.RawConn) error { return errors.ErrUnsupported }
+func (Held) Release(syscall.RawConn) error { return errors.ErrUnsupported }
+
+// Restore fails.
+func (Held) Restore(syscall.RawConn) error { return errors.ErrUnsupported }

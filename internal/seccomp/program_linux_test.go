@@ -33,7 +33,7 @@ func call(args ...uintptr) syscall.Errno {
 	var a [6]uintptr
 	a[0] = ^uintptr(0)
 	copy(a[1:], args)
-	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, a[0], a[1], a[2], a[3], a[4], a[5])
+	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, a[0], a[1], a[2], a[3], a[4], a[5])
 	return errno
 }
 

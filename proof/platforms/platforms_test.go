@@ -67,7 +67,8 @@ func TestRead(t *testing.T) {
 	assert.Contains(t, report.String(), "passed at the second attempt: TestRing")
 	assert.Contains(t, report.String(), "failed: TestStill")
 	writeTable(&table, []platform{p})
-	assert.Contains(t, table.String(), "| Linux 5.10.0-32-cloud-amd64 amd64 | go1.26.8 | dialer as root | 1 | 0 | 1 | `.ci/kernels bullseye` |")
+	assert.Contains(t, table.String(), "dscp as nobody | FAIL | 2 | 1 | 2 |")
+	assert.Contains(t, table.String(), "| Linux 5.10.0-32-cloud-amd64 amd64 | go1.26.8 | dialer as root | ok | 1 | 0 | 1 | `.ci/kernels bullseye` |")
 }
 
 // TestFailed decides which logs are those of a success.

@@ -15,12 +15,8 @@ func writeReport(w io.Writer, logs []platform) {
 			continue
 		}
 		for _, r := range p.runs {
-			word := "ok"
-			if r.failed() {
-				word = "FAIL"
-			}
 			fmt.Fprintf(w, "%-5s %-40s %-33s %-7s %3d passed, %d failed, %d skipped\n",
-				word, p.title(), r.pkg, r.user, r.passed, len(r.fails), len(r.skips))
+				r.result(), p.title(), r.pkg, r.user, r.passed, len(r.fails), len(r.skips))
 			for _, f := range r.fails {
 				fmt.Fprintf(w, "      failed: %s\n", f)
 			}
@@ -46,6 +42,13 @@ func writeReport(w io.Writer, logs []platform) {
 			fmt.Fprintf(w, "FAIL  %s: did not end\n", p.title())
 		}
 	}
+}
+
+func (r *run) result() string {
+	if r.failed() {
+		return "FAIL"
+	}
+	return "ok"
 }
 
 // address is what differs between the reasons of tests that lack the same.
@@ -87,16 +90,16 @@ func (p platform) title() string {
 
 // writeTable prints what ran where, as Markdown.
 func writeTable(w io.Writer, logs []platform) {
-	fmt.Fprintln(w, "| platform | Go | what ran | passed | failed | skipped | command |")
-	fmt.Fprintln(w, "|---|---|---|--:|--:|--:|---|")
+	fmt.Fprintln(w, "| platform | Go | what ran | result | passed | failed | skipped | command |")
+	fmt.Fprintln(w, "|---|---|---|---|--:|--:|--:|---|")
 	for _, p := range logs {
 		if p.notExecuted != "" {
-			fmt.Fprintf(w, "| %s | %s | not executed: %s | | | | `%s` |\n", p.title(), p.release, p.notExecuted, p.command)
+			fmt.Fprintf(w, "| %s | %s | not executed: %s | | | | | `%s` |\n", p.title(), p.release, p.notExecuted, p.command)
 			continue
 		}
 		for _, r := range p.runs {
-			fmt.Fprintf(w, "| %s | %s | %s as %s | %d | %d | %d | `%s` |\n",
-				p.title(), p.release, r.pkg, r.user, r.passed, len(r.fails), len(r.skips), p.command)
+			fmt.Fprintf(w, "| %s | %s | %s as %s | %s | %d | %d | %d | `%s` |\n",
+				p.title(), p.release, r.pkg, r.user, r.result(), r.passed, len(r.fails), len(r.skips), p.command)
 		}
 	}
 }
