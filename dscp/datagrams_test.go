@@ -78,9 +78,11 @@ func TestDatagramsWhereUnmarkable(t *testing.T) {
 	require.NoError(t, err)
 	defer tcp.Close()
 	onUnmarkableHost(t)
-	d := &Dialer{Datagrams: []CodePoint{EF}}
+	sockets := 0
+	d := &Dialer{Datagrams: []CodePoint{EF}, Trace: func(Event) { sockets++ }}
 	_, err = d.Dial("udp", far.LocalAddr().String())
 	require.ErrorIs(t, err, errors.ErrUnsupported)
+	assert.Zero(t, sockets, "before there is one")
 	c, err := d.Dial("tcp", tcp.Addr().String())
 	require.NoError(t, err, "on other networks Datagrams has no effect")
 	require.NoError(t, c.Close())

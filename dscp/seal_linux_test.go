@@ -173,6 +173,10 @@ func TestSeal(t *testing.T) {
 		assert.Contains(t, string(out), "--- PASS: TestSealedChild")
 	})
 
+	const flowinfoSend = 33 // IPV6_FLOWINFO_SEND, with which an address marks a datagram
+	require.ErrorIs(t, unix.SetsockoptInt(socket, unix.IPPROTO_IPV6, flowinfoSend, 1), unix.EPERM)
+	require.NoError(t, unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.IP_TOS, 0), "SO_DEBUG has the number of IP_TOS")
+
 	_, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, 0, 0)
 	assert.Equal(t, unix.ENOSYS, errno)
 }

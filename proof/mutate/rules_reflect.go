@@ -4,6 +4,7 @@ const (
 	reflectGo = "dscp/reflect.go"
 	group     = "dscp/group.go"
 	steer     = "internal/reuseport/steer_linux.go"
+	hold      = "internal/reuseport/hold_linux.go"
 )
 
 var reflectRules = part("Reflect",
@@ -49,7 +50,7 @@ var reflectRules = part("Reflect",
 	},
 	mutation{
 		rule: "SYNs are lost until all sockets are there", how: "the first answers them",
-		file: reflectGo, old: "{join, reuseport.Hold} {", new: "{join} {", test: "TestWireReflectOpening",
+		file: reflectGo, old: "if err == nil {\n\t\t\tm.held, err = reuseport.Hold(c)", new: "if false {\n\t\t\tm.held, err = reuseport.Hold(c)", test: "TestWireReflectOpening",
 	},
 	mutation{
 		rule: "the sockets of a group save SYNs", how: "they do not",
@@ -101,14 +102,14 @@ var reflectRules = part("Reflect",
 	},
 	mutation{
 		rule: "Hold leaves a filter that is there", how: "it replaces it",
-		file: steer, old: "if has {", new: "if has && false {", test: "TestHoldLeavesFilters",
+		file: hold, old: "err == nil && !has {", new: "err == nil && (!has || true) {", test: "TestHold",
 	},
 	mutation{
 		rule: "Hold loses first SYNs", how: "it loses none",
-		file: steer, old: "Val: 0x02, SkipTrue: 1}", new: "Val: 0x80, SkipTrue: 1}", test: "TestWithoutSYN",
+		file: hold, old: "Val: 0x02, SkipTrue: 1}", new: "Val: 0x80, SkipTrue: 1}", test: "TestWithoutSYN",
 	},
 	mutation{
 		rule: "and lets the rest of a handshake pass", how: "not what has ACK beside SYN",
-		file: steer, old: "Op: bpf.ALUOpAnd, Val: 0x12}", new: "Op: bpf.ALUOpAnd, Val: 0x02}", test: "TestWithoutSYN",
+		file: hold, old: "Op: bpf.ALUOpAnd, Val: 0x12}", new: "Op: bpf.ALUOpAnd, Val: 0x02}", test: "TestWithoutSYN",
 	},
 )

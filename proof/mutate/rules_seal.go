@@ -86,7 +86,7 @@ var sealRules = part("Seal",
 	},
 	mutation{
 		rule: "an option of another level passes", how: "it is refused",
-		file: seccompGuard, old: "Arg(1).Is(uint32(o.Level)), ", new: "", test: "TestGuard",
+		file: seccompGuard, old: "Arg(1).Is(uint32(o.Level)), ", new: "", test: "TestSeal", in: "dscp",
 	},
 	mutation{
 		rule: "io_uring is refused", how: "it passes",
