@@ -18,8 +18,8 @@ import (
 //   - SyscallConn is guarded, which makes the packages x/net/ipv4 and
 //     x/net/ipv6 refuse as well.
 //
-// There are two ways out, for those who mean it: File, and the embedded TCPConn
-// itself. [Seal] closes both.
+// File and the embedded TCPConn itself bypass the guard. [Seal] has the kernel refuse
+// changes by those, too.
 //
 // Code that asks for a *net.TCPConn by type does not see through a Conn. Known
 // losses: grpc-go does not set TCP_USER_TIMEOUT (a hook in [Dialer.NetDialer]
@@ -147,7 +147,7 @@ func (c *Conn) SetDSCP(cp CodePoint) error { return c.pin.setDSCP(cp) }
 func (c *Conn) PeerDSCP() (cp CodePoint, ok bool) { return c.peer, c.peerKnown }
 
 // Verify returns nil while the kernel still holds the pinned mark, an error that
-// matches [ErrMidFlow] if somebody has changed it by one of the ways out, and
+// matches [ErrMidFlow] if it was changed by one of the ways out, and
 // one that matches [net.ErrClosed] after Close. It tells what the socket is set
 // to; it says nothing of what the path does to the packets.
 func (c *Conn) Verify() error { return c.pin.verify() }

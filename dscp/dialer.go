@@ -20,8 +20,8 @@ import (
 // conns it returns are pinned at that. A Dialer may be used by several
 // goroutines at once, as long as none changes its fields.
 //
-// Which systems mark, and how, is in the package comment. Name servers are
-// asked by net's own, unmarked sockets, unless NetDialer.Resolver says else.
+// Which systems mark, and how, is in the package comment. DNS lookups use unmarked
+// sockets, unless NetDialer.Resolver dials through a marked Dialer.
 type Dialer struct {
 	// NetDialer has all other options: timeouts, the local address, keep-alive,
 	// a Control or ControlContext function of your own, which runs before the

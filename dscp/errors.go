@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// ErrMidFlow is found by [errors.Is] under the error of every refused attempt
-// to change the mark of a live flow, and under the error of [Conn.Verify] when
-// somebody has changed it behind the Conn's back.
+// ErrMidFlow is returned, wrapped, when an attempt to change the DSCP of a live
+// flow is refused, and by [Conn.Verify] and [UDPConn.Verify] when the kernel no
+// longer holds the pinned DSCP.
 //
 // RFC 9293 asks applications not to change the Diffserv field during a
 // connection (section 3.9.2, SHLD-23); RFC 7657, section 5.3, wants a single

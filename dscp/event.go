@@ -25,7 +25,7 @@ type Event struct {
 	Effective CodePoint // the mark that the kernel holds; DF if the socket did not come up
 
 	Rung int    // 0 for DSCP, 1 for the first of Fallback that is another mark, and so on
-	Why  string // why this rung: "first", "remembered" (by Memory), "delay" or "failure" (of the rung before)
+	Why  string // why this mark was tried: "first", "remembered" (by Memory), "delay" (FallbackDelay has passed) or "failure" (of the mark before)
 
 	Duration time.Duration // how long it took; zero for "accept", which waits for others
 	Err      error         // nil if the socket came up

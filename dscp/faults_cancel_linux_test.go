@@ -51,7 +51,7 @@ func TestFaultCancelled(t *testing.T) {
 		return
 	}
 	const points = 1000
-	ladder := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
+	fallback := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
 	l := serveMarks(t, ":0")
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	require.NoError(t, err)
@@ -66,12 +66,12 @@ func TestFaultCancelled(t *testing.T) {
 		within  time.Duration // zero: what a dial takes
 	}{
 		{"to a server", dscp.Dialer{DSCP: dscp.AF21}, here, 0},
-		{"with Fallback", dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder}, here, 0},
-		{"with Fallback at once", dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 1}, here, 0},
+		{"with Fallback", dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback}, here, 0},
+		{"with Fallback at once", dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 1}, here, 0},
 		{"into a hole", dscp.Dialer{DSCP: dscp.AF21}, hole, time.Millisecond},
-		{"past a hole", dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 300 * time.Microsecond}, hole, 0},
+		{"past a hole", dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 300 * time.Microsecond}, hole, 0},
 		{"while resolving", dscp.Dialer{NetDialer: named, DSCP: dscp.AF21}, name, 0},
-		{"while resolving, with Fallback", dscp.Dialer{NetDialer: named, DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 100 * time.Microsecond}, name, 0},
+		{"while resolving, with Fallback", dscp.Dialer{NetDialer: named, DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 100 * time.Microsecond}, name, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			keepGarbage(t)
@@ -113,7 +113,7 @@ func TestFaultCancelledAtEveryCall(t *testing.T) {
 	if !faults.Inside(t) {
 		return
 	}
-	ladder := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
+	fallback := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
 	l := serveMarks(t, ":0")
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	require.NoError(t, err)
@@ -121,8 +121,8 @@ func TestFaultCancelledAtEveryCall(t *testing.T) {
 	for host, nd := range map[string]*net.Dialer{"127.0.0.1": nil, "::1": nil, "many.example": {Resolver: names}} {
 		for name, d := range map[string]dscp.Dialer{
 			"alone":            {NetDialer: nd, DSCP: dscp.AF21},
-			"Fallback":         {NetDialer: nd, DSCP: dscp.AF21, Fallback: ladder},
-			"Fallback at once": {NetDialer: nd, DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 1},
+			"Fallback":         {NetDialer: nd, DSCP: dscp.AF21, Fallback: fallback},
+			"Fallback at once": {NetDialer: nd, DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 1},
 		} {
 			t.Run(host+"/"+name, func(t *testing.T) {
 				keepGarbage(t)

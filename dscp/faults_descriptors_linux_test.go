@@ -57,7 +57,7 @@ func TestFaultNoDescriptors(t *testing.T) {
 	if !testns.Inside(t) {
 		return
 	}
-	ladder := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
+	fallback := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
 	each := func(name string, run func(t *testing.T)) {
 		t.Run(name, func(t *testing.T) {
 			keepGarbage(t)
@@ -75,8 +75,8 @@ func TestFaultNoDescriptors(t *testing.T) {
 			for _, d := range []dscp.Dialer{
 				{DSCP: dscp.AF21},
 				{DSCP: dscp.AF21, AllowUnmarked: true},
-				{DSCP: dscp.AF21, Fallback: ladder},
-				{DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 1},
+				{DSCP: dscp.AF21, Fallback: fallback},
+				{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 1},
 			} {
 				for _, network := range []string{"tcp", "udp"} {
 					c, err := d.Dial(network, address)
@@ -165,7 +165,7 @@ func TestFaultNoDescriptors(t *testing.T) {
 			defer l.Close()
 			// The time is up once the last mark has failed, however late that is.
 			ctx := timeUp{t.Context(), make(chan struct{})}
-			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: time.Millisecond, Trace: func(e dscp.Event) {
+			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: time.Millisecond, Trace: func(e dscp.Event) {
 				if e.Rung == 2 {
 					close(ctx.now)
 				}

@@ -21,7 +21,7 @@ type faultyDial struct {
 }
 
 func faultyDials() []operation {
-	ladder := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
+	fallback := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
 	dialer := func(d dscp.Dialer) func(context.Context, string) (net.Conn, error) {
 		return func(ctx context.Context, address string) (net.Conn, error) { return d.DialContext(ctx, "tcp", address) }
 	}
@@ -41,11 +41,11 @@ func faultyDials() []operation {
 			{"unmarked", dialer(dscp.Dialer{}), []dscp.CodePoint{dscp.DF}},
 			{"AllowUnmarked", dialer(dscp.Dialer{DSCP: dscp.AF21, AllowUnmarked: true}), []dscp.CodePoint{dscp.AF21, dscp.DF}},
 			{"local address", dialer(dscp.Dialer{DSCP: dscp.AF21, NetDialer: local}), only},
-			{"Fallback", dialer(dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: time.Hour}), append(only, ladder...)},
-			{"Fallback at once", dialer(dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 1}), append(only, ladder...)},
+			{"Fallback", dialer(dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: time.Hour}), append(only, fallback...)},
+			{"Fallback at once", dialer(dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 1}), append(only, fallback...)},
 			{"Fallback, AllowUnmarked", dialer(dscp.Dialer{
-				DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: 1, AllowUnmarked: true,
-			}), append(only, ladder...)},
+				DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 1, AllowUnmarked: true,
+			}), append(only, fallback...)},
 			{"Marked", func(ctx context.Context, address string) (net.Conn, error) {
 				return (&dscp.Dialer{DSCP: dscp.AF21}).Marked().DialContext(ctx, "tcp", address)
 			}, only},

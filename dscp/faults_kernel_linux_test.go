@@ -108,7 +108,7 @@ func TestFaultNoIPv6(t *testing.T) {
 
 func withoutIPv6(t *testing.T, errno syscall.Errno) {
 	t.Helper()
-	ladder := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
+	fallback := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
 	keepGarbage(t)
 	names := serveNames(t, 0, "::1", "127.0.0.1")
 	before := leftovers(t)
@@ -122,7 +122,7 @@ func withoutIPv6(t *testing.T, errno syscall.Errno) {
 
 		for name, d := range map[string]dscp.Dialer{
 			"plain":    {DSCP: dscp.AF21},
-			"Fallback": {DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: time.Hour},
+			"Fallback": {DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: time.Hour},
 		} {
 			_, err = d.Dial("tcp", "[::1]:"+port)
 			require.ErrorIs(t, err, errno, name)
@@ -169,7 +169,7 @@ func TestFaultNoRoutes(t *testing.T) {
 		return
 	}
 	testns.Current(t).Run("ip", "link", "set", "lo", "down")
-	ladder := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
+	fallback := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
 	run := func() {
 		for _, address := range []string{"192.0.2.1:22", "[2001:db8::1]:22", "[::1]:22"} {
 			for _, network := range []string{"tcp", "udp"} {
@@ -178,7 +178,7 @@ func TestFaultNoRoutes(t *testing.T) {
 				noWay(t, err)
 				assert.ErrorContains(t, err, "dial "+network+" "+address+": with DSCP AF21: connect: ")
 			}
-			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder, FallbackDelay: time.Hour}
+			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: time.Hour}
 			_, err := d.Dial("tcp", address)
 			if !errors.Is(err, unix.ENETUNREACH) {
 				noWay(t, err)
@@ -191,7 +191,7 @@ func TestFaultNoRoutes(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		d := dscp.Dialer{DSCP: dscp.AF21, Fallback: ladder, NetDialer: &net.Dialer{Resolver: &net.Resolver{PreferGo: true}}}
+		d := dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, NetDialer: &net.Dialer{Resolver: &net.Resolver{PreferGo: true}}}
 		_, err := d.DialContext(ctx, "tcp", "many.example:22")
 		_, ok := errors.AsType[*net.DNSError](err)
 		require.True(t, ok, "%v", err)

@@ -76,8 +76,8 @@ func (g guardedConn) outcome(op string, err, refused error) error {
 	return g.opError(op, errors.Join(refused, err))
 }
 
-// A watchedCall runs one function that nobody knows under the eyes of a pin. It
-// has its closures made once.
+// A watchedCall runs one unknown function and has a pin compare the marks before
+// and after. Its closures are made once.
 type watchedCall struct {
 	pin     *pin
 	f       func(fd uintptr)
@@ -98,7 +98,8 @@ var watchedCalls = sync.Pool{New: func() any {
 	return w
 }}
 
-// put gives w up and returns what it was refused. After a panic nobody does.
+// put returns w to the pool and returns why the call was refused. After a panic it
+// is not called.
 func (w *watchedCall) put() error {
 	refused := w.refused
 	w.pin, w.f, w.attempt, w.refused = nil, nil, nil, nil

@@ -208,7 +208,7 @@ func isUnsupported(err error) bool {
 //   - A Multipath TCP socket is refused, and net goes on with a plain one. net's
 //     listeners ask for Multipath TCP first; on such sockets Linux cannot mark
 //     IPv6.
-//   - For DF it does nothing. Better leave the field nil then: on js and wasip1
+//   - For DF it does nothing. Leave the field nil instead: on js and wasip1
 //     net fails every dial that has a Control function.
 //   - On plan9, and for listeners on js and wasip1, net never calls it, so it
 //     cannot fail: the socket stays unmarked.

@@ -170,7 +170,7 @@ func (p *pin) network() string {
 
 // meansNoOption reports whether err, with which the system refused to tell what opt
 // holds, means no more than that the socket has no such option. An option that
-// marks nothing of what the socket sends may fail as it likes: macOS says EINVAL
+// marks nothing of what the socket sends may fail in any way: macOS says EINVAL
 // where others say ENOPROTOOPT. One that does may hold a mark nevertheless, if a
 // filter of system calls has refused.
 func (p *pin) meansNoOption(opt tos.Option, err error) bool {

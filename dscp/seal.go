@@ -27,7 +27,7 @@ var sealed struct {
 // What changes for the conns of this package:
 //
 //   - Nothing that runs in the process changes the option of a live conn:
-//     SyscallConn with functions that nobody knows, File, the embedded conns and
+//     SyscallConn with unknown functions, File, the embedded conns and
 //     x/net's packages on them, C code. The Conn does not look after it any more,
 //     which saves it its own system calls.
 //   - x/net's SetTOS and SetTrafficClass on a Conn or a UDPConn return an error that

@@ -85,7 +85,7 @@ func (c *UDPConn) DSCP() CodePoint { return c.pin.cp }
 func (c *UDPConn) SetDSCP(cp CodePoint) error { return c.pin.setDSCP(cp) }
 
 // Verify returns nil while the kernel still holds the pinned mark, an error that
-// matches [ErrMidFlow] if somebody has changed it by one of the ways out, and
+// matches [ErrMidFlow] if it was changed by one of the ways out, and
 // one that matches [net.ErrClosed] after Close.
 func (c *UDPConn) Verify() error { return c.pin.verify() }
 

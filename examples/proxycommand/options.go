@@ -15,7 +15,7 @@ type options struct {
 	ipqos       dscp.IPQoS
 	class       class.Class
 	natSafe     bool
-	fallback    ladder
+	fallback    markList
 	fdpass      bool
 	printConfig bool
 	host, port  string
@@ -24,10 +24,10 @@ type options struct {
 // mark returns the mark of the class.
 func (o options) mark() dscp.CodePoint { return o.class.Of(o.ipqos) }
 
-// A ladder is what to fall back to, in the words of IPQoS.
-type ladder []dscp.CodePoint
+// A markList has the marks of -fallback, in the words of IPQoS.
+type markList []dscp.CodePoint
 
-func (l ladder) MarshalText() ([]byte, error) {
+func (l markList) MarshalText() ([]byte, error) {
 	var words []string
 	for _, cp := range l {
 		word, _, _ := strings.Cut(dscp.IPQoS{Interactive: cp}.String(), " ")
@@ -36,16 +36,16 @@ func (l ladder) MarshalText() ([]byte, error) {
 	return []byte(strings.Join(words, " ")), nil
 }
 
-func (l *ladder) UnmarshalText(text []byte) error {
-	var rungs ladder
+func (l *markList) UnmarshalText(text []byte) error {
+	var marks markList
 	for word := range strings.FieldsSeq(string(text)) {
 		q, err := dscp.ParseIPQoS(word)
 		if err != nil {
 			return err
 		}
-		rungs = append(rungs, q.Interactive)
+		marks = append(marks, q.Interactive)
 	}
-	*l = rungs
+	*l = marks
 	return nil
 }
 
@@ -64,7 +64,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, as OpenSSH's IPQoS")
 	fs.TextVar(&o.class, "class", class.Interactive, "which of the two marks to use: `interactive or bulk`")
 	fs.BoolVar(&o.natSafe, "nat-safe", false, "use marks with IP precedence zero instead, for networks behind VMware's NAT and its like")
-	fs.TextVar(&o.fallback, "fallback", ladder(nil), "`marks` to try one after another, on connections of their own, where a connection does not come up with the first")
+	fs.TextVar(&o.fallback, "fallback", markList(nil), "`marks` to try one after another, on connections of their own, where a connection does not come up with the first")
 	fs.BoolVar(&o.fdpass, "fdpass", false, "hand the connection to ssh and exit (ProxyUseFdpass yes, IPQoS none)")
 	fs.BoolVar(&o.printConfig, "print-config", false, "print lines for ~/.ssh/config and exit")
 	if err := cli.Parse(fs, usage, args, stderr); err != nil {

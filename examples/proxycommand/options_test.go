@@ -26,7 +26,7 @@ func TestOptions(t *testing.T) {
 			natSafe: true, fdpass: true, host: "h", port: "ssh",
 		}, dscp.EF},
 		{"-fallback lowdelay host 22", options{
-			ipqos: dscp.OpenSSH78, class: class.Interactive, fallback: ladder{dscp.LowDelay}, host: "host", port: "22",
+			ipqos: dscp.OpenSSH78, class: class.Interactive, fallback: markList{dscp.LowDelay}, host: "host", port: "22",
 		}, dscp.AF21},
 		{"-print-config", options{ipqos: dscp.OpenSSH78, class: class.Interactive, printConfig: true}, dscp.AF21},
 	}
@@ -43,9 +43,9 @@ func TestOptions(t *testing.T) {
 }
 
 func TestLadder(t *testing.T) {
-	var l ladder
+	var l markList
 	assert.NoError(t, l.UnmarshalText([]byte(" af21 lowdelay  none ")))
-	assert.Equal(t, ladder{dscp.AF21, dscp.LowDelay, dscp.DF}, l)
+	assert.Equal(t, markList{dscp.AF21, dscp.LowDelay, dscp.DF}, l)
 	text, err := l.MarshalText()
 	assert.NoError(t, err)
 	assert.Equal(t, "af21 16 cs0", string(text))
@@ -156,7 +156,7 @@ func FuzzPrintConfig(f *testing.F) {
 			assert.Equal(t, file, shellWord(t, strings.ReplaceAll(quoted, "%%", "%")))
 			assert.Equal(t, strings.TrimSpace(quoted), quoted, "ssh_config cuts space off")
 		}
-		var l ladder
+		var l markList
 		if l.UnmarshalText([]byte(fallback)) != nil {
 			assert.Nil(t, l)
 			return
@@ -164,7 +164,7 @@ func FuzzPrintConfig(f *testing.F) {
 		text, err := l.MarshalText()
 		assert.NoError(t, err)
 		assert.Empty(t, strings.Trim(string(text), "abcdefghijklmnopqrstuvwxyz0123456789 "), "harmless between double quotes")
-		var back ladder
+		var back markList
 		assert.NoError(t, back.UnmarshalText(text))
 		assert.Equal(t, l, back)
 	})
