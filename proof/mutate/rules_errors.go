@@ -25,7 +25,7 @@ var errorRules = part("Errors",
 	},
 	mutation{
 		rule: "errors.Is looks into a MarkError", how: "it ends there",
-		file: errorsGo, old: "func (e *MarkError) Unwrap() error { return e.Err }", new: "func (e *MarkError) Unwrap() error { return nil }", test: "TestErrorsOfNet",
+		file: errorsGo, old: "func (e *MarkError) Unwrap() error { return e.Err }", new: "func (e *MarkError) Unwrap() error { return nil }", test: "TestMarkFails",
 	},
 	mutation{
 		rule: "a timeout of net stays one", how: "it does not",
