@@ -74,7 +74,7 @@ func TestParseIPQoSErrors(t *testing.T) {
 		{"1_6", dscp.ErrSyntax, `"1_6"`},
 		{"256", dscp.ErrRange, "256 is not in 0-255"},
 		{"0x100", dscp.ErrRange, "0x100 is not in 0-255"},
-		{"99999999999999999999", dscp.ErrRange, "not within 0 to 255"},
+		{"99999999999999999999", dscp.ErrRange, "not in 0-255"},
 		{"020", dscp.ErrSyntax, `"020" has a leading zero: it is 16 to OpenSSH up to 9.7 and 20 since 9.8`},
 		{"af21 010", dscp.ErrSyntax, "it is 8 to OpenSSH up to 9.7 and 10 since 9.8"},
 		{"08", dscp.ErrSyntax, "it is nothing to OpenSSH up to 9.7 and 8 since 9.8"},
