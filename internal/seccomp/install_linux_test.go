@@ -332,7 +332,7 @@ func TestGuardOtherABI(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(source, []byte(text), 0o600))
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, source)
-	build.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0")
+	build.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=") // no -race of this run's
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Skipf("no program for %s can be built here: %v\n%s", arch, err, out)
 	}

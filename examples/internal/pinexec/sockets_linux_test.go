@@ -359,7 +359,7 @@ func TestOtherABI(t *testing.T) {
 	program := filepath.Join(dir, "program")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(wordsize32), 0o600))
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, filepath.Join(dir, "main.go"))
-	build.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0")
+	build.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=") // no -race of this run's
 	if out, err := build.CombinedOutput(); err != nil {
 		testns.Lacks(t, "no program for %s can be built here: %v\n%s", arch, err, out)
 	}
