@@ -133,8 +133,8 @@ func TestParseRefuses(t *testing.T) {
 		{"1e1", dscp.ErrSyntax, ""},
 		{"18\x00", dscp.ErrSyntax, ""},
 		{"64", dscp.ErrRange, "CS2 (16)"},
-		{"0x48", dscp.ErrRange, "as a TOS octet it is AF21 (18), see FromTOS"},
-		{"184", dscp.ErrRange, "as a TOS octet it is EF (46), see FromTOS"},
+		{"0x48", dscp.ErrRange, "as a TOS octet it is AF21 (18), see ParseTOS"},
+		{"184", dscp.ErrRange, "as a TOS octet it is EF (46), see ParseTOS"},
 		{"256", dscp.ErrRange, "0-63"},
 		{"0x100", dscp.ErrRange, "0-63"},
 		{"99999999999999999999", dscp.ErrRange, "99999999999999999999"},
@@ -185,7 +185,7 @@ func TestParseTOS(t *testing.T) {
 		is      error
 		mention string
 	}{
-		{"", dscp.ErrSyntax, "TOS octet from 0 to 255"},
+		{"", dscp.ErrSyntax, `invalid TOS octet ""`},
 		{" 72", dscp.ErrSyntax, ""},
 		{"072", dscp.ErrSyntax, "072"},
 		{"00", dscp.ErrSyntax, ""},

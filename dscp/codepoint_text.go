@@ -8,15 +8,29 @@ import (
 )
 
 var (
-	// ErrRange is found by [errors.Is] under the error for a number above 63,
-	// from [Parse] and from every function that takes a [CodePoint], and for an
-	// octet above 255 from [ParseIPQoS].
-	ErrRange = errors.New("code point out of range")
+	// ErrRange is matched, with [errors.Is], by the error for a number that is too
+	// large: above 63 in [Parse] and in every function that takes a [CodePoint],
+	// above 255 in [ParseTOS] and [ParseIPQoS].
+	ErrRange = errors.New("dscp: code point out of range")
 
-	// ErrSyntax is found by [errors.Is] under the error for a text that is
-	// neither a name nor a number, or a number that stands for no code point.
-	ErrSyntax = errors.New("not a code point")
+	// ErrSyntax is matched, with [errors.Is], by the error of [Parse], [ParseTOS]
+	// and [ParseIPQoS] for a text that is neither a name nor a number, for a number
+	// with a leading zero, and for an octet that sets ECN bits.
+	ErrSyntax = errors.New("dscp: invalid syntax")
 )
+
+// A valueError is an ErrRange or an ErrSyntax whose text names the value.
+type valueError struct {
+	kind error
+	text string
+}
+
+func (e *valueError) Error() string { return "dscp: " + e.text }
+func (e *valueError) Unwrap() error { return e.kind }
+
+func invalid(kind error, format string, args ...any) error {
+	return &valueError{kind, fmt.Sprintf(format, args...)}
+}
 
 // names holds the name that String gives each named code point.
 var names = [maxCodePoint + 1]string{
@@ -70,9 +84,9 @@ func Parse(s string) (CodePoint, error) {
 	n, err := parseNumber(s)
 	switch {
 	case errors.Is(err, strconv.ErrSyntax):
-		return 0, syntaxError(s)
+		return 0, syntaxError("code point", s, 63)
 	case err != nil || n > uint64(maxCodePoint):
-		return 0, rangeError(s, n)
+		return 0, invalid(ErrRange, "%s", outOfRange(s, n, "ParseTOS"))
 	}
 	return CodePoint(n), nil
 }
@@ -90,17 +104,17 @@ func ParseTOS(s string) (CodePoint, error) {
 	n, err := parseNumber(s)
 	switch {
 	case errors.Is(err, strconv.ErrSyntax):
-		return 0, fmt.Errorf("dscp: %w: %q (want a name such as AF21 or a TOS octet from 0 to 255)", ErrSyntax, s)
+		return 0, syntaxError("TOS octet", s, 255)
 	case err != nil || n > 0xff:
-		return 0, fmt.Errorf("dscp: %w: %s is not in 0-255", ErrRange, s)
+		return 0, invalid(ErrRange, "TOS octet %s is out of range 0-255", s)
 	case n&ecnMask != 0:
-		return 0, fmt.Errorf("dscp: %w: %s", ErrSyntax, ecnBits(s, uint8(n)))
+		return 0, invalid(ErrSyntax, "invalid TOS octet %s: %s", s, ecnBits(uint8(n)))
 	}
 	return FromTOS(uint8(n)), nil
 }
 
-// parseNumber reads a decimal number or, after 0x, a hexadecimal one. A zero in
-// front of a decimal one would be octal to some programs, so it is no number.
+// parseNumber reads a decimal number or, after 0x, a hexadecimal one. A decimal
+// number with a leading zero is an error, since some programs read it as octal.
 func parseNumber(s string) (uint64, error) {
 	if len(s) > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') {
 		return number(s[2:], 16)
@@ -111,8 +125,8 @@ func parseNumber(s string) (uint64, error) {
 	return number(s, 10)
 }
 
-// number is strconv.ParseUint, which says of some texts that they are too large
-// before it has seen that they are no numbers.
+// number is strconv.ParseUint with the errors in another order: ParseUint may report
+// that a text is too large before it has seen that the text is not a number.
 func number(digits string, base int) (uint64, error) {
 	if strings.Trim(upper(digits), "0123456789ABCDEF"[:base]) != "" {
 		return 0, strconv.ErrSyntax
@@ -120,7 +134,7 @@ func number(digits string, base int) (uint64, error) {
 	return strconv.ParseUint(digits, base, 64)
 }
 
-// upper is strings.ToUpper for ASCII alone: to that, "cſ1" would be CS1.
+// upper is strings.ToUpper for ASCII alone: strings.ToUpper makes CS1 of "cſ1".
 func upper(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'a' <= r && r <= 'z' {
@@ -130,48 +144,51 @@ func upper(s string) string {
 	}, s)
 }
 
-func syntaxError(s string) error {
-	return fmt.Errorf("dscp: %w: %q (want a name such as AF21 or a number from 0 to 63)", ErrSyntax, s)
-}
-
-func rangeError(s string, n uint64) error { return fmt.Errorf("dscp: %w", outOfRange(s, n)) }
-
-// outOfRange tells that n, written as s, is too large, and what it would be as
-// a TOS octet, since that is the usual mistake.
-func outOfRange(s string, n uint64) error {
-	if n > 0xff {
-		return fmt.Errorf("%w: %s is not in 0-63", ErrRange, s)
+// syntaxError is the error for a text that is neither a name nor a number.
+func syntaxError(want, s string, limit int) error {
+	if len(s) > 1 && s[0] == '0' && strings.Trim(s, "0123456789") == "" {
+		return invalid(ErrSyntax, "invalid %s %q: leading zero", want, s)
 	}
-	meant := FromTOS(uint8(n))
-	return fmt.Errorf("%w: %s is not in 0-63; as a TOS octet it is %v (%d), see FromTOS", ErrRange, s, meant, uint8(meant))
+	return invalid(ErrSyntax, "invalid %s %q (want a name such as AF21 or a number from 0 to %d)", want, s, limit)
 }
 
-// ecnBits tells that an octet has them set, and what was probably meant: the
-// class without them or, of a number that is one, the DSCP.
-func ecnBits(word string, octet uint8) string {
-	without := octet &^ ecnMask
-	s := fmt.Sprintf("%s sets ECN bits (the low two must be zero): %v is %d", word, FromTOS(octet), without)
+// outOfRange describes n, written as s, which is above 63. That is usually a TOS octet,
+// so it names the code point of that octet, and the function that takes octets.
+func outOfRange(s string, n uint64, function string) string {
+	text := "code point " + s + " is out of range 0-63"
+	if n > 0xff {
+		return text
+	}
+	cp := FromTOS(uint8(n))
+	name := cp.String()
+	if names[cp] != "" {
+		name += " (" + strconv.Itoa(int(cp)) + ")"
+	}
+	return text + "; as a TOS octet it is " + name + ", see " + function
+}
+
+// ecnBits describes an octet that sets ECN bits, and names what was probably meant:
+// the code point without them or, where the octet could be a DSCP, the octet of that.
+func ecnBits(octet uint8) string {
+	s := fmt.Sprintf("ECN bits (the low two) must be zero; %v is %d", FromTOS(octet), octet&^ecnMask)
 	if cp := CodePoint(octet); cp.Valid() {
-		s += fmt.Sprintf("; a number here is an octet, and that of the DSCP %d (%v) is %d", octet, cp, cp.TOS())
+		s += fmt.Sprintf(", and the DSCP %d (%v) as an octet is %d", octet, cp, cp.TOS())
 	}
 	return s
 }
 
-// check returns nil for a code point and an error that matches ErrRange for a
-// value above 63.
-func (c CodePoint) check() error {
-	if c.Valid() {
-		return nil
-	}
-	return rangeError(strconv.Itoa(int(c)), uint64(c))
-}
+// check returns an error that matches ErrRange for a value above 63.
+func (c CodePoint) check() error { return c.checkField("") }
 
 // checkField is check for the value of a field, which the error names.
 func (c CodePoint) checkField(field string) error {
 	if c.Valid() {
 		return nil
 	}
-	return fmt.Errorf("dscp: %s: %w", field, outOfRange(strconv.Itoa(int(c)), uint64(c)))
+	if field != "" {
+		field += ": "
+	}
+	return invalid(ErrRange, "%s%s", field, outOfRange(strconv.Itoa(int(c)), uint64(c), "FromTOS"))
 }
 
 // String returns the registry's name of c, "lowdelay" or "throughput" for 4

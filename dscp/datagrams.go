@@ -167,7 +167,7 @@ func (p *pin) appendMark(oob []byte, to netip.Addr, cp CodePoint) ([]byte, error
 	sent, ok := p.mayCarry(opt, cp)
 	switch {
 	case !ok:
-		return nil, p.midFlow(opt, cp)
+		return nil, p.notInDatagrams(opt, cp)
 	case sent == p.pinned(opt):
 		return oob, nil
 	case tos.Host.MessageValue[opt] != 0:

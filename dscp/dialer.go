@@ -3,7 +3,6 @@ package dscp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -288,8 +287,8 @@ func (d *Dialer) Validate() error {
 	if err := validateList("Dialer.Fallback", d.Fallback); err != nil {
 		return err
 	}
-	if d.FallbackDelay < 0 {
-		return fmt.Errorf("%w: %v", errNegativeDelay, d.FallbackDelay)
+	if err := d.checkFallbackDelay(); err != nil {
+		return err
 	}
 	return validateList("Dialer.Datagrams", d.Datagrams)
 }

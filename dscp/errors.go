@@ -83,14 +83,26 @@ func (e *MarkError) Timeout() bool { return isTimeout(e.Err) }
 // Temporary reports what e.Err reports; see [net.Error].
 func (e *MarkError) Temporary() bool { return isTemporary(e.Err) }
 
-// A dialError adds the code point to the reason, not the mark's, for which a
-// marked dial failed: a timeout may mean that the path drops packets marked so.
+// A dialError adds the code point to the error of a marked dial that did not fail
+// because of the mark itself: a timeout may mean that the path drops such packets.
 type dialError struct {
-	cp  CodePoint
-	err error
+	cp   CodePoint
+	err  error
+	addr string // the address that the error around this one names
 }
 
-func (e *dialError) Error() string   { return fmt.Sprintf("with DSCP %v: %v", e.cp, e.err) }
+func (e *dialError) Error() string {
+	err := e.err
+	if op, ok := err.(*net.OpError); ok && op.Addr != nil && op.Addr.String() == e.addr && !tells(op.Source) {
+		err = op.Err // the text names each address once
+	}
+	return fmt.Sprintf("with DSCP %v: %v", e.cp, err)
+}
+
+// tells reports whether the source address in an error says anything: net's DialTCP
+// without a local address puts ":0" there.
+func tells(source net.Addr) bool { return source != nil && source.String() != ":0" }
+
 func (e *dialError) Unwrap() error   { return e.err }
 func (e *dialError) Timeout() bool   { return isTimeout(e.err) }
 func (e *dialError) Temporary() bool { return isTemporary(e.err) }
@@ -135,7 +147,7 @@ func withCodePoint(err error, cp CodePoint) error {
 		return err
 	}
 	marked := *op
-	marked.Err = &dialError{cp, op.Err}
+	marked.Err = &dialError{cp: cp, err: op.Err}
 	return &marked
 }
 
@@ -146,6 +158,14 @@ func opError(op, network, address string, err error) error {
 		e.Addr = textAddr{network, address}
 	}
 	return e
+}
+
+// bare returns the error inside a net.OpError, whose addresses another one names.
+func bare(err error) error {
+	if op, ok := err.(*net.OpError); ok {
+		return op.Err
+	}
+	return err
 }
 
 // textAddr is an address as the caller wrote it.

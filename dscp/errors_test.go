@@ -15,7 +15,7 @@ func TestErrorsNameTheMarkOnce(t *testing.T) {
 	t.Parallel()
 	for _, inner := range []error{
 		&MarkError{CodePoint: AF21, Option: "IP_TOS", Err: errors.New("refused")},
-		&dialError{AF21, errors.New("timed out")},
+		&dialError{cp: AF21, err: errors.New("timed out")},
 		&UnsupportedError{OS: "plan10", Network: "tcp4", Option: "IP_TOS", CodePoint: AF21},
 	} {
 		err := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}, Err: inner}
@@ -40,7 +40,7 @@ func TestErrorsAnswerAsTheirReason(t *testing.T) {
 		}
 		for _, err := range []error{
 			&MarkError{CodePoint: AF21, Option: "IP_TOS", Err: reason},
-			&dialError{AF21, reason},
+			&dialError{cp: AF21, err: reason},
 		} {
 			op := &net.OpError{Op: "dial", Net: "tcp", Err: err}
 			for _, e := range []net.Error{err.(net.Error), op} {

@@ -167,8 +167,8 @@ func ExampleParse() {
 	// 18: AF21, octet 0x48
 	// 0x12: AF21, octet 0x48
 	// va: VOICE-ADMIT, octet 0xb0
-	// dscp: code point out of range: 0x48 is not in 0-63; as a TOS octet it is AF21 (18), see FromTOS
-	// dscp: not a code point: "best" (want a name such as AF21 or a number from 0 to 63)
+	// dscp: code point 0x48 is out of range 0-63; as a TOS octet it is AF21 (18), see ParseTOS
+	// dscp: invalid code point "best" (want a name such as AF21 or a number from 0 to 63)
 }
 
 func ExampleCodePoint_UnmarshalText() {
@@ -233,14 +233,14 @@ func ExampleDialer_Validate() {
 	d = dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.DF}}
 	fmt.Println(d.Validate())
 	// Output:
-	// dscp: Dialer.DSCP: code point out of range: 72 is not in 0-63; as a TOS octet it is AF21 (18), see FromTOS
+	// dscp: Dialer.DSCP: code point 72 is out of range 0-63; as a TOS octet it is AF21 (18), see FromTOS
 	// <nil>
 }
 
 func ExampleListenConfig_Validate() {
 	lc := dscp.ListenConfig{DSCP: 184}
 	fmt.Println(lc.Validate())
-	// Output: dscp: ListenConfig.DSCP: code point out of range: 184 is not in 0-63; as a TOS octet it is EF (46), see FromTOS
+	// Output: dscp: ListenConfig.DSCP: code point 184 is out of range 0-63; as a TOS octet it is EF (46), see FromTOS
 }
 
 func ExampleCodePoint_Valid() {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -21,17 +22,24 @@ import (
 // again, after 1 s (RFC 6298, section 2), and to be answered.
 const defaultFallbackDelay = 1500 * time.Millisecond
 
-var errNegativeDelay = errors.New("dscp: negative FallbackDelay")
+var errNegativeDelay = errors.New("dscp: Dialer.FallbackDelay is negative")
 
 // checkFallback finds what would fail every dial with Fallback.
 func (d *Dialer) checkFallback(network string) error {
-	if d.FallbackDelay < 0 {
-		return errNegativeDelay
+	if err := d.checkFallbackDelay(); err != nil {
+		return err
 	}
 	for _, cp := range d.Fallback {
 		if err := newMarking(cp, d.NATSafe, d.AllowUnmarked).check(network); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (d *Dialer) checkFallbackDelay() error {
+	if d.FallbackDelay < 0 {
+		return fmt.Errorf("%w: %v", errNegativeDelay, d.FallbackDelay)
 	}
 	return nil
 }
@@ -179,7 +187,7 @@ func (f *fallback) failure(order []CodePoint, errs []error) error {
 	}
 	marked := make([]error, len(errs))
 	for i, err := range errs {
-		marked[i] = &dialError{order[i], err}
+		marked[i] = &dialError{order[i], err, f.address}
 	}
 	return opError("dial", f.network, f.address, &attemptsError{marked})
 }

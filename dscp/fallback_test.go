@@ -104,10 +104,10 @@ func TestFallbackRefusedBeforeASocket(t *testing.T) {
 		is     error
 		text   string
 	}{
-		"DSCP":           {dscp.Dialer{DSCP: 72, Fallback: []dscp.CodePoint{dscp.DF}}, dscp.ErrRange, "72 is not in 0-63"},
+		"DSCP":           {dscp.Dialer{DSCP: 72, Fallback: []dscp.CodePoint{dscp.DF}}, dscp.ErrRange, "72 is out of range 0-63"},
 		"a later mark":   {dscp.Dialer{DSCP: dscp.EF, Fallback: []dscp.CodePoint{dscp.AF21, 72}}, dscp.ErrRange, "AF21 (18), see FromTOS"},
-		"NATSafe":        {dscp.Dialer{NATSafe: true, Fallback: []dscp.CodePoint{200}}, dscp.ErrRange, "200 is not in 0-63"},
-		"negative delay": {dscp.Dialer{FallbackDelay: -1}, nil, "negative FallbackDelay"},
+		"NATSafe":        {dscp.Dialer{NATSafe: true, Fallback: []dscp.CodePoint{200}}, dscp.ErrRange, "200 is out of range 0-63"},
+		"negative delay": {dscp.Dialer{FallbackDelay: -1}, nil, "FallbackDelay is negative: -1ns"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.dialer.NetDialer = nd

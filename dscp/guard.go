@@ -32,7 +32,7 @@ func (g guardedConn) Control(f func(fd uintptr)) error {
 		return g.raw.Control(f)
 	case isSealed():
 		if from == secretSet || method == callerMark {
-			return g.opError("raw-control", g.sealedFlow())
+			return g.opError("raw-control", errSealed)
 		}
 		return g.raw.Control(f)
 	case from != unknown:

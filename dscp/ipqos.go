@@ -1,6 +1,7 @@
 package dscp
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -69,14 +70,13 @@ var ipqosKeywords = map[string]uint8{
 func ParseIPQoS(s string) (IPQoS, error) {
 	words := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\r\n", r) })
 	if len(words) < 1 || len(words) > 2 {
-		return IPQoS{}, fmt.Errorf("dscp: IPQoS: %w: %q has %d words (want one, or two for interactive and bulk)",
-			ErrSyntax, s, len(words))
+		return IPQoS{}, invalid(ErrSyntax, "invalid IPQoS value %q: %d words (want one, or two for interactive and bulk)", s, len(words))
 	}
 	var cps [2]CodePoint
 	for i, word := range words {
 		cp, err := parseIPQoSWord(word)
 		if err != nil {
-			return IPQoS{}, fmt.Errorf("dscp: IPQoS: %w", err)
+			return IPQoS{}, err
 		}
 		cps[i] = cp
 	}
@@ -97,28 +97,28 @@ func parseIPQoSWord(word string) (CodePoint, error) {
 	n, err := number(digits, base)
 	switch {
 	case errors.Is(err, strconv.ErrSyntax):
-		return 0, fmt.Errorf("%w: %q (want a word such as af21 or none, or an octet from 0 to 255)", ErrSyntax, word)
+		return 0, invalid(ErrSyntax, "invalid IPQoS value %q (want a word such as af21 or none, or an octet from 0 to 255)", word)
 	case base == 10 && len(digits) > 1 && digits[0] == '0':
-		return 0, fmt.Errorf("%w: %q has a leading zero: %s", ErrSyntax, word, readings(digits))
+		return 0, invalid(ErrSyntax, "invalid IPQoS value %q: leading zero; %s", word, readings(digits))
 	case err != nil || n > 0xff:
-		return 0, fmt.Errorf("%w: %s is not in 0-255", ErrRange, word)
+		return 0, invalid(ErrRange, "IPQoS value %s is out of range 0-255", word)
 	case n&ecnMask != 0:
-		return 0, fmt.Errorf("%w: %s", ErrSyntax, ecnBits(word, uint8(n)))
+		return 0, invalid(ErrSyntax, "invalid IPQoS value %s: %s", word, ecnBits(uint8(n)))
 	}
 	return FromTOS(uint8(n)), nil
 }
 
-// readings tells what a number with a leading zero is to whom. OpenSSH had
-// strtol read it, which takes octal, and since 9.8 has strtonum, which does not.
+// readings says how the versions of OpenSSH read a number with a leading zero: up to
+// 9.7 with strtol, as octal, and since 9.8 with strtonum, as decimal.
 func readings(digits string) string {
-	old := "nothing"
+	old := "refuses it"
 	if n, err := strconv.ParseUint(digits, 8, 64); err == nil {
-		old = strconv.FormatUint(n, 10)
+		old = "reads " + strconv.FormatUint(n, 10)
 	}
-	return fmt.Sprintf("it is %s to OpenSSH up to 9.7 and %s since 9.8", old, decimal(digits))
+	return fmt.Sprintf("OpenSSH up to 9.7 %s, OpenSSH since 9.8 reads %s", old, decimal(digits))
 }
 
-// decimal is what is left of digits without the zeros in front.
+// decimal returns digits without leading zeros.
 func decimal(digits string) string {
 	if d := strings.TrimLeft(digits, "0"); d != "" {
 		return d
@@ -157,7 +157,7 @@ func (q IPQoS) MarshalText() ([]byte, error) {
 
 // AppendText implements [encoding.TextAppender].
 func (q IPQoS) AppendText(b []byte) ([]byte, error) {
-	if err := errors.Join(q.Interactive.check(), q.Bulk.check()); err != nil {
+	if err := cmp.Or(q.Interactive.check(), q.Bulk.check()); err != nil {
 		return b, err
 	}
 	return append(b, q.String()...), nil

@@ -21,8 +21,8 @@ func ExampleParseIPQoS() {
 	// lowdelay and throughput, for any OpenSSH: IPQoS 16 8
 	// EF and EF, for any OpenSSH: IPQoS ef ef
 	// EF and DF, for any OpenSSH: IPQoS ef cs0
-	// dscp: IPQoS: not a code point: "020" has a leading zero: it is 16 to OpenSSH up to 9.7 and 20 since 9.8
-	// dscp: IPQoS: not a code point: 18 sets ECN bits (the low two must be zero): lowdelay is 16; a number here is an octet, and that of the DSCP 18 (AF21) is 72
+	// dscp: invalid IPQoS value "020": leading zero; OpenSSH up to 9.7 reads 16, OpenSSH since 9.8 reads 20
+	// dscp: invalid IPQoS value 18: ECN bits (the low two) must be zero; lowdelay is 16, and the DSCP 18 (AF21) as an octet is 72
 }
 
 // A program that opens a session knows beforehand whether it is interactive.

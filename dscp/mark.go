@@ -106,7 +106,7 @@ func (m marking) apply(network, address string, c syscall.RawConn) error {
 }
 
 // errMPTCP is the reason why a Multipath TCP socket is refused.
-var errMPTCP = errors.New("marks do not hold on every subflow")
+var errMPTCP = errors.New("marks do not hold on every subflow; use SetMultipathTCP(false)")
 
 // tolerate returns err unless the caller takes unmarked sockets.
 func (m marking) tolerate(err error) error {
@@ -126,7 +126,7 @@ func mark(network, address string, cp CodePoint, c syscall.RawConn, readBack boo
 		return unsupportedOption(missing, network, cp)
 	}
 	if err != nil {
-		return &MarkError{CodePoint: cp, Option: "IPV6_V6ONLY", Err: err}
+		return &MarkError{CodePoint: cp, Option: "IPV6_V6ONLY", Err: bare(err)}
 	}
 	for _, opt := range opts {
 		if err := setMark(opt, cp, c, isTCP(network), readBack); err != nil {
@@ -138,6 +138,7 @@ func mark(network, address string, cp CodePoint, c syscall.RawConn, readBack boo
 
 // optionError puts the reason why opt does not hold cp into an error of its kind.
 func optionError(opt tos.Option, network string, cp CodePoint, err error) error {
+	err = bare(err)
 	if isUnsupported(err) {
 		return &UnsupportedError{OS: tos.Host.OS, Network: network, Option: opt.String(), CodePoint: cp, Err: err}
 	}
@@ -189,7 +190,7 @@ func notHeld(octet uint8) error {
 }
 
 func notInherited(octet uint8) error {
-	return fmt.Errorf("the accepted connection does not have the listener's mark: read back 0x%02x", octet)
+	return fmt.Errorf("the accepted connection has %v (0x%02x) instead of the listener's mark", FromTOS(octet), octet)
 }
 
 // isUnsupported reports whether err says that the system lacks the option, rather

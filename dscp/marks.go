@@ -27,7 +27,7 @@ func (p *pin) read(fd uintptr) (marks, error) {
 		if err == nil {
 			m.octet[opt], m.has[opt] = octet, true
 		} else if !p.mayLack(opt, err) {
-			return m, fmt.Errorf("cannot verify the DSCP: %v: %w", opt, err)
+			return m, fmt.Errorf("dscp: cannot verify the DSCP: %v: %w", opt, err)
 		}
 	}
 	return m, nil

@@ -212,36 +212,32 @@ func (p *pin) verifyOption(opt tos.Option) error {
 		return p.opError("verify", err)
 	}
 	if pinned := p.pinned(opt); cp != pinned {
-		return p.opError("verify", &midFlowError{pinned, "found", cp})
+		return p.opError("verify", midFlowError(fmt.Sprintf("dscp: the DSCP of a live flow was changed from %v to %v", pinned, cp)))
 	}
 	return nil
 }
 
 // midFlow is the reason why cp is refused for opt.
 func (p *pin) midFlow(opt tos.Option, cp CodePoint) error {
-	return &midFlowError{p.pinned(opt), "refused", cp}
+	return midFlowError(fmt.Sprintf("%v from %v to %v", ErrMidFlow, p.pinned(opt), cp))
 }
 
-// A midFlowError is an ErrMidFlow that names the code points.
-type midFlowError struct {
-	pinned CodePoint
-	what   string // happened to the other
-	other  CodePoint
+// notInDatagrams is the reason why cp is refused for a single datagram.
+func (p *pin) notInDatagrams(opt tos.Option, cp CodePoint) error {
+	return midFlowError(fmt.Sprintf("%v (%v is not in Datagrams)", p.midFlow(opt, cp), cp))
 }
 
-func (e *midFlowError) Error() string {
-	return fmt.Sprintf("%v: pinned at %v, %s %v", ErrMidFlow, e.pinned, e.what, e.other)
-}
+// A midFlowError is the text of an ErrMidFlow that names the code points.
+type midFlowError string
 
-func (e *midFlowError) Unwrap() error { return ErrMidFlow }
+func (e midFlowError) Error() string { return string(e) }
 
-// opError names the operation and both ends. An OpError of net in err gives up
-// its place, so that the addresses appear once.
+func (e midFlowError) Unwrap() error { return ErrMidFlow }
+
+// opError names the operation and both ends. It takes the place of an OpError of
+// net, so that the addresses appear once.
 func (p *pin) opError(op string, err error) error {
-	if inner, ok := err.(*net.OpError); ok {
-		err = inner.Err
-	}
-	e := &net.OpError{Op: op, Source: p.local, Addr: p.remote, Err: err}
+	e := &net.OpError{Op: op, Source: p.local, Addr: p.remote, Err: bare(err)}
 	if p.local != nil {
 		e.Net = p.local.Network()
 	}
@@ -287,7 +283,7 @@ func (p *pin) pinControl(oob []byte) ([]byte, error) {
 			sent, ok = p.pinned(opt), true
 		}
 		if !ok {
-			return 0, p.midFlow(opt, cp)
+			return 0, p.notInDatagrams(opt, cp)
 		}
 		return sent.TOS() | octet&ecnMask, nil
 	})

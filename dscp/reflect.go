@@ -42,7 +42,7 @@ func (lc *ListenConfig) checkReflect(network string) error {
 	if classes := lc.reflected(network); len(classes) != 0 && !canReflect() {
 		return &UnsupportedError{
 			OS: tos.Host.OS, Network: network, Option: "SO_ATTACH_REUSEPORT_CBPF", CodePoint: classes[0],
-			Err: errors.New("only Linux chooses a socket by the mark of the SYN"),
+			Err: errors.New("only Linux can choose a listening socket by the mark of the SYN; leave Reflect empty"),
 		}
 	}
 	return nil
@@ -52,7 +52,7 @@ func (lc *ListenConfig) checkReflect(network string) error {
 func errWrapReflect(network string, cp CodePoint) error {
 	return &UnsupportedError{
 		OS: tos.Host.OS, Network: network, Option: "SO_REUSEPORT", CodePoint: cp,
-		Err: errors.New("a listener that exists already cannot be one of several; use Listen, or no Reflect"),
+		Err: errors.New("an existing listener cannot reflect; use Listen, or leave Reflect empty"),
 	}
 }
 

@@ -67,10 +67,8 @@ func Seal() error {
 // isSealed reports whether the kernel looks after the marks.
 func isSealed() bool { return sealed.done.Load() }
 
-// sealedFlow is the reason why x/net's setting of a mark is refused.
-func (p *pin) sealedFlow() error {
-	return fmt.Errorf("%w: pinned at %v, and the process is sealed", ErrMidFlow, p.cp)
-}
+// errSealed is the error of x/net's methods that set a mark on a pinned conn.
+var errSealed = fmt.Errorf("%w: the process is sealed", ErrMidFlow)
 
-// errSealedConnected is the reason why a hook does not mark.
-var errSealedConnected = fmt.Errorf("%w: the socket is connected, and the process is sealed", ErrMidFlow)
+// errSealedConnected is the error of a hook on a connected socket.
+var errSealedConnected = fmt.Errorf("%w: the process is sealed and the socket is connected", ErrMidFlow)

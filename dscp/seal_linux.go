@@ -56,10 +56,10 @@ func installSeal() error {
 	}
 	// The filter cannot be taken back, so the secret stays.
 	if err := markTrial(trial, AF21); err != nil {
-		return fmt.Errorf("the filter lets nothing pass: %w", err)
+		return fmt.Errorf("the filter refuses the marks of this package: %w", err)
 	}
 	if err := unix.SetsockoptInt(trial, unix.IPPROTO_IP, unix.IP_TOS, 0); err != unix.EPERM {
-		return fmt.Errorf("the filter does not act: %w", errors.ErrUnsupported)
+		return fmt.Errorf("the filter has no effect: %w", errors.ErrUnsupported)
 	}
 	return nil
 }

@@ -64,13 +64,13 @@ func TestSettings(t *testing.T) {
 
 func TestSettingsErrors(t *testing.T) {
 	for config, says := range map[string]string{
-		"Port 22\nIPQoS af21 cs99":            `config line 2: dscp: IPQoS: not a code point: "cs99"`,
-		"IPQoS 020":                           `config line 1: dscp: IPQoS: not a code point: "020" has a leading zero: it is 16`,
+		"Port 22\nIPQoS af21 cs99":            `config line 2: dscp: invalid IPQoS value "cs99"`,
+		"IPQoS 020":                           `config line 1: dscp: invalid IPQoS value "020": leading zero; OpenSSH up to 9.7 reads 16`,
 		"IPQoS \"af21 cs1\"":                  `config line 1: IPQoS: bad value "af21 cs1"`,
-		"IPQoS af21\nIPQoS bogus":             `config line 2: dscp: IPQoS: not a code point: "bogus"`,
+		"IPQoS af21\nIPQoS bogus":             `config line 2: dscp: invalid IPQoS value "bogus"`,
 		"Host other\nPort 70000":              "config line 2: bad port",
 		"User \"open":                         "config line 1: User: a quote is not closed",
-		"Include bad":                         `bad line 3: dscp: IPQoS: not a code point: "nonsense"`,
+		"Include bad":                         `bad line 3: dscp: invalid IPQoS value "nonsense"`,
 		"Include loop":                        "loop: too many levels of Include",
 		"Match all host x":                    "config line 1: Match all cannot be combined",
 		"IdentityFile ${GODSCP_NO_SUCH_NAME}": "GODSCP_NO_SUCH_NAME is not set",
@@ -89,7 +89,7 @@ func TestSettingsErrors(t *testing.T) {
 		`bad host name "-oh"`: {"-F", "none", "--", "-oh"},
 		"bad host name":       {"-F", "none", "::1%\nevil ssh-ed25519 AAAA"},
 		"open /no/such/file":  {"-F", "/no/such/file", "host"},
-		`command line: dscp: IPQoS: not a code point: "af99"`: {"-F", "none", "-o", "IPQoS=af99", "host"},
+		`command line: dscp: invalid IPQoS value "af99"`: {"-F", "none", "-o", "IPQoS=af99", "host"},
 	} {
 		_, err := load(t, args...)
 		assert.ErrorContains(t, err, says)
