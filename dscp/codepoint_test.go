@@ -197,7 +197,7 @@ func TestParseTOS(t *testing.T) {
 		{"none", dscp.ErrSyntax, ""},
 		{"af21 cs1", dscp.ErrSyntax, ""},
 		{"72\r", dscp.ErrSyntax, `\r`},
-		{"18", dscp.ErrSyntax, "that of the DSCP 18 (AF21) is 72"},
+		{"18", dscp.ErrSyntax, "the DSCP 18 (AF21) as an octet is 72"},
 		{"256", dscp.ErrRange, "0-255"},
 		{"0x100", dscp.ErrRange, "0-255"},
 		{"99999999999999999999", dscp.ErrRange, ""},
