@@ -1,24 +1,25 @@
 // Package godscp is documentation only; the code is in the packages below.
 //
 // godscp marks network connections with a Differentiated Services code point
-// (DSCP) safely: before they connect, so that the first packet carries the mark,
-// and without ever changing it on a live connection. Programs that mark
-// connections after they are up, OpenSSH 7.8 and later among them, lose them on
-// networks that reset or silently drop a flow whose mark changes.
+// (DSCP) safely. It sets the mark before a socket connects or listens, so the first
+// packet carries it, and it never changes the mark of a live connection. A program
+// that sets the mark of a connection that is up, as OpenSSH does since 7.8, loses
+// that connection on networks that reset or silently drop a flow whose mark changes.
 //
-// The law of the library is: one flow, one mark, from the first packet (RFC 7657,
+// The rule of the module is: one flow, one mark, from the first packet (RFC 7657,
 // section 5.3; RFC 9293, section 3.9.2).
 //
 //   - [github.com/godscp/godscp/dscp] has the code points, the Dialer, the
 //     ListenConfig and the pinned conns. Most programs need nothing else.
 //   - [github.com/godscp/godscp/dialer] chains functions that prepare a socket
-//     before it connects or listens. It knows nothing of DSCP.
-//   - [github.com/godscp/godscp/dscp/dscptest] puts a middlebox that breaks on
-//     DSCP between a client and a server in a go test, without root.
+//     before it connects or listens. It does not deal with DSCP.
+//   - [github.com/godscp/godscp/dscp/dscptest] puts a middlebox that mishandles
+//     DSCP between a client and a server in a Go test, without root.
 //   - examples/vmware shows the failure behind VMware's NAT and each cure:
 //     go run ./examples/vmware
-//   - examples/proxycommand gives the real ssh, and git and scp with it,
-//     connections with one mark; examples/sshclient and examples/sshserver are
-//     such a client and server; examples/sshclass is for wrappers of
+//   - examples/pathcheck reports what the path to a server does to marks.
+//   - examples/proxycommand connects for ssh, and so for git and scp, with one mark
+//     for each connection; examples/sshclient and examples/sshserver are an SSH
+//     client and server; examples/sshclass is for programs that use
 //     golang.org/x/crypto/ssh.
 package godscp

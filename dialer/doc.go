@@ -1,13 +1,13 @@
 // Package dialer prepares sockets before they connect, bind or listen.
 //
-// The net package lets one function look at a socket at that moment:
-// [net.Dialer.ControlContext] (or Control) and [net.ListenConfig.Control]. This
-// package chains further functions, called hooks, behind the one that a caller
-// may already have set, on a copy of the caller's Dialer or ListenConfig:
+// Package net calls one function at that moment: [net.Dialer.ControlContext] (or
+// Control) and [net.ListenConfig.Control]. [With] and [WithListen] add further
+// functions, called hooks, on a copy of the caller's Dialer or ListenConfig. They
+// run after the function that the caller has set:
 //
 //	d := dialer.With(mine, bindToDevice("wg0"), setMark(7))
 //	conn, err := d.DialContext(ctx, "tcp", "example.com:22")
 //
-// What a hook is good for, and what it must bear, is net's own contract; see
-// [Hook]. Package dscp marks sockets through it.
+// [Hook] describes when and how often net runs one. Package dscp marks sockets with
+// a hook.
 package dialer

@@ -6,33 +6,32 @@ import (
 	"syscall"
 )
 
-// A Hook looks at a socket that exists but is not yet connected, bound or
-// listening. It has the shape of [net.Dialer.ControlContext].
+// A Hook is called with a socket that exists but is not yet connected, bound or
+// listening. It has the type of [net.Dialer.ControlContext].
 //
 // The network is "tcp4", "tcp6", "udp4", "udp6", "ip4", "ip6" or one of the
-// unix networks: net has chosen the family by then. Sockets of both families
-// that a wildcard listener or an unconnected UDP socket uses arrive as "tcp6"
-// and "udp6". An error stops the dial or the listen and reaches the caller
-// inside a [net.OpError].
+// unix networks: net has chosen the family by then. A socket for both families,
+// of a wildcard listener or of unconnected UDP, has the network "tcp6" or "udp6".
+// An error stops the dial or the listen and reaches the caller inside a
+// [net.OpError].
 //
-// One dial can run its hooks several times, and at the same time from several
-// goroutines: for each address that a name resolves to, for both families under
-// Happy Eyeballs, for the retry after a connection to itself, and once more
-// when a Multipath TCP socket gives way to a plain one. A Hook therefore must be
-// safe for concurrent use and must not keep state about "the" socket.
+// One dial can run its hooks several times, and from several goroutines at once:
+// for each address that a name resolves to, for both families under Happy
+// Eyeballs (RFC 6555), for the retry after a connection to itself, and once more
+// when net replaces a Multipath TCP socket by a plain one. A Hook must therefore be
+// safe for concurrent use and must not keep state about one socket.
 //
-// net runs no hooks on plan9. On js and wasip1 it fails every dial that has one,
-// and runs none for listeners.
+// On plan9, net runs no hooks. On js and wasip1, net fails every dial that has a
+// hook, and runs none for listeners.
 type Hook = func(ctx context.Context, network, address string, c syscall.RawConn) error
 
-// With returns a copy of d whose sockets pass through hooks, in order, before
-// they connect. The hook that d has runs first, in the way net would have run
-// it: ControlContext if it is set, else Control. The first error ends the chain
-// and the dial.
+// With returns a copy of d that runs hooks, in order, on each socket before it
+// connects. The function that d has runs first: ControlContext if it is set, else
+// Control, as in net. The first error ends the chain and the dial.
 //
-// A nil d means the zero [net.Dialer]. d itself is not changed, and later
-// changes of d or of the slice behind hooks do not reach the copy. Nil hooks
-// are left out; without any hook the copy has just what d had.
+// A nil d means the zero [net.Dialer]. With does not change d, and later changes
+// of d or of the slice hooks do not affect the copy. Nil hooks are left out;
+// without any hook the copy equals d. Several goroutines may use the copy at once.
 func With(d *net.Dialer, hooks ...Hook) *net.Dialer {
 	var nd net.Dialer
 	if d != nil {
@@ -42,8 +41,8 @@ func With(d *net.Dialer, hooks ...Hook) *net.Dialer {
 	return &nd
 }
 
-// add is the part of With that the compiler does not inline: so the copy stays
-// on the stack of a caller that only dials with it.
+// add is the part of With that the compiler does not inline. So With itself is
+// inlined, and the copy stays on the stack of a caller that only dials with it.
 func add(nd *net.Dialer, hooks []Hook) {
 	ours := chain(hooks)
 	if ours == nil {
@@ -53,17 +52,17 @@ func add(nd *net.Dialer, hooks []Hook) {
 	if own == nil && nd.Control != nil {
 		own = withoutContext(nd.Control)
 	}
-	nd.Control = nil // ControlContext wins in net: a Control left here would only look as if it ran
+	nd.Control = nil // net ignores it beside ControlContext
 	nd.ControlContext = then(own, ours)
 }
 
-// WithListen returns a copy of lc whose sockets pass through hooks, in order,
-// before they bind. The Control function that lc has runs first; the first error
-// ends the chain and the listen.
+// WithListen returns a copy of lc that runs hooks, in order, on each socket before
+// it binds. The Control function that lc has runs first; the first error ends the
+// chain and the listen.
 //
-// net gives a listening hook no context, so hooks get [context.Background]. A
-// nil lc means the zero [net.ListenConfig]. As with [With], lc is not changed
-// and nil hooks are left out.
+// net passes no context to a listener's hook, so hooks get [context.Background]. A
+// nil lc means the zero [net.ListenConfig]. As with [With], lc is not changed, nil
+// hooks are left out, and several goroutines may use the copy at once.
 func WithListen(lc *net.ListenConfig, hooks ...Hook) *net.ListenConfig {
 	var nlc net.ListenConfig
 	if lc != nil {
@@ -84,8 +83,8 @@ func WithListen(lc *net.ListenConfig, hooks ...Hook) *net.ListenConfig {
 	return &nlc
 }
 
-// chain returns a hook that runs those that are not nil, in order, or nil if all
-// are.
+// chain returns a hook that runs the hooks that are not nil, in order. It returns
+// nil if there is none.
 func chain(hooks []Hook) (all Hook) {
 	for _, next := range hooks {
 		if next != nil {

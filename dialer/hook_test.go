@@ -17,7 +17,7 @@ import (
 	"github.com/godscp/godscp/dialer"
 )
 
-// A journal notes which hooks ran, in order.
+// A journal records which hooks ran, in order.
 type journal struct {
 	mu  sync.Mutex
 	ran []string
@@ -43,10 +43,10 @@ func (j *journal) control(name string, err error) func(string, string, syscall.R
 	}
 }
 
-// hookless are the systems on which package net runs no hooks.
+// hookless lists the systems on which package net runs no hooks.
 var hookless = []string{"js", "plan9", "wasip1"}
 
-// needHooks skips where hooks do not run. TestHooksDoNotRun tells what happens there.
+// needHooks skips a test on those systems; TestHooksDoNotRun is for them.
 func needHooks(t *testing.T) {
 	t.Helper()
 	if slices.Contains(hookless, runtime.GOOS) {
@@ -54,7 +54,7 @@ func needHooks(t *testing.T) {
 	}
 }
 
-// TestHooksDoNotRun holds what [dialer.Hook] says of systems without hooks.
+// TestHooksDoNotRun proves what [dialer.Hook] says about systems without hooks.
 func TestHooksDoNotRun(t *testing.T) {
 	t.Parallel()
 	if !slices.Contains(hookless, runtime.GOOS) {
@@ -178,7 +178,7 @@ func TestWithContext(t *testing.T) {
 	assert.Equal(t, "mine", got)
 }
 
-func TestWithLeavesTheCallerAlone(t *testing.T) {
+func TestWithDoesNotChangeTheCaller(t *testing.T) {
 	t.Parallel()
 	needHooks(t)
 	l := listen(t)
@@ -187,7 +187,7 @@ func TestWithLeavesTheCallerAlone(t *testing.T) {
 	hooks := []dialer.Hook{j.hook("a", nil)}
 	d := dialer.With(own, hooks...)
 	assert.EqualValues(t, 42, d.KeepAlive)
-	assert.Nil(t, d.Control, "it would only look as if it ran")
+	assert.Nil(t, d.Control, "net would not run it")
 
 	hooks[0] = j.hook("changed later", nil)
 	own.KeepAlive = 1
@@ -217,7 +217,7 @@ func TestWithLeavesTheCallerAlone(t *testing.T) {
 	c, err = d.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	c.Close()
-	assert.Equal(t, []string{"a", "b"}, j.ran, "the slice is the caller's")
+	assert.Equal(t, []string{"a", "b"}, j.ran, "a later change of the slice has no effect")
 }
 
 func TestWithoutHooksNothingChanges(t *testing.T) {
@@ -272,8 +272,8 @@ func TestWithListenOrder(t *testing.T) {
 	assert.Equal(t, zero, *dialer.WithListen(nil), "no hooks, nothing set")
 }
 
-// TestWithConcurrently has one dialer dial a name with many addresses of both
-// families from many goroutines, so that net runs its hooks at once and again.
+// TestWithConcurrently dials a name with addresses of both families from many
+// goroutines with one dialer, so that net runs its hooks several times and at once.
 func TestWithConcurrently(t *testing.T) {
 	t.Parallel()
 	needHooks(t)
@@ -308,8 +308,8 @@ func TestWithConcurrently(t *testing.T) {
 	assert.Equal(t, own.Load(), ran.Load(), "the caller's hook runs as often as ours")
 }
 
-// TestWithRetries has the first socket refused as Multipath TCP, so that net
-// makes another and runs the hooks again.
+// TestWithRetries fails the first socket, which is a Multipath TCP one, so that net
+// makes a plain one and runs the hooks again.
 func TestWithRetries(t *testing.T) {
 	t.Parallel()
 	needHooks(t)
@@ -325,7 +325,7 @@ func TestWithRetries(t *testing.T) {
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		require.ErrorIs(t, err, errors.ErrUnsupported)
-		t.Skip("this system has no Multipath TCP, so nothing is retried")
+		t.Skip("net does not retry: this system has no Multipath TCP")
 	}
 	defer l.Close()
 	assert.True(t, slices.Equal([]string{"tcp4", "tcp4"}, networks), "ran for %v", networks)

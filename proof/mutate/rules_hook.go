@@ -6,7 +6,7 @@ var hookRules = part("With and WithListen",
 	mutation{
 		rule: "With returns a copy", how: "the caller's own",
 		file: hook, old: "add(&nd, hooks)\n\treturn &nd", new: "if d == nil {\n\t\td = &nd\n\t}\n\tadd(d, hooks)\n\treturn d",
-		test: "TestWithLeavesTheCallerAlone",
+		test: "TestWithDoesNotChangeTheCaller",
 	},
 	mutation{
 		rule: "a nil Dialer means the zero one", how: "a panic",
@@ -33,8 +33,8 @@ var hookRules = part("With and WithListen",
 		file: hook, old: "if own == nil && nd.Control != nil {", new: "if nd.Control != nil {", test: "TestWithOrder",
 	},
 	mutation{
-		rule: "no Control is left that looks as if it ran", how: "it is",
-		file: hook, old: "nd.Control = nil //", new: "//", test: "TestWithLeavesTheCallerAlone",
+		rule: "the copy has no Control that net ignores", how: "it is",
+		file: hook, old: "nd.Control = nil //", new: "//", test: "TestWithDoesNotChangeTheCaller",
 	},
 	mutation{
 		rule: "the first error ends the chain", how: "it goes on",
@@ -58,7 +58,7 @@ var hookRules = part("With and WithListen",
 	},
 	mutation{
 		rule: "later changes of the slice do not reach the copy", how: "they do",
-		file: hook, old: "all = then(all, next)", new: "all = then(all, func(ctx context.Context, n, a string, c syscall.RawConn) error { return hooks[len(hooks)-1](ctx, n, a, c) })", test: "TestWithLeavesTheCallerAlone",
+		file: hook, old: "all = then(all, next)", new: "all = then(all, func(ctx context.Context, n, a string, c syscall.RawConn) error { return hooks[len(hooks)-1](ctx, n, a, c) })", test: "TestWithDoesNotChangeTheCaller",
 	},
 	mutation{
 		rule: "without any hook the copy has just what the caller had", how: "Control moves to ControlContext",
