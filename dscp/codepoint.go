@@ -2,22 +2,21 @@ package dscp
 
 // A CodePoint is a Differentiated Services code point (DSCP): the upper six
 // bits of the IPv4 TOS octet and of the IPv6 Traffic Class octet, 0 to 63
-// (RFC 2474, section 3). The lower two bits of that octet are ECN's (RFC 3168)
-// and never belong to a CodePoint.
+// (RFC 2474, section 3). The lower two bits of that octet are the ECN field
+// (RFC 3168) and not part of a CodePoint.
 //
 // The zero value is [DF]. In [Dialer] and [ListenConfig] it means "leave the
-// socket as it is"; it cannot force a socket that something else has marked
-// back to 0.
+// socket as it is": it does not reset a mark that other code has set to 0.
 //
-// A CodePoint is not a TOS octet, but Go lets an untyped constant be either:
+// A CodePoint is not a TOS octet, but an untyped constant can become either in Go:
 // Dialer{DSCP: 0x20} asks for CS4 (32), not for CS1, whose octet is 0x20. Use
-// the named constants, or [FromTOS] where all you have is an octet. Values
-// above 63 are refused before a socket is made, and the error says which code
-// point the number is as an octet.
+// the named constants, or [FromTOS] for an octet. Values above 63 are refused before
+// a socket is made; the error names the code point that the value would be as an
+// octet.
 type CodePoint uint8
 
 // The code points of the IANA registry "Differentiated Services Field
-// Codepoints", and the sources that define them.
+// Codepoints", with the RFCs that define them.
 const (
 	DF  CodePoint = 0  // Default Forwarding, best effort (RFC 2474, section 4.1)
 	CS0 CodePoint = 0  // another name of DF
@@ -32,7 +31,7 @@ const (
 	AF11 CodePoint = 10 // Assured Forwarding (RFC 2597, section 6): AFcd has class c and drop precedence d
 	AF12 CodePoint = 12
 	AF13 CodePoint = 14
-	AF21 CodePoint = 18 // low-latency data (RFC 4594); what OpenSSH 7.8 to 10.0 marks interactive sessions with
+	AF21 CodePoint = 18 // low-latency data (RFC 4594); OpenSSH 7.8 to 10.0 marks interactive sessions so
 	AF22 CodePoint = 20
 	AF23 CodePoint = 22
 	AF31 CodePoint = 26
@@ -48,14 +47,14 @@ const (
 	NQB        CodePoint = 45 // Non-Queue-Building (RFC 9956)
 )
 
-// The values of the TOS octet that RFC 1349 defined, seen as code points. They
-// are not in the registry. Their IP precedence is zero, which is why boxes
-// that check precedence let them pass (see [CodePoint.NATSafe]). OpenSSH up to
-// 7.7 marked sessions with the first two.
+// The values of the TOS octet that RFC 1349 defined, as code points. They are not
+// in the registry. Their IP precedence is zero, so boxes that check precedence let
+// them pass (see [CodePoint.NATSafe]). OpenSSH up to 7.7 marked sessions with the
+// first two.
 const (
 	LowDelay    CodePoint = 4 // octet 0x10, "minimize delay"
 	Throughput  CodePoint = 2 // octet 0x08, "maximize throughput"
-	Reliability CodePoint = 1 // octet 0x04, "maximize reliability"; the registry has since given the value to LE
+	Reliability CodePoint = 1 // octet 0x04, "maximize reliability"; LE has the same value
 )
 
 // maxCodePoint is the largest value that six bits hold.
@@ -66,28 +65,27 @@ const ecnMask = 0x03
 
 // FromTOS returns the code point in the upper six bits of a TOS or Traffic
 // Class octet. The two ECN bits are dropped: FromTOS(0x48) and FromTOS(0x4a)
-// are both AF21. FromTOS(18) is not: the octet 18 carries LowDelay. The table at
-// [Parse] has the spellings side by side.
+// are both AF21, but FromTOS(18) is LowDelay. The table at [Parse] compares the
+// functions.
 func FromTOS(octet uint8) CodePoint {
 	return CodePoint(octet >> 2)
 }
 
 // TOS returns the TOS or Traffic Class octet that carries c, with both ECN
-// bits zero: AF21.TOS() is 0x48. Of a c above 63 only the lower six bits count.
+// bits zero: AF21.TOS() is 0x48. If c is above 63, only its lower six bits count.
 func (c CodePoint) TOS() uint8 {
 	return uint8(c) << 2
 }
 
-// Precedence returns the upper three bits of c, 0 to 7: what RFC 791 called IP
-// precedence and RFC 2474 turned into the class selectors. A TCP stack that
-// still follows RFC 793 resets a connection on which these bits change
-// (RFC 2873).
+// Precedence returns the upper three bits of c, 0 to 7. RFC 791 called them IP
+// precedence; RFC 2474 made them the class selectors. A TCP stack that still
+// follows RFC 793 resets a connection on which they change (RFC 2873).
 func (c CodePoint) Precedence() uint8 {
 	return uint8(c) >> 3 & 7
 }
 
-// Valid reports whether c fits into six bits: 0 to 63.
-// [Dialer.Validate] and [ListenConfig.Validate] ask for all fields at once.
+// Valid reports whether c is from 0 to 63. [Dialer.Validate] and
+// [ListenConfig.Validate] check all fields that hold code points.
 func (c CodePoint) Valid() bool {
 	return c <= maxCodePoint
 }

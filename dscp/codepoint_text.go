@@ -32,7 +32,7 @@ func invalid(kind error, format string, args ...any) error {
 	return &valueError{kind, fmt.Sprintf(format, args...)}
 }
 
-// names holds the name that String gives each named code point.
+// names has the name that String returns for each named code point.
 var names = [maxCodePoint + 1]string{
 	DF:  "DF",
 	CS1: "CS1", CS2: "CS2", CS3: "CS3", CS4: "CS4", CS5: "CS5", CS6: "CS6", CS7: "CS7",
@@ -44,7 +44,7 @@ var names = [maxCodePoint + 1]string{
 	LowDelay: "lowdelay", Throughput: "throughput",
 }
 
-// byName maps each name that Parse takes, in upper case, to its code point.
+// byName maps each name that Parse accepts, in upper case, to its code point.
 var byName = func() map[string]CodePoint {
 	m := map[string]CodePoint{
 		"CS0":         CS0,
@@ -63,13 +63,12 @@ var byName = func() map[string]CodePoint {
 // Parse reads a code point: a name in any case ("AF21", "ef", "VOICE-ADMIT" or
 // "va", "lowdelay"), or a number from 0 to 63, decimal ("18") or hexadecimal
 // ("0x12"). A number is a DSCP and never a TOS octet: Parse("0x48") fails, and
-// the error asks whether AF21 was meant. It matches [ErrRange]; a text that is
-// no code point at all, the empty one and an octal-looking "018" among them,
-// gives an error that matches [ErrSyntax].
+// the error names AF21, whose octet 0x48 is. For a number above 63 the error matches
+// [ErrRange]. For any other text it matches [ErrSyntax], also for an empty text and
+// for a number with a leading zero, which some programs would read as octal.
 //
-// [ParseTOS] reads numbers as octets, and so does OpenSSH's IPQoS option
-// ([ParseIPQoS]); [FromTOS] takes an octet that is a number already. The same
-// spelling side by side:
+// [ParseTOS] reads numbers as octets, and so does [ParseIPQoS], like OpenSSH's IPQoS
+// option. [FromTOS] takes an octet as a number. The results compared:
 //
 //	             Parse     ParseTOS   FromTOS
 //	18, 0x12     AF21      ErrSyntax  lowdelay (the octet 0x12 has an ECN bit set)
@@ -93,10 +92,9 @@ func Parse(s string) (CodePoint, error) {
 
 // ParseTOS reads a code point that is written as a TOS or Traffic Class octet: a
 // number from 0 to 255, decimal ("72") or hexadecimal ("0x48"), with both ECN bits
-// clear, or a name as [Parse] takes it. The table there has both side by side. A
-// number above 255 gives an error that matches [ErrRange]. An octet with an ECN
-// bit set, an octal-looking "072" and any other text give one that matches
-// [ErrSyntax].
+// zero, or a name that [Parse] accepts. For a number above 255 the error matches
+// [ErrRange]. For an octet that sets an ECN bit, a number with a leading zero and any
+// other text it matches [ErrSyntax].
 func ParseTOS(s string) (CodePoint, error) {
 	if cp, ok := byName[upper(s)]; ok {
 		return cp, nil
@@ -191,9 +189,9 @@ func (c CodePoint) checkField(field string) error {
 	return invalid(ErrRange, "%s%s", field, outOfRange(strconv.Itoa(int(c)), uint64(c), "FromTOS"))
 }
 
-// String returns the registry's name of c, "lowdelay" or "throughput" for 4
-// and 2, and the decimal number for a code point without a name. 0 is "DF" and
-// 1 is "LE". [Parse] reads all of them back. A value above 63 prints as
+// String returns the registry's name of c, "lowdelay" for 4, "throughput" for 2, and
+// the decimal number for a code point without a name. 0 is "DF" and 1 is "LE".
+// [Parse] reads all of these back. For a value above 63 String returns, for example,
 // "CodePoint(72)".
 func (c CodePoint) String() string {
 	switch {
@@ -205,13 +203,13 @@ func (c CodePoint) String() string {
 	return strconv.Itoa(int(c))
 }
 
-// MarshalText implements [encoding.TextMarshaler]: the text is String's. It
-// fails for a value above 63.
+// MarshalText implements [encoding.TextMarshaler] with the text of String. For a
+// value above 63 it returns an error that matches [ErrRange].
 func (c CodePoint) MarshalText() ([]byte, error) {
 	return c.AppendText(nil)
 }
 
-// AppendText implements [encoding.TextAppender].
+// AppendText implements [encoding.TextAppender]; see [CodePoint.MarshalText].
 func (c CodePoint) AppendText(b []byte) ([]byte, error) {
 	if err := c.check(); err != nil {
 		return b, err
@@ -219,8 +217,8 @@ func (c CodePoint) AppendText(b []byte) ([]byte, error) {
 	return append(b, c.String()...), nil
 }
 
-// UnmarshalText implements [encoding.TextUnmarshaler] as [Parse], so that
-// flag.TextVar, encoding/json and YAML packages read code points by name. On an
+// UnmarshalText implements [encoding.TextUnmarshaler]: it reads what [Parse] reads,
+// so flag.TextVar, encoding/json and YAML packages accept names and numbers. On an
 // error c keeps its value.
 func (c *CodePoint) UnmarshalText(text []byte) error {
 	cp, err := Parse(string(text))

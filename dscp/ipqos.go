@@ -8,34 +8,33 @@ import (
 	"strings"
 )
 
-// An IPQoS is a pair of marks, as OpenSSH's option of that name has it: one for
-// interactive sessions, those with a terminal, and one for bulk, everything
-// else. The zero value leaves both unmarked.
+// An IPQoS is a pair of marks, like the value of OpenSSH's option of that name: one
+// for interactive sessions and one for bulk. The zero value leaves both unmarked.
 //
-// OpenSSH changes from one to the other on a live connection. With this
-// package, choose one before you dial, and make a second connection if you need
+// OpenSSH changes from one mark to the other on a live connection. With this
+// package, choose a mark before you dial, and make a second connection if you need
 // both: Dialer{DSCP: q.Interactive} and Dialer{DSCP: q.Bulk}.
 type IPQoS struct {
-	Interactive CodePoint
-	Bulk        CodePoint
+	Interactive CodePoint // for sessions with a terminal
+	Bulk        CodePoint // for all others
 }
 
-// The marks that OpenSSH takes if it is not told otherwise, from the version in the
-// name on, as its project releases it. Distributions change them, and put newer ones
-// into older versions: Debian has OpenSSH77 up to 9.2 (bookworm), EF and CS1 in its
-// 10.0 (trixie), and OpenSSH101 in what is newer; openSUSE and the illumos
-// distributions have patched theirs back to OpenSSH77. So the version does not tell.
-// Ask the program: "ssh -G host" and "sshd -T" print the marks that it takes.
+// OpenSSH's default IPQoS values, named after the first release that has them
+// (OpenSSH77 after the last). Distributions change them: Debian has OpenSSH77 up to
+// its 9.2 (bookworm), EF and CS1 in its 10.0 (trixie), and OpenSSH101 in newer
+// versions; openSUSE and the illumos distributions have patched theirs back to
+// OpenSSH77. So the version alone does not tell the marks. "ssh -G host" and
+// "sshd -T" print them.
 var (
 	OpenSSH77  = IPQoS{Interactive: LowDelay, Bulk: Throughput} // up to 7.7
 	OpenSSH78  = IPQoS{Interactive: AF21, Bulk: CS1}            // 7.8 to 10.0
 	OpenSSH101 = IPQoS{Interactive: EF, Bulk: DF}               // since 10.1
 )
 
-// ipqosKeywords are the words that ParseIPQoS takes, in lower case, with their
-// octets. OpenSSH has them in misc.c and defines.h.
+// ipqosKeywords has the words that ParseIPQoS accepts, in lower case, with their
+// octets (OpenSSH's misc.c and defines.h).
 var ipqosKeywords = map[string]uint8{
-	"none": 0, // "leave it", which the zero CodePoint says
+	"none": 0, // leave the socket as it is, like the zero CodePoint
 	"cs0":  0x00, "cs1": 0x20, "cs2": 0x40, "cs3": 0x60, "cs4": 0x80, "cs5": 0xa0, "cs6": 0xc0, "cs7": 0xe0,
 	"af11": 0x28, "af12": 0x30, "af13": 0x38,
 	"af21": 0x48, "af22": 0x50, "af23": 0x58,
@@ -52,21 +51,21 @@ var ipqosKeywords = map[string]uint8{
 
 // ParseIPQoS reads the value of OpenSSH's IPQoS option: one or two words,
 // separated by white space. The first is for interactive sessions, the second
-// for bulk; one word is for both. A word, in any case, is
+// for bulk; a single word is for both. A word, in upper or lower case, is
 //
 //   - a class: cs0 to cs7, af11 to af43, ef, le, va, and also nqb, which
 //     OpenSSH does not know;
 //   - none, which leaves the socket as it is and becomes [DF], as cs0 does;
-//   - lowdelay, throughput or reliability, which keep the octets that they had
-//     before OpenSSH 10.1: 0x10, 0x08 and 0x04. OpenSSH since 10.1, and Debian's
-//     10.0, still reads these words and takes them for none;
-//   - an octet from 0 to 255, decimal or, with 0x, hexadecimal. It is the TOS
-//     octet and not a DSCP: AF21 is 72. OpenSSH since 9.8 reads only decimal.
+//   - lowdelay, throughput or reliability, with the octets that they had before
+//     OpenSSH 10.1: 0x10, 0x08 and 0x04. OpenSSH since 10.1, and Debian's 10.0,
+//     accepts these words but treats them as none;
+//   - a TOS octet from 0 to 255, decimal or, with 0x, hexadecimal. It is not a
+//     DSCP: AF21 is 72. OpenSSH since 9.8 reads only decimal.
 //
-// Three kinds of number are errors. Above 255, the error matches [ErrRange]. A
-// leading zero has two meanings (020 is 16 to OpenSSH up to 9.7 and 20 since
-// 9.8), and octets that set the two ECN bits are not ours to send; these errors
-// and those for other texts match [ErrSyntax].
+// For a number above 255 the error matches [ErrRange]. The error for any other text
+// matches [ErrSyntax]. So does that for a number with a leading zero, since OpenSSH
+// up to 9.7 reads 020 as 16 and OpenSSH since 9.8 as 20, and that for an octet that
+// sets ECN bits, since those belong to TCP.
 func ParseIPQoS(s string) (IPQoS, error) {
 	words := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\r\n", r) })
 	if len(words) < 1 || len(words) > 2 {
@@ -126,17 +125,17 @@ func decimal(digits string) string {
 	return "0"
 }
 
-// String returns q in words that every OpenSSH reads, first the interactive one
-// and then the one for bulk, as "ssh -G" prints them: "af21 cs1". A class that
-// some versions do not know, or ignore, is a decimal octet: [LE] is 4, [LowDelay]
-// is 16. [DF] is cs0, since OpenSSH before 7.6 has no "none"; mind that to
-// OpenSSH cs0 means to set 0, where a zero CodePoint here sets nothing.
+// String returns q in words that every version of OpenSSH reads, the interactive
+// mark first, as "ssh -G" prints them: "af21 cs1". A class that some versions do not
+// know, or ignore, is a decimal octet: [LE] is 4, [LowDelay] is 16. [DF] is cs0,
+// since OpenSSH before 7.6 has no "none". The two differ: with cs0 OpenSSH sets the
+// octet to 0, while the zero CodePoint leaves the socket as it is.
 func (q IPQoS) String() string {
 	return ipqosWord(q.Interactive) + " " + ipqosWord(q.Bulk)
 }
 
-// ipqosWord returns the word for a code point that OpenSSH has understood since
-// it had the option, which is 5.7.
+// ipqosWord returns a word for cp that every version of OpenSSH reads. The option
+// exists since 5.7.
 func ipqosWord(cp CodePoint) string {
 	switch {
 	case !cp.Valid():
@@ -149,13 +148,13 @@ func ipqosWord(cp CodePoint) string {
 	return strings.ToLower(names[cp])
 }
 
-// MarshalText implements [encoding.TextMarshaler]: the text is String's. It
-// fails for a code point above 63.
+// MarshalText implements [encoding.TextMarshaler] with the text of String. If a code
+// point is above 63, it returns an error that matches [ErrRange].
 func (q IPQoS) MarshalText() ([]byte, error) {
 	return q.AppendText(nil)
 }
 
-// AppendText implements [encoding.TextAppender].
+// AppendText implements [encoding.TextAppender]; see [IPQoS.MarshalText].
 func (q IPQoS) AppendText(b []byte) ([]byte, error) {
 	if err := cmp.Or(q.Interactive.check(), q.Bulk.check()); err != nil {
 		return b, err
@@ -163,9 +162,9 @@ func (q IPQoS) AppendText(b []byte) ([]byte, error) {
 	return append(b, q.String()...), nil
 }
 
-// UnmarshalText implements [encoding.TextUnmarshaler] as [ParseIPQoS], so that
-// flag.TextVar and configuration packages read the option as OpenSSH does. On an
-// error q keeps its value.
+// UnmarshalText implements [encoding.TextUnmarshaler]: it reads what [ParseIPQoS]
+// reads, so flag.TextVar and configuration packages accept the values of OpenSSH's
+// option. On an error q keeps its value.
 func (q *IPQoS) UnmarshalText(text []byte) error {
 	parsed, err := ParseIPQoS(string(text))
 	if err != nil {

@@ -1,17 +1,17 @@
 package dscp
 
-// NATSafe returns the mark that keeps c's intent with IP precedence zero, for
-// networks that reset a flow whose precedence bits change: the values OpenSSH
-// up to 7.7 used, which the reports on VMware's NAT name as the cure.
+// NATSafe returns the mark with IP precedence zero that comes closest to c, for
+// networks that reset a flow whose precedence bits change. It uses the values of
+// OpenSSH up to 7.7, which the reports on VMware's NAT name as the cure.
 //
 //   - Bulk classes (AF11, AF12, AF13, CS1, LE) become [Throughput], octet 0x08.
 //   - [DF] and the code points 2 to 7, whose precedence is zero already, stay.
-//   - All else becomes [LowDelay], octet 0x10.
+//   - All others become [LowDelay], octet 0x10.
 //
-// It cures boxes that look at precedence, not every box: those that have the
-// DSCP in their flow key break on any change, and the wifi of the Raspberry
-// Pi 3 lost packets marked 0x10 themselves. A value above 63 is returned as it
-// is, to be refused where it is used.
+// It helps with boxes that check precedence, not with every box: a box that has the
+// DSCP in its flow key breaks on any change, and the Wi-Fi of the Raspberry Pi 3 lost
+// packets marked 0x10. A value above 63 is returned unchanged, so that the function
+// that it is passed to can refuse it.
 func (c CodePoint) NATSafe() CodePoint {
 	switch {
 	case !c.Valid():
