@@ -9,25 +9,26 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// A Conn is a TCP connection whose mark is pinned: it stays what it was when
-// the connection came up. It embeds net's own conn, so deadlines, half-close,
-// writev, sendfile and splice are net's, and overrides only what could change
-// the mark:
+// A Conn is a TCP connection whose mark is pinned: it stays what it was when the
+// connection came up. A Conn embeds a [net.TCPConn], so deadlines, half-close,
+// writev, sendfile and splice work as in net. It overrides only the methods that
+// could change the mark:
 //
 //   - SetDSCP refuses any other code point.
-//   - SyscallConn is guarded, which makes the packages x/net/ipv4 and
-//     x/net/ipv6 refuse as well.
+//   - SyscallConn is guarded, so packages x/net/ipv4 and x/net/ipv6 cannot change
+//     the mark either.
 //
-// File and the embedded TCPConn itself bypass the guard. [Seal] has the kernel refuse
-// changes by those, too.
+// File and the embedded TCPConn itself bypass the guard. After [Seal] the kernel
+// refuses changes by those, too.
 //
-// Code that asks for a *net.TCPConn by type does not see through a Conn. Known
-// losses: grpc-go does not set TCP_USER_TIMEOUT (a hook in [Dialer.NetDialer]
-// can) and holds a buffer for each idle connection, and io.CopyN from a Conn to
+// Code that asserts the type *net.TCPConn does not recognise a Conn. Known
+// consequences: grpc-go does not set TCP_USER_TIMEOUT (a hook in [Dialer.NetDialer]
+// can) and keeps a buffer for each idle connection, and io.CopyN from a Conn to
 // an *os.File or to a bare *net.TCPConn does not use splice. [Dialer.Marked] and
 // [ListenConfig.Marked] make bare conns for such code.
 //
-// A Conn may be used by several goroutines at once.
+// A Conn comes from [Dialer], [Listener] or [Pin]; its zero value is not usable. Several
+// goroutines may use a Conn at once.
 type Conn struct {
 	*net.TCPConn
 	pin       pin
@@ -35,9 +36,12 @@ type Conn struct {
 	peerKnown bool
 }
 
-// Pin guards a connection that was made elsewhere. It pins the mark that c has
-// and never changes it. On an accepted conn whose listener saved SYNs (see
-// [Conn.PeerDSCP]) it takes the saved SYN. If it fails, c is left open.
+// Pin guards a connection that this package has not made. It pins the mark that c has,
+// without changing it. If c was accepted and its listener saved SYNs (see
+// [Conn.PeerDSCP]), Pin reads the saved SYN, which the kernel hands out once.
+//
+// The error is a [net.OpError]. It matches [net.ErrClosed] if c is closed and
+// [syscall.EINVAL] if c is nil. If Pin fails, c is left open.
 func Pin(c *net.TCPConn) (*Conn, error) {
 	if c == nil {
 		return nil, opError("pin", "tcp", "", syscall.EINVAL)
@@ -51,9 +55,9 @@ func Pin(c *net.TCPConn) (*Conn, error) {
 	return conn, nil
 }
 
-// pinDialed is Pin for a conn that nobody else has: a failure closes it, and so
-// does a mark that the system took from m and does not hold. No SYN ever came in
-// on it.
+// pinDialed pins a conn that was just dialled and closes it on an error. It is an
+// error, too, if the socket does not hold the mark of m. It looks for no saved SYN:
+// a dialled conn has none.
 func pinDialed(c *net.TCPConn, m marking) (*Conn, error) {
 	conn := &Conn{TCPConn: c}
 	err := conn.pin.set(c)
@@ -70,8 +74,8 @@ func pinDialed(c *net.TCPConn, m marking) (*Conn, error) {
 	return conn, nil
 }
 
-// pinAccepted is Pin for a conn that nobody else has: a failure closes it, and so
-// does a mark that is not the one of its listener, which has m.
+// pinAccepted pins a conn that was just accepted and closes it on an error. It is an
+// error, too, if the conn did not inherit the mark m of its listener.
 func pinAccepted(c *net.TCPConn, m marking) (*Conn, error) {
 	conn, err := Pin(c)
 	if err == nil {
@@ -84,14 +88,14 @@ func pinAccepted(c *net.TCPConn, m marking) (*Conn, error) {
 	return conn, nil
 }
 
-// inherits returns an error if c, which was accepted, has not got its listener's
-// mark cp, and the peer's mark is no reason for it.
+// inherits returns an error if the accepted conn c does not have its listener's mark
+// cp and the kernel has not reflected the peer's mark either.
 func (c *Conn) inherits(cp CodePoint) error {
 	if cp == DF || cp == c.pin.cp {
 		return nil
 	}
-	// The kernel reflects the mark of the SYN, or, where SYN cookies were at
-	// work, that of the ACK, which nobody keeps.
+	// The kernel reflects the mark of the SYN or, with SYN cookies, that of the
+	// ACK, which it does not save.
 	if c.peerKnown && c.peer == c.pin.cp || !c.peerKnown && tos.Reflects() {
 		return nil
 	}
@@ -100,10 +104,9 @@ func (c *Conn) inherits(cp CodePoint) error {
 	})
 }
 
-// Of returns the Conn under c: c itself, or what the NetConn methods of
-// [crypto/tls.Conn] and of other wrappers lead to. It reports false if there is
-// none, for nil as well, and if a NetConn method panics, as that of a nil
-// *tls.Conn does.
+// Of returns the Conn under c: c itself, or the Conn that NetConn methods lead to, such
+// as that of [crypto/tls.Conn]. It reports false if there is none, if c is nil, and if
+// a NetConn method panics, as that of a nil *tls.Conn does.
 func Of(c net.Conn) (conn *Conn, ok bool) {
 	for range 32 { // wrappers nest a few levels; more is a loop
 		switch v := c.(type) {
@@ -118,7 +121,7 @@ func Of(c net.Conn) (conn *Conn, ok bool) {
 	return nil, false
 }
 
-// under returns what w wraps, or nil if w, which may be a nil pointer, cannot tell.
+// under returns what w wraps, or nil if its NetConn method panics.
 func under(w interface{ NetConn() net.Conn }) (c net.Conn) {
 	defer func() {
 		if recover() != nil {
@@ -128,53 +131,53 @@ func under(w interface{ NetConn() net.Conn }) (c net.Conn) {
 	return w.NetConn()
 }
 
-// DSCP returns the mark that c is pinned at: what the kernel held when the
-// connection came up, which AllowUnmarked, the caller's own hook or
-// net.ipv4.tcp_reflect_tos may have made another than was asked for. It makes
-// no system call.
+// DSCP returns the mark that c is pinned at: the one that the kernel held when the
+// connection came up. It can differ from the mark that was asked for because of
+// AllowUnmarked, of the caller's own hook or of net.ipv4.tcp_reflect_tos. DSCP makes
+// no system call and also works after Close.
 func (c *Conn) DSCP() CodePoint { return c.pin.cp }
 
-// SetDSCP returns nil if cp is the mark that c has. It refuses any other without
-// a system call, with an error that matches [ErrMidFlow] ([ErrRange] if cp is
-// above 63); the connection lives on untouched.
+// SetDSCP returns nil if cp is the mark that c is pinned at. For any other code point
+// it returns an error that matches [ErrMidFlow], or [ErrRange] if cp is above 63. It
+// makes no system call; the connection is not affected.
 func (c *Conn) SetDSCP(cp CodePoint) error { return c.pin.setDSCP(cp) }
 
 // PeerDSCP returns the mark of the SYN with which the peer opened the
-// connection, as it arrived here: the path may have changed it. It is known on
-// Linux, for conns from a [Listener] and for those given to [Pin] whose listener
-// had TCP_SAVE_SYN set; not for those that came up by a SYN cookie, and never for
-// dialled ones.
+// connection, as it arrived here: the path may have changed it. ok is false if it is
+// not known. It is known on Linux, for conns from a [Listener] and for those given to
+// [Pin] whose listener had TCP_SAVE_SYN set. It is not known for conns that came up by
+// a SYN cookie and for dialled conns.
 func (c *Conn) PeerDSCP() (cp CodePoint, ok bool) { return c.peer, c.peerKnown }
 
-// Verify returns nil while the kernel still holds the pinned mark, an error that
-// matches [ErrMidFlow] if it was changed by one of the ways out, and
-// one that matches [net.ErrClosed] after Close. It tells what the socket is set
-// to; it says nothing of what the path does to the packets.
+// Verify returns nil if the kernel still holds the pinned mark, an error that matches
+// [ErrMidFlow] if the option was changed through File or the embedded TCPConn, and one
+// that matches [net.ErrClosed] after Close. It reads the socket option; it cannot know
+// what the path does to the packets.
 func (c *Conn) Verify() error { return c.pin.verify() }
 
-// SyscallConn returns a raw connection that does not let the mark be changed.
-// It implements [syscall.Conn].
+// SyscallConn returns a raw connection that refuses to change the mark. It implements
+// [syscall.Conn].
 //
-// When x/net's ipv4 and ipv6 packages set a mark, that is tried on another socket
-// first. If it is not the pinned one, the call returns an error that matches
-// [ErrMidFlow], and the connection is not touched. The other options that these
-// packages set go straight to the socket.
+// If a method of x/net's ipv4 or ipv6 package sets a mark, the raw connection first
+// tries this on another socket. If the result is not the pinned mark, the method
+// returns an error that matches [ErrMidFlow], and the connection is not affected. The
+// other options that these packages set go straight to the socket.
 //
-// What other functions do cannot be known beforehand. They run once, on the real
-// socket; if one has changed the mark, that is put back, with the SO_PRIORITY that
-// Linux changes along with IP_TOS, and the call returns ErrMidFlow. On a busy
-// connection the kernel may have sent packets in between, and one is enough for a
-// box that resets: setting an option waits for the socket, and the scheduler may
-// interrupt. After [Seal] the kernel refuses the change itself.
+// What any other function does cannot be known beforehand. It runs once, on the real
+// socket. If it has changed the mark, the raw connection restores the mark, and the
+// SO_PRIORITY that Linux changes along with IP_TOS, and returns an error that matches
+// ErrMidFlow. On a busy connection the kernel may have sent packets with the other mark
+// in between, and one is enough for a box that resets. After [Seal] the kernel refuses
+// the change itself.
 //
-// Such functions may call the methods of the same conn, and wait for others that
-// do. If several are at work when a change is found, each of them gets the error:
-// which has made it cannot be told.
+// Such a function may call methods of the same conn, and wait for other functions that
+// do. If several run when a change is found, each of them gets the error, since it is
+// not known which one made the change.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.pin.guarded() }
 
-// ReadFrom implements [io.ReaderFrom] as net's own conn does. It shows net the
-// bare conn under a Conn, alone or in an [io.LimitedReader], so that splice
-// still works between the two.
+// ReadFrom implements [io.ReaderFrom] like [net.TCPConn.ReadFrom]. If r is a Conn,
+// alone or in an [io.LimitedReader], ReadFrom passes the bare conn to net, so that
+// splice works between two Conns.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	if src := bareOf(r); src != nil {
 		r = src
@@ -188,7 +191,8 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	return c.TCPConn.ReadFrom(r)
 }
 
-// bareOf returns the bare conn of r if r is a Conn, or is what WriteTo makes of one.
+// bareOf returns the bare conn of r if r is a Conn or the reader that WriteTo makes of
+// one.
 func bareOf(r io.Reader) *net.TCPConn {
 	switch v := r.(type) {
 	case *Conn:
@@ -199,27 +203,27 @@ func bareOf(r io.Reader) *net.TCPConn {
 	return nil
 }
 
-// WriteTo implements [io.WriterTo], by which [io.Copy] reads from a Conn. It shows
-// the bare conn to nobody but the types of net and os that splice from it. Another
-// w that has a ReadFrom method gets a reader whose SyscallConn is guarded.
+// WriteTo implements [io.WriterTo], which [io.Copy] calls to read from a Conn. If w is
+// of a type of net or os that can splice, it reads from the bare conn. Any other w that
+// has a ReadFrom method gets a reader whose SyscallConn is guarded.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	switch w.(type) {
 	case *net.TCPConn, *net.UnixConn, *os.File:
 		return c.TCPConn.WriteTo(w)
 	}
 	n, err := io.Copy(w, connWithoutWriteTo{c})
-	if err != nil { // in net's form
+	if err != nil {
 		err = &net.OpError{Op: "writeto", Net: "tcp", Source: c.pin.local, Addr: c.pin.remote, Err: err}
 	}
 	return n, err
 }
 
-// A connWithoutWriteTo is a *Conn without that method, which would have io.Copy
-// call itself.
+// A connWithoutWriteTo is a *Conn without the method WriteTo, which io.Copy would call
+// again.
 type connWithoutWriteTo struct{ tcpMethods }
 
-// tcpMethods are those that a reader of net's own has as well, as far as they can
-// be of use to who gets one. x/net knows TCP by SetLinger.
+// tcpMethods has the methods of net's own reader that a ReadFrom method may use. x/net
+// recognises TCP by SetLinger.
 type tcpMethods interface {
 	net.Conn
 	syscall.Conn

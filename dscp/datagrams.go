@@ -10,17 +10,16 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// datagrams are the marks that single datagrams of a UDPConn may carry beside the
+// datagrams has the marks that single datagrams of a UDPConn may carry beside the
 // pinned one. Nil means none.
 type datagrams struct {
 	named         uint64        // a bit for each code point that may be asked for
-	sent          [64]CodePoint // what it is sent as: itself, or what NATSafe makes of it
+	sent          [64]CodePoint // the mark on the wire: with NATSafe applied
 	allowUnmarked bool
 }
 
-// newDatagrams makes the set of the field Datagrams. With DSCP in it a datagram can
-// carry what was asked for, even where AllowUnmarked has let the socket come up
-// with another mark.
+// newDatagrams makes the set of the field Datagrams. DSCP is in it, so that a datagram
+// can carry that mark even if AllowUnmarked has let the socket come up with another.
 func newDatagrams(dscp CodePoint, further []CodePoint, natSafe, allowUnmarked bool) *datagrams {
 	if len(further) == 0 {
 		return nil
@@ -40,7 +39,7 @@ func newDatagrams(dscp CodePoint, further []CodePoint, natSafe, allowUnmarked bo
 	return d
 }
 
-// has returns what a datagram that asks for cp is to be sent with.
+// has returns the mark with which a datagram that asks for cp is sent.
 func (d *datagrams) has(cp CodePoint) (sent CodePoint, ok bool) {
 	if d == nil || d.named&(1<<cp) == 0 {
 		return 0, false
@@ -48,9 +47,8 @@ func (d *datagrams) has(cp CodePoint) (sent CodePoint, ok bool) {
 	return d.sent[cp], true
 }
 
-// checkDatagrams finds, before there is a socket, what would fail for the field
-// Datagrams: a code point above 63 on every network, a system that cannot mark on
-// those of UDP.
+// checkDatagrams checks the field Datagrams before a socket is made. A code point above
+// 63 is an error on every network, a system that cannot mark on the udp networks.
 func checkDatagrams(network string, further []CodePoint, natSafe, allowUnmarked bool) error {
 	udp := strings.HasPrefix(network, "udp")
 	for _, cp := range further {
@@ -65,7 +63,7 @@ func checkDatagrams(network string, further []CodePoint, natSafe, allowUnmarked 
 	return nil
 }
 
-// validateList is the part of Validate for a field that is a list.
+// validateList checks a field that is a list, for Validate.
 func validateList(field string, list []CodePoint) error {
 	for i, cp := range list {
 		if err := cp.checkField(fmt.Sprintf("%s[%d]", field, i)); err != nil {
@@ -75,8 +73,8 @@ func validateList(field string, list []CodePoint) error {
 	return nil
 }
 
-// allow lets single datagrams of c carry the marks of d, or says why this system
-// cannot mark them.
+// allow lets single datagrams of c carry the marks of d. It returns an error if this
+// system cannot mark them.
 func (c *UDPConn) allow(d *datagrams) error {
 	c.pin.datagrams = d
 	if d == nil || d.allowUnmarked {
@@ -93,7 +91,8 @@ func (c *UDPConn) allow(d *datagrams) error {
 	return nil
 }
 
-// allowOrClose is allow for a conn that nobody else has: a failure closes it.
+// allowOrClose is allow for a new conn, which it closes on an error. It returns err if
+// that is not nil.
 func allowOrClose(c *UDPConn, err error, d *datagrams) (*UDPConn, error) {
 	if err != nil {
 		return nil, err
@@ -105,19 +104,20 @@ func allowOrClose(c *UDPConn, err error, d *datagrams) (*UDPConn, error) {
 	return c, nil
 }
 
-// WriteMarked writes one datagram as [net.UDPConn.WriteToUDPAddrPort] does, with the
-// mark cp: the one that c is pinned at, or one of the Datagrams of the [Dialer] or
-// the [ListenConfig] that made c. Under NATSafe, cp may be a code point that was
-// named there or what NATSafe makes of it; the datagram carries the latter. Any
-// other is an error that matches [ErrMidFlow] ([ErrRange] if cp is above 63), and
-// nothing is sent. The ECN bits are those that the socket has.
+// WriteMarked writes one datagram with the mark cp, otherwise like
+// [net.UDPConn.WriteToUDPAddrPort]. cp must be the mark that c is pinned at, or one of
+// the Datagrams of the [Dialer] or [ListenConfig] that made c. For any other code point
+// WriteMarked sends nothing and returns an error that matches [ErrMidFlow], or
+// [ErrRange] if cp is above 63. Under NATSafe, cp may be a code point of Datagrams or
+// its NATSafe value; the datagram carries the NATSafe value. The ECN bits are those of
+// the socket.
 //
-// addr is the zero AddrPort if c is connected. If the socket has UDP_SEGMENT set
+// If c is connected, addr is the zero AddrPort. If the socket has UDP_SEGMENT set
 // (GSO, Linux), all segments of b carry the mark.
 //
-// Where the system does not take the mark of one datagram (see the package comment),
-// the error is an [UnsupportedError]. With AllowUnmarked there is none, and the
-// datagram carries the mark of the socket.
+// Where the system cannot mark single datagrams (see the package comment), the error
+// is an [UnsupportedError]. With AllowUnmarked there is no error, and the datagram
+// carries the mark of the socket.
 func (c *UDPConn) WriteMarked(b []byte, addr netip.AddrPort, cp CodePoint) (int, error) {
 	var space [24]byte // CMSG_SPACE(sizeof(int)), on systems of 64 bits
 	oob, err := c.pin.appendMark(space[:0], addr.Addr(), cp)
@@ -138,10 +138,10 @@ func (c *UDPConn) WriteMarked(b []byte, addr netip.AddrPort, cp CodePoint) (int,
 	return n, err
 }
 
-// writeToPeer writes a datagram once more that net has refused to write, with the
-// error failed. To net a connected socket that it has from a descriptor is not
-// connected, and misses the address of the peer. To one that it knows to be
-// connected, it refuses to write to any address, so there the first error stands.
+// writeToPeer writes a datagram to the peer's address after net has refused, with the
+// error failed, to write it without one. net wants an address for a connected socket
+// that it got from a descriptor, since it does not know that the socket is connected.
+// If net does know that, it refuses every address; writeToPeer then returns failed.
 func (c *UDPConn) writeToPeer(b, oob []byte, failed error) (int, error) {
 	peer, ok := c.pin.remote.(*net.UDPAddr)
 	if !ok {
@@ -155,7 +155,7 @@ func (c *UDPConn) writeToPeer(b, oob []byte, failed error) (int, error) {
 }
 
 // appendMark appends to oob the control message that marks a datagram to the address
-// with cp, and nothing where the socket does so by itself.
+// with cp. It appends nothing if the socket itself has that mark.
 func (p *pin) appendMark(oob []byte, to netip.Addr, cp CodePoint) ([]byte, error) {
 	if err := cp.check(); err != nil {
 		return nil, err
@@ -183,8 +183,8 @@ func (p *pin) appendMark(oob []byte, to netip.Addr, cp CodePoint) ([]byte, error
 	return tos.AppendControl(oob, opt, sent.TOS()|held&ecnMask), nil
 }
 
-// mayCarry returns what a datagram that asks for cp is sent with, and whether it may
-// ask for that.
+// mayCarry returns the mark with which a datagram that asks for cp is sent, and whether
+// it may ask for cp.
 func (p *pin) mayCarry(opt tos.Option, cp CodePoint) (sent CodePoint, ok bool) {
 	if sent, ok = p.datagrams.has(cp); ok {
 		return sent, true
@@ -192,7 +192,7 @@ func (p *pin) mayCarry(opt tos.Option, cp CodePoint) (sent CodePoint, ok bool) {
 	return cp, cp == p.pinned(opt)
 }
 
-// udpNetwork returns the network that net would give to a hook of this UDP socket.
+// udpNetwork returns the network that net would pass to a hook of this UDP socket.
 func (p *pin) udpNetwork() string {
 	if isIPv4(p.far()) {
 		return "udp4"

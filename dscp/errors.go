@@ -12,23 +12,23 @@ import (
 // longer holds the pinned DSCP.
 //
 // RFC 9293 asks applications not to change the Diffserv field during a
-// connection (section 3.9.2, SHLD-23); RFC 7657, section 5.3, wants a single
+// connection (section 3.9.2, SHLD-23); RFC 7657, section 5.3, recommends a single
 // DSCP for all packets of a TCP connection. To use another code point, make
 // another connection.
 var ErrMidFlow = errors.New("dscp: cannot change the DSCP of a live flow")
 
-// An UnsupportedError says that a socket cannot be marked here: the operating
-// system has no such option, refuses it for this kind of socket, or accepts it
-// and ignores it. It matches [errors.ErrUnsupported], and [errors.As] finds it
-// as a *UnsupportedError under the [net.OpError] that names the address.
+// An UnsupportedError reports that a socket cannot be marked on this system: the
+// system lacks the option, refuses it for this kind of socket, or accepts it and
+// ignores it. It matches [errors.ErrUnsupported]. [errors.As] finds a
+// *UnsupportedError in the [net.OpError] that names the address.
 //
-// Package dscptest uses it too, where a system lacks what its sensors need.
+// Package dscptest returns it, too, where the system lacks what a sensor needs.
 type UnsupportedError struct {
 	OS        string    // as in runtime.GOOS
-	Network   string    // "tcp4", "udp6", … ; empty where it does not matter
-	Option    string    // the socket option or facility that is missing, "IPV6_TCLASS"
+	Network   string    // such as "tcp4" or "udp6"; may be empty
+	Option    string    // the socket option or facility that is missing, such as "IPV6_TCLASS"
 	CodePoint CodePoint // the mark that was asked for
-	Err       error     // the reason: the system's error where it gave one
+	Err       error     // the reason; the system's error if there is one
 }
 
 func (e *UnsupportedError) Error() string {
@@ -54,20 +54,19 @@ func (e *UnsupportedError) Unwrap() error { return e.Err }
 // Is reports whether target is [errors.ErrUnsupported].
 func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
 
-// A MarkError says that a socket does not carry a mark because setting or reading
-// back the socket option failed, or that an accepted one did not inherit its
-// listener's mark. It stands inside the [net.OpError] that names the
-// operation and the address. A dial that fails for any other reason, the network's
-// or that of the caller's own hook, makes no MarkError, though its text names the
-// code point, too.
+// A MarkError reports that the socket option of a mark could not be set or read back,
+// or that an accepted connection did not inherit its listener's mark. [errors.As] finds
+// a *MarkError in the [net.OpError] that names the operation and the address. A dial
+// that fails for another reason, such as a timeout or an error of the caller's own hook,
+// has no MarkError, but its text names the code point as well.
 type MarkError struct {
 	CodePoint CodePoint // the mark that was asked for
-	Option    string    // "IP_TOS" or "IPV6_TCLASS", or "IPV6_V6ONLY", which tells what must be set; a group (ListenConfig.Reflect) has others
-	Err       error     // the reason, mostly the system's
+	Option    string    // "IP_TOS", "IPV6_TCLASS" or "IPV6_V6ONLY"; with ListenConfig.Reflect also an option of its sockets
+	Err       error     // the reason, mostly the system's error
 }
 
 func (e *MarkError) Error() string {
-	if strings.HasPrefix(e.Option, "SO_") || strings.Contains(e.Option, "_MIN") { // its value is no mark
+	if strings.HasPrefix(e.Option, "SO_") || strings.Contains(e.Option, "_MIN") { // its value is not a mark
 		return fmt.Sprintf("dscp: %s for %v: %v", e.Option, e.CodePoint, e.Err)
 	}
 	return fmt.Sprintf("dscp: %s = %v (0x%02x): %v", e.Option, e.CodePoint, e.CodePoint.TOS(), e.Err)
@@ -76,11 +75,10 @@ func (e *MarkError) Error() string {
 // Unwrap returns e.Err.
 func (e *MarkError) Unwrap() error { return e.Err }
 
-// Timeout reports whether e.Err is a timeout, so that the [net.OpError] around
-// e still answers as before.
+// Timeout reports whether e.Err is a timeout, as the [net.OpError] around e expects.
 func (e *MarkError) Timeout() bool { return isTimeout(e.Err) }
 
-// Temporary reports what e.Err reports; see [net.Error].
+// Temporary reports whether e.Err is temporary; see [net.Error].
 func (e *MarkError) Temporary() bool { return isTemporary(e.Err) }
 
 // A dialError adds the code point to the error of a marked dial that did not fail
@@ -107,7 +105,8 @@ func (e *dialError) Unwrap() error   { return e.err }
 func (e *dialError) Timeout() bool   { return isTimeout(e.err) }
 func (e *dialError) Temporary() bool { return isTemporary(e.err) }
 
-// A passing error is one after which the loops of servers go on accepting.
+// A passing error reports true from Temporary, so that the accept loops of servers go
+// on.
 type passing struct{ error }
 
 func (e passing) Unwrap() error { return e.error }
@@ -129,9 +128,9 @@ func isTemporary(err error) bool {
 	return ok && t.Temporary()
 }
 
-// withCodePoint puts cp into an error of a dial, net's or pinning's. Errors from
-// before there was an address to connect to (lookup, parsing) stay as they are,
-// and so do those that name the code point already.
+// withCodePoint adds cp to the error of a dial. It does not change an error from before
+// there was an address to connect to (lookup, parsing), nor one that names the code
+// point already.
 func withCodePoint(err error, cp CodePoint) error {
 	op, ok := err.(*net.OpError)
 	if !ok || cp == DF || op.Addr == nil || !markable(op.Net) {
@@ -151,7 +150,7 @@ func withCodePoint(err error, cp CodePoint) error {
 	return &marked
 }
 
-// opError is the error of an operation that ended before net took part.
+// opError returns the error of an operation that ended before net was called.
 func opError(op, network, address string, err error) error {
 	e := &net.OpError{Op: op, Net: network, Err: err}
 	if address != "" {

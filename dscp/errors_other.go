@@ -2,8 +2,7 @@
 
 package dscp
 
-// None is of use here: where nothing is marked, no dial falls back, and no socket is
-// asked for its mark.
+// These systems do not mark, so no dial falls back and no socket is asked for its mark.
 
 func filtered(error) bool    { return false }
 func refused(error) bool     { return false }

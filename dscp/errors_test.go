@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestErrorsNameTheMarkOnce has errors that name the code point already, since
-// the hook made them, come through as they are.
+// TestErrorsNameTheMarkOnce passes errors that name the code point already, since the
+// hook made them. They must not change.
 func TestErrorsNameTheMarkOnce(t *testing.T) {
 	t.Parallel()
 	for _, inner := range []error{
@@ -23,15 +23,15 @@ func TestErrorsNameTheMarkOnce(t *testing.T) {
 	}
 }
 
-// transient is an error of net that says of itself that it will pass.
+// transient is an error of net that is a timeout and temporary.
 type transient struct{ error }
 
 func (transient) Timeout() bool   { return true }
 func (transient) Temporary() bool { return true }
 
-// TestErrorsAnswerAsTheirReason holds that an error which names the mark says of
-// timeouts and passing errors what its reason says, and [net.OpError] says the same.
-func TestErrorsAnswerAsTheirReason(t *testing.T) {
+// TestErrorsReportTimeoutAsTheirReason proves that Timeout and Temporary of an error that
+// names the mark, and of the [net.OpError] around it, report what its reason reports.
+func TestErrorsReportTimeoutAsTheirReason(t *testing.T) {
 	t.Parallel()
 	for _, want := range []bool{true, false} {
 		reason := errors.New("reason")

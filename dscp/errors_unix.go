@@ -14,22 +14,22 @@ import (
 func filtered(err error) bool {
 	call, ok := errors.AsType[*os.SyscallError](err)
 	if !ok || call.Syscall != "connect" {
-		return false // of the caller's own hook, or of another call: no packet was sent
+		return false // an error of the caller's hook or of another call: no packet was sent
 	}
 	errno, ok := call.Err.(syscall.Errno)
 	return ok && slices.Contains([]syscall.Errno{
-		syscall.ECONNREFUSED, // nobody listens, or a filter answers for the server
+		syscall.ECONNREFUSED, // the port is closed, or a filter answers for the server
 		syscall.ECONNRESET,
 		syscall.EHOSTUNREACH,
 		syscall.EHOSTDOWN,
 		syscall.ENETUNREACH,
 		syscall.ENOPROTOOPT, // ICMP "protocol unreachable"
-		syscall.EPERM,       // packet filters on the way out
+		syscall.EPERM,       // an output filter of this host
 		syscall.EACCES,      // "prohibit" routes, which a rule on the TOS octet can lead to
 	}, errno)
 }
 
-// resetByPeer reports whether an accepted socket could not be asked for its mark because
+// resetByPeer reports whether the mark of an accepted socket could not be read because
 // its peer has reset it: macOS, OpenBSD and NetBSD then refuse every option.
 func resetByPeer(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EINVAL)

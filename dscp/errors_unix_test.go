@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestResetByPeer holds which conns Accept leaves out: it cannot be had here, but where
-// the kernel refuses every option of a socket that was reset.
+// TestResetByPeer proves which errors make Accept leave a conn out. Linux does not return
+// them; macOS, OpenBSD and NetBSD do for a socket that its peer has reset.
 func TestResetByPeer(t *testing.T) {
 	t.Parallel()
 	for err, want := range map[error]bool{nil: false, syscall.ECONNRESET: true, syscall.EINVAL: true, syscall.EBADF: false, net.ErrClosed: false} {

@@ -9,35 +9,35 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// An Event tells the Trace function of a [Dialer] or a [ListenConfig] what has
-// become of one socket: of one attempt to connect, of a listener or a packet
-// socket, of an accepted connection. A dial makes one event, one for each mark
-// that it has tried under Fallback; net may have tried several addresses in it.
-// What is refused before there is a socket makes none.
+// An Event is the result of one operation, for the Trace function of a [Dialer] or a
+// [ListenConfig]: of an attempt to connect, of making or wrapping a listener or a packet
+// socket, of accepting a connection. A dial makes one event for each mark that it tries;
+// net may try several addresses in one attempt. An operation that is refused before
+// a socket is made, for example because of a code point above 63, makes no event.
 type Event struct {
 	Op      string   // "dial", "listen", "accept" or "wrap"
-	Network string   // as the caller gave it; of "accept" and "wrap", the listener's
-	Address string   // likewise
-	Local   net.Addr // the addresses of the socket; nil if it did not come up
-	Remote  net.Addr // nil also for what is not connected
+	Network string   // as the caller gave it; for "accept" and "wrap", the listener's
+	Address string   // as the caller gave it; for "accept" and "wrap", the listener's
+	Local   net.Addr // the local address; nil if the operation failed
+	Remote  net.Addr // the peer's address; nil if the operation failed or the socket is not connected
 
 	Requested CodePoint // the mark that was asked for, with NATSafe applied
-	Effective CodePoint // the mark that the kernel holds; DF if the socket did not come up
+	Effective CodePoint // the mark that the kernel holds; DF if the operation failed
 
-	Rung int    // 0 for DSCP, 1 for the first of Fallback that is another mark, and so on
+	Rung int    // the index of the mark: 0 for DSCP, 1 for the first other mark of Fallback, and so on
 	Why  string // why this mark was tried: "first", "remembered" (by Memory), "delay" (FallbackDelay has passed) or "failure" (of the mark before)
 
-	Duration time.Duration // how long it took; zero for "accept", which waits for others
-	Err      error         // nil if the socket came up
+	Duration time.Duration // how long the operation took; zero for "accept"
+	Err      error         // nil if the operation succeeded
 }
 
-// errLost is the fate of a connection that came up when it was wanted no more.
+// errLost is the error in the Event of a connection that came up after another one.
 var errLost = errors.New("another mark connected first")
 
-// A tracer is a Trace function. Its methods cost next to nothing if it is nil.
+// A tracer is a Trace function, or nil.
 type tracer func(Event)
 
-// clock returns the time if anybody wants to know.
+// clock returns the time, or the zero time if t is nil.
 func (t tracer) clock() (now time.Time) {
 	if t != nil {
 		now = time.Now()
@@ -45,8 +45,7 @@ func (t tracer) clock() (now time.Time) {
 	return now
 }
 
-// socket tells of one that took from begin until now, with c as what came of it
-// unless there is an err.
+// socket calls t for an operation that took from begin until now and returned c or err.
 func (t tracer) socket(op, network, address string, requested CodePoint, begin time.Time, c any, err error) {
 	if t == nil {
 		return
@@ -58,7 +57,7 @@ func (t tracer) socket(op, network, address string, requested CodePoint, begin t
 	t.tell(e, c, err)
 }
 
-// tell completes e with what became of the socket.
+// tell calls t with e, which it completes with the result c or err.
 func (t tracer) tell(e Event, c any, err error) {
 	if t == nil {
 		return
@@ -70,7 +69,7 @@ func (t tracer) tell(e Event, c any, err error) {
 	t(e)
 }
 
-// describe fills in what a socket that came up says of itself.
+// describe sets the addresses and the mark of the socket c.
 func (e *Event) describe(c any) {
 	switch c := c.(type) {
 	case net.Conn:

@@ -18,13 +18,13 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// defaultFallbackDelay leaves a SYN that was lost by chance the time to be sent
-// again, after 1 s (RFC 6298, section 2), and to be answered.
+// defaultFallbackDelay leaves time to send a lost SYN again, after 1 s (RFC 6298,
+// section 2), and to get its answer.
 const defaultFallbackDelay = 1500 * time.Millisecond
 
 var errNegativeDelay = errors.New("dscp: Dialer.FallbackDelay is negative")
 
-// checkFallback finds what would fail every dial with Fallback.
+// checkFallback checks FallbackDelay and Fallback before a socket is made.
 func (d *Dialer) checkFallback(network string) error {
 	if err := d.checkFallbackDelay(); err != nil {
 		return err
@@ -44,14 +44,14 @@ func (d *Dialer) checkFallbackDelay() error {
 	return nil
 }
 
-// fallbackMarks returns the marks that a dial on the network may use, DSCP first
-// and each once, or nil if there is only one.
+// fallbackMarks returns the marks that a dial on the network may use, each once and DSCP
+// first. It returns nil if there is only one.
 func (d *Dialer) fallbackMarks(network string) []CodePoint {
 	if len(d.Fallback) == 0 || !strings.HasPrefix(network, "tcp") {
 		return nil
 	}
 	if tos.Host.Unmarkable != "" {
-		return nil // no socket can be marked, so all attempts would be the same
+		return nil // no socket can be marked: all attempts would be equal
 	}
 	marks := []CodePoint{d.marking().cp}
 	for _, cp := range d.Fallback {
@@ -65,13 +65,13 @@ func (d *Dialer) fallbackMarks(network string) []CodePoint {
 	return marks
 }
 
-// A fallback is one dial with several marks. Each attempt has a mark and a
-// connection of its own.
+// A fallback is one dial with several marks. Each attempt makes another connection with
+// another mark.
 type fallback struct {
 	*Dialer
 	network, address string
 	marks            []CodePoint // as fallbackMarks returns them
-	fixedPort        bool        // two connections cannot share it
+	fixedPort        bool        // whether the local port is given: two connections cannot share it
 	connect          func(context.Context, *net.Dialer) (*net.TCPConn, error)
 }
 
@@ -123,16 +123,16 @@ func (f *fallback) dial(ctx context.Context) (*Conn, error) {
 		return nil, withCodePoint(o.err, order[0])
 	}
 	if cp := o.event.Requested; f.Memory != nil && cp != order[0] {
-		// A remembered mark that connects again is not learnt again, so that DSCP
-		// is tried first again once TTL has passed.
+		// A remembered mark that connects again does not renew the entry: after TTL
+		// a dial starts with DSCP again.
 		f.Memory.learn(to, cp)
 	}
 	tracer(f.Trace).tell(o.event, o.conn, nil)
 	return o.conn, nil
 }
 
-// order returns the marks in the order in which they are tried, and why the first
-// of them is, for Trace.
+// order returns the marks in the order in which they are tried, and for Trace the
+// reason for the first.
 func (f *fallback) order(to destination) (order []CodePoint, why string) {
 	if f.Memory != nil {
 		if works, ok := f.Memory.recall(to); ok && slices.Contains(f.marks, works) {
@@ -142,8 +142,8 @@ func (f *fallback) order(to destination) (order []CodePoint, why string) {
 	return f.marks, "first"
 }
 
-// try makes one attempt, with the mark cp. It calls hasSocket before each
-// socket connects.
+// try makes one attempt with the mark cp. It calls hasSocket before each socket
+// connects.
 func (f *fallback) try(ctx context.Context, cp CodePoint, why string, hasSocket func()) outcome {
 	m := marking{cp, f.AllowUnmarked}
 	nd := dialer.With(f.NetDialer, m.dialHook(), fastOpenOff, func(context.Context, string, string, syscall.RawConn) error {
@@ -165,7 +165,7 @@ func (f *fallback) try(ctx context.Context, cp CodePoint, why string, hasSocket 
 		return o
 	}
 	if context.Cause(ctx) == errOverdue && errors.Is(err, context.Canceled) {
-		err = opError("dial", f.network, f.address, os.ErrDeadlineExceeded) // net can only say that it was cancelled
+		err = opError("dial", f.network, f.address, os.ErrDeadlineExceeded) // net reports a cancellation
 	}
 	tracer(f.Trace).tell(o.event, nil, err)
 	o.err = err
@@ -179,11 +179,11 @@ func (f *fallback) discard(late outcome) {
 	late.conn.Close()
 }
 
-// failure returns the error of a dial in which every attempt has failed, or was
-// not made. errs has the same order as the marks.
+// failure returns the error of a dial in which every attempt has failed or was not
+// started. errs is in the order of the marks.
 func (f *fallback) failure(order []CodePoint, errs []error) error {
 	if !slices.ContainsFunc(errs, func(err error) bool { return !refused(err) }) {
-		return errs[0] // refused whatever the mark
+		return errs[0] // refused with every mark
 	}
 	marked := make([]error, len(errs))
 	for i, err := range errs {
@@ -192,44 +192,43 @@ func (f *fallback) failure(order []CodePoint, errs []error) error {
 	return opError("dial", f.network, f.address, &attemptsError{marked})
 }
 
-// attempts is the loop of a fallback: it starts the attempts, by index, and waits
-// for the first that connects.
+// attempts starts the attempts of a fallback, by index, and waits for the first that
+// connects.
 type attempts struct {
 	count int
 	why   string        // why the first attempt starts, for Trace
 	delay time.Duration // from the first socket of an attempt until the next attempt starts
-	alone bool          // no two attempts at once: after delay the next replaces the one before
+	alone bool          // never two attempts at once: after delay the running one is cancelled first
 
-	// try makes an attempt. It calls hasSocket when the name is looked up, and
-	// returns soon after ctx has ended; the connection outlives ctx.
+	// try makes an attempt. It calls hasSocket after the lookup of the name, and
+	// returns soon after ctx has ended. The connection stays up after ctx has ended.
 	try func(ctx context.Context, i int, why string, hasSocket func()) outcome
 
 	// discard closes a connection that came up after another one.
 	discard func(outcome)
 }
 
-// An outcome is what an attempt came to.
+// An outcome is the result of an attempt.
 type outcome struct {
 	conn  *Conn
-	event Event // for Trace, without what the socket tells
+	event Event // for Trace, without addresses and Effective
 	err   error
 	final bool // another mark would fail, too
 }
 
-// errOverdue is the cause with which an attempt is cancelled that has to make
-// room for the next.
+// errOverdue is the cause with which a running attempt is cancelled before the next
+// one starts.
 var errOverdue = errors.New("FallbackDelay has passed")
 
-// errNotStarted is the error of an attempt that was not made.
+// errNotStarted is the error of an attempt that was not started.
 var errNotStarted = errors.New("not started")
 
-// run starts the first attempt at once, and each further one when the newest has
-// had a socket for delay, or has failed. Older attempts go on meanwhile. When ctx
-// ends, it starts none and waits for those that run.
+// run starts the first attempt at once. It starts each further attempt when the newest
+// one has had a socket for delay or has failed; older attempts go on. After ctx has
+// ended it starts none and waits for those that run.
 //
-// It returns the outcome that settles the dial: that of the first attempt to
-// connect, or a final error of the first attempt. Otherwise it returns the errors
-// of all.
+// It returns the outcome of the first attempt that connects, or that of attempt 0 if its
+// error is final. Otherwise it returns the errors of all attempts.
 func (a *attempts) run(ctx context.Context) (outcome, []error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -268,7 +267,7 @@ func (a *attempts) run(ctx context.Context) (outcome, []error) {
 		}()
 	}
 	more := func() bool { return newest < a.count-1 && !over(ctx) }
-	start(a.why) // even if ctx has ended: the attempt's own error says more
+	start(a.why) // even if ctx has ended: the error of the attempt says how
 	for running > 0 {
 		select {
 		case i := <-sockets:
@@ -285,8 +284,8 @@ func (a *attempts) run(ctx context.Context) (outcome, []error) {
 			}
 		case r := <-results:
 			running--
-			// A final error of a later attempt settles nothing: it may lack a
-			// name server or a descriptor that the others have.
+			// A final error of a later attempt does not end the dial: that attempt
+			// may have failed for want of a descriptor, while the others go on.
 			if r.err == nil || r.final && r.attempt == 0 {
 				return r.outcome, nil
 			}
@@ -299,8 +298,8 @@ func (a *attempts) run(ctx context.Context) (outcome, []error) {
 	return outcome{}, errs
 }
 
-// over reports whether ctx has ended, or is about to: an attempt that keeps its
-// deadline by a timer of its own, as net's do, may fail a moment earlier.
+// over reports whether ctx has ended or its deadline has passed. An attempt of net has
+// its own timer for the deadline and can fail a moment before ctx ends.
 func over(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
@@ -320,25 +319,25 @@ func (e *attemptsError) Error() string {
 
 func (e *attemptsError) Unwrap() []error { return e.errs }
 
-// Timeout reports whether more time could have helped: an attempt timed out.
+// Timeout reports whether an attempt timed out, so that more time could have helped.
 func (e *attemptsError) Timeout() bool { return slices.ContainsFunc(e.errs, isTimeout) }
 
 // Temporary reports the same as Timeout; see [net.Error].
 func (e *attemptsError) Temporary() bool { return e.Timeout() }
 
-// triggersFallback reports whether a dial that ended with err might connect with
-// another mark. A dial that was cancelled does not tell.
+// triggersFallback reports whether a dial that failed with err might connect with
+// another mark. A cancelled dial might.
 func triggersFallback(err error) bool {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return false // no packet to the server was sent
 	}
 	if _, ok := errors.AsType[*MarkError](err); ok {
-		return false // the socket refused the mark: AllowUnmarked is for that
+		return false // the socket cannot be marked; see AllowUnmarked
 	}
 	return isTimeout(err) || errors.Is(err, context.Canceled) || filtered(err)
 }
 
-// startingWith returns the marks with first before the others.
+// startingWith returns marks with first moved to the front.
 func startingWith(first CodePoint, marks []CodePoint) []CodePoint {
 	order := []CodePoint{first}
 	for _, cp := range marks {
@@ -349,8 +348,8 @@ func startingWith(first CodePoint, marks []CodePoint) []CodePoint {
 	return order
 }
 
-// bound returns a ctx that ends when NetDialer's Timeout or Deadline does, so
-// that they hold for all attempts together.
+// bound returns a context that ends at NetDialer's Timeout or Deadline, so that these
+// hold for all attempts together.
 func (d *Dialer) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	nd := d.NetDialer
 	if nd == nil {

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fastOpenOff is a hook that switches TCP Fast Open off. With it, and with a
-// cookie from an earlier connection, connect succeeds before a SYN is sent: a
-// mark that the path drops would seem to work.
+// fastOpenOff is a hook that switches TCP Fast Open off. With Fast Open and a cookie
+// from an earlier connection, connect succeeds before a SYN is sent: a mark that the
+// path drops would seem to work.
 func fastOpenOff(_ context.Context, _, _ string, c syscall.RawConn) error {
 	var err error
 	controlErr := c.Control(func(fd uintptr) {

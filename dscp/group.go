@@ -11,22 +11,22 @@ import (
 	"github.com/godscp/godscp/internal/reuseport"
 )
 
-// A group are the sockets behind a Listener with Reflect, which looks like one of
-// net's. Each member has a goroutine that accepts and offers what it has got; these
-// take turns, so that a class under load keeps none of the others waiting.
+// A group has the sockets of a Listener with Reflect. One goroutine for each member
+// accepts a connection and offers it to the callers of accept. The members take turns,
+// so that a class under load does not delay the others.
 type group struct {
-	members  []member // in the order of their indexes; the first takes every other SYN
+	members  []member // in the order of their indexes; the first one answers the SYNs of no other class
 	arrivals chan arrival
 	calls    atomic.Uint64 // how many calls of accept have begun
 	deadline deadline
 
 	closing  sync.Once
-	ending   atomic.Bool   // shut down, or about to be
+	ending   atomic.Bool   // shutdown has begun
 	closed   atomic.Bool   // Close was called
 	lent     atomic.Bool   // File was called
 	err      error         // why accept fails, once done is closed; nil after Close
-	done     chan struct{} // closed when nothing is accepted any more
-	feeding  atomic.Int32  // goroutines that feed
+	done     chan struct{} // closed when accept fails from then on
+	feeding  atomic.Int32  // running goroutines of members
 	fed      chan struct{} // closed when the last of them has ended
 	closeErr error
 }
@@ -34,11 +34,11 @@ type group struct {
 // A member is one socket of a group.
 type member struct {
 	*net.TCPListener
-	class CodePoint      // the mark that it was asked to have
-	held  reuseport.Held // what it was like before it held its SYNs to open
+	class CodePoint      // the mark that was asked for
+	held  reuseport.Held // the state to restore when the member stops losing its SYNs
 }
 
-// An arrival is what a member has accepted, or why it could not.
+// An arrival is the result of one AcceptTCP of a member.
 type arrival struct {
 	conn   *net.TCPConn
 	err    error
@@ -46,11 +46,11 @@ type arrival struct {
 	calls  uint64 // how many calls of accept had begun before
 }
 
-// handOver is how long a group that closes offers the conns that it has accepted, one
-// for each member at most, to the calls of accept that wait.
+// handOver is how long a group that closes offers the conns that it has accepted, at
+// most one for each member, to the waiting calls of accept.
 const handOver = time.Millisecond
 
-// newGroup starts to accept from members, which hold their SYNs.
+// newGroup starts to accept from members.
 func newGroup(members []member) *group {
 	g := &group{members: members, arrivals: make(chan arrival), done: make(chan struct{}), fed: make(chan struct{})}
 	g.feeding.Store(int32(len(members)))
@@ -60,9 +60,9 @@ func newGroup(members []member) *group {
 	return g
 }
 
-// run feeds until the member is closed. What ends one member for another reason ends
-// the group: the kernel gives the place of one that goes to the last, so the classes
-// would be answered wrongly.
+// run feeds until the member is closed. If a member ends for another reason, the group
+// ends: the kernel moves the last socket to the index of one that was closed, and SYNs
+// would get the marks of other classes.
 func (g *group) run(i int) {
 	err := g.feed(i)
 	if g.feeding.Add(-1) == 0 {
@@ -73,6 +73,8 @@ func (g *group) run(i int) {
 	}
 }
 
+// feed accepts from a member and offers each result to accept. It returns the error
+// that ends the member, or nil after shutdown.
 func (g *group) feed(i int) error {
 	for {
 		calls := g.calls.Load() // before it fails, if it does
@@ -95,13 +97,13 @@ func (g *group) feed(i int) error {
 	}
 }
 
-// reset closes a conn as the kernel does those that nobody has accepted.
+// reset closes a conn with a reset, as the kernel does with conns that were not accepted.
 func reset(c *net.TCPConn) {
 	_ = c.SetLinger(0)
 	c.Close()
 }
 
-// accept waits for the next arrival, or for the reason why there is none.
+// accept waits for the next arrival. It fails at the deadline and after shutdown.
 func (g *group) accept() (arrival, error) {
 	call := g.calls.Add(1)
 	expired := g.deadline.wait()
@@ -115,8 +117,8 @@ func (g *group) accept() (arrival, error) {
 		}
 		select {
 		case a := <-g.arrivals:
-			// An error from before this call is history: there was no descriptor left,
-			// say. The member tries again now.
+			// An error from before this call, for want of a descriptor for example,
+			// may be out of date: the member tries again now.
 			if a.err == nil || a.calls >= call {
 				return a, a.err
 			}
@@ -134,13 +136,13 @@ func (g *group) ended() error {
 	return g.err
 }
 
-// opError is an error of the listener in net's form.
+// opError returns err as an error of the listener.
 func (g *group) opError(op string, err error) error {
 	addr := g.members[0].Addr()
 	return &net.OpError{Op: op, Net: addr.Network(), Addr: addr, Err: err}
 }
 
-// Close ends the group as net's Close ends a listener, and returns when it has ended.
+// Close closes all members. It returns when the group has ended.
 func (g *group) Close() error {
 	if g.closed.Swap(true) {
 		return g.opError("close", net.ErrClosed)
@@ -149,16 +151,16 @@ func (g *group) Close() error {
 	return g.closeErr
 }
 
-// shutdown closes all members; err is why, nil for Close. From its begin on SYNs are
-// lost: while one member after another goes, the program would give them to a wrong
-// one. Handshakes in progress go on meanwhile.
+// shutdown closes all members; err is the reason, or nil for Close. From its start on
+// SYNs are lost, since the BPF program would give them to a wrong member while the
+// members are closed one after another. Handshakes in progress go on meanwhile.
 func (g *group) shutdown(err error) {
 	g.closing.Do(func() {
 		g.ending.Store(true)
 		g.hold()
 		for i := len(g.members) - 1; i >= 0; i-- {
 			if i == 0 && g.lent.Load() {
-				// Somebody has the socket still. It is alone now and takes every SYN.
+				// A duplicate of the socket stays open. It is alone now and answers every SYN.
 				_ = g.members[0].release()
 			}
 			if cerr := g.members[i].Close(); cerr != nil && g.closeErr == nil && err == nil {
@@ -173,12 +175,12 @@ func (g *group) shutdown(err error) {
 		}
 		g.err = err
 		close(g.done)
-		g.deadline.set(time.Time{}) // its timer is of no use any more
+		g.deadline.set(time.Time{}) // stops its timer
 		<-g.fed
 	})
 }
 
-// hold has all members lose their SYNs. One that cannot is closed already.
+// hold makes all members lose their SYNs. It fails only for a member that is closed.
 func (g *group) hold() {
 	for _, m := range g.members {
 		_ = m.hold()
@@ -193,7 +195,7 @@ func (m member) hold() error {
 	return err
 }
 
-// release lets the member have SYNs again, after it was opened or before it is closed.
+// release makes the member answer SYNs again.
 func (m member) release() error {
 	raw, err := m.SyscallConn()
 	if err == nil {
@@ -202,16 +204,16 @@ func (m member) release() error {
 	return err
 }
 
-// restore undoes what a conn may have inherited from the member while that held its
-// SYNs.
+// restore resets the options that a conn may have inherited from a member that was
+// losing its SYNs.
 func (m member) restore(c *net.TCPConn) {
 	if raw, err := c.SyscallConn(); err == nil {
 		_ = m.held.Restore(raw)
 	}
 }
 
-// setDeadline is net's SetDeadline for a group. Of a closed listener net returns the
-// bare error.
+// setDeadline is SetDeadline of the listener. Like net it returns net.ErrClosed without
+// an OpError if the listener is closed.
 func (g *group) setDeadline(t time.Time) error {
 	if g.ending.Load() {
 		return net.ErrClosed
@@ -230,17 +232,17 @@ func (g *group) memberFor(syn CodePoint) int {
 	return 0
 }
 
-// errClass says that a connection came up in another class than its SYN asked for: the
-// kernel has chosen a member that it should not have.
+// errClass is the error for a connection that came up with the mark of another class: the
+// kernel has given its SYN to the wrong member.
 var errClass error = temporaryError("answered in the class of another SYN: something else has joined or changed the group of the listener")
 
-// A temporaryError is one after which accept loops go on.
+// A temporaryError reports true from Temporary, so that accept loops go on.
 type temporaryError string
 
 func (e temporaryError) Error() string   { return string(e) }
 func (e temporaryError) Temporary() bool { return true }
 
-// acceptConn accepts and pins. It returns the mark that the conn was to have, too.
+// acceptConn accepts a conn and pins it. requested is the mark that the conn should have.
 func (g *group) acceptConn(m marking) (conn *Conn, requested CodePoint, err error) {
 	for {
 		a, err := g.accept()
@@ -263,9 +265,9 @@ func (g *group) acceptConn(m marking) (conn *Conn, requested CodePoint, err erro
 	}
 }
 
-// judge returns the mark that a conn from a member was to have, and an error if it has
-// that of another class. Where the SYN is not known, the member is believed. What has
-// the mark of its SYN was reflected by the kernel.
+// judge returns the mark that a conn should have, and an error if it has that of another
+// class. If the SYN is not known, the conn should have the mark of the member that
+// accepted it. A conn with the mark of its SYN is right: the kernel has reflected it.
 func (g *group) judge(conn *Conn, from int) (requested CodePoint, err error) {
 	syn, known := conn.PeerDSCP()
 	if !known {
@@ -276,19 +278,19 @@ func (g *group) judge(conn *Conn, from int) (requested CodePoint, err error) {
 	held := conn.DSCP()
 	switch {
 	case held == syn, held == requested:
-	case want == 0 && from == 0: // DSCP may be DF, which leaves the mark to the caller's hook
+	case want == 0 && from == 0: // with a DSCP of DF the caller's hook decides
 	default:
 		return requested, conn.pin.opError("accept", &MarkError{CodePoint: requested, Option: conn.pin.option.String(), Err: errClass})
 	}
 	return requested, nil
 }
 
-// A deadline is a point in time for calls that wait, which can be moved meanwhile.
-// The zero value never comes.
+// A deadline is the time at which waiting calls fail. It can be moved while they wait.
+// The zero value is no deadline.
 type deadline struct {
 	mu      sync.Mutex
 	timer   *time.Timer
-	expired chan struct{} // closed when the time has come; made when somebody asks
+	expired chan struct{} // closed at the deadline; nil until it is needed
 }
 
 // set moves the deadline; the zero time means none.
@@ -310,7 +312,7 @@ func (d *deadline) set(t time.Time) {
 		timer = time.AfterFunc(until, func() {
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			if d.timer == timer { // or it was moved meanwhile
+			if d.timer == timer { // otherwise the deadline was moved meanwhile
 				close(expired)
 				d.timer = nil
 			}
@@ -319,7 +321,7 @@ func (d *deadline) set(t time.Time) {
 	}
 }
 
-// renew has expired be open.
+// renew makes expired an open channel. d.mu is held.
 func (d *deadline) renew() {
 	if d.expired == nil {
 		d.expired = make(chan struct{})
@@ -332,7 +334,7 @@ func (d *deadline) renew() {
 	}
 }
 
-// wait returns a channel that is closed when the deadline comes.
+// wait returns a channel that is closed at the deadline.
 func (d *deadline) wait() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -342,8 +344,8 @@ func (d *deadline) wait() <-chan struct{} {
 	return d.expired
 }
 
-// closeUnreachable closes the group of a Listener that the program has dropped without
-// Close, as net's finalizer does with a listener of one socket.
+// closeUnreachable has the garbage collector close the group when l becomes unreachable,
+// as net does with a listener of one socket.
 func closeUnreachable(l *Listener) {
 	runtime.AddCleanup(l, func(g *group) { go g.shutdown(nil) }, l.group)
 }

@@ -16,12 +16,14 @@ func (p *pin) guarded() (syscall.RawConn, error) {
 	return guardedConn{p}, nil
 }
 
-// Control runs f on the socket, unless it is one of x/net's, or of this module's,
-// that may set a mark, and the trial on another socket has changed that, or could
-// not be made. What has failed there may succeed here, so it is watched too.
+// Control runs f on the socket. If f is a function of x/net or of this module that may
+// set a mark, Control first runs it on another socket and returns an error if that
+// changes the mark there or cannot be done. On the real socket f is watched, too: a
+// setting that failed on the other socket may succeed there.
 //
-// In a sealed process the kernel refuses what others set, so that nothing is tried
-// or watched; what carries the secret must not get that far.
+// In a sealed process Control tries and watches nothing, since the kernel refuses to
+// set a mark without the secret. It does not run a function of this module, which has
+// the secret.
 func (g guardedConn) Control(f func(fd uintptr)) error {
 	from, method := originOf(f), callerUnknown
 	if from == xnetSet {
@@ -46,7 +48,7 @@ func (g guardedConn) Control(f func(fd uintptr)) error {
 	return g.outcome("raw-control", err, w.put())
 }
 
-// Read runs f as net's own raw conn does, until it reports that it is done.
+// Read runs f until it reports that it is done; see [syscall.RawConn].
 func (g guardedConn) Read(f func(fd uintptr) (done bool)) error {
 	if isSealed() || originOf(f) == xnetIO {
 		return g.raw.Read(f)
@@ -57,7 +59,7 @@ func (g guardedConn) Read(f func(fd uintptr) (done bool)) error {
 	return g.outcome("raw-read", err, w.put())
 }
 
-// Write runs f as net's own raw conn does, until it reports that it is done.
+// Write runs f until it reports that it is done; see [syscall.RawConn].
 func (g guardedConn) Write(f func(fd uintptr) (done bool)) error {
 	if isSealed() || originOf(f) == xnetIO {
 		return g.raw.Write(f)
@@ -68,7 +70,7 @@ func (g guardedConn) Write(f func(fd uintptr) (done bool)) error {
 	return g.outcome("raw-write", err, w.put())
 }
 
-// outcome puts together what net and the guard have to say.
+// outcome joins the error of net and that of the guard.
 func (g guardedConn) outcome(op string, err, refused error) error {
 	if refused == nil {
 		return err
@@ -85,7 +87,7 @@ type watchedCall struct {
 	refused error
 
 	once     func(fd uintptr)      // runs f
-	attempts func(fd uintptr) bool // runs attempt; a refused run is the last
+	attempts func(fd uintptr) bool // runs attempt; ends after a refused run
 }
 
 var watchedCalls = sync.Pool{New: func() any {
@@ -98,8 +100,8 @@ var watchedCalls = sync.Pool{New: func() any {
 	return w
 }}
 
-// put returns w to the pool and returns why the call was refused. After a panic it
-// is not called.
+// put returns w to the pool and returns why the call was refused. It is not called after
+// a panic.
 func (w *watchedCall) put() error {
 	refused := w.refused
 	w.pin, w.f, w.attempt, w.refused = nil, nil, nil, nil

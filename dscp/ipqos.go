@@ -65,7 +65,7 @@ var ipqosKeywords = map[string]uint8{
 // For a number above 255 the error matches [ErrRange]. The error for any other text
 // matches [ErrSyntax]. So does that for a number with a leading zero, since OpenSSH
 // up to 9.7 reads 020 as 16 and OpenSSH since 9.8 as 20, and that for an octet that
-// sets ECN bits, since those belong to TCP.
+// sets ECN bits, which are not part of a mark.
 func ParseIPQoS(s string) (IPQoS, error) {
 	words := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\r\n", r) })
 	if len(words) < 1 || len(words) > 2 {

@@ -57,10 +57,10 @@ var errorRules = part("Errors",
 	},
 	mutation{
 		rule: "errors.Is looks into the error of a marked dial", how: "it ends there",
-		file: errorsGo, old: "func (e *dialError) Unwrap() error   { return e.err }", new: "func (e *dialError) Unwrap() error   { return nil }", test: "TestErrorsAnswerAsTheirReason",
+		file: errorsGo, old: "func (e *dialError) Unwrap() error   { return e.err }", new: "func (e *dialError) Unwrap() error   { return nil }", test: "TestErrorsReportTimeoutAsTheirReason",
 	},
 	mutation{
 		rule: "errors answer Temporary as their reason does", how: "they do not",
-		file: errorsGo, old: "return ok && t.Temporary()", new: "return ok && t.Temporary() && false", test: "TestErrorsAnswerAsTheirReason",
+		file: errorsGo, old: "return ok && t.Temporary()", new: "return ok && t.Temporary() && false", test: "TestErrorsReportTimeoutAsTheirReason",
 	},
 )
