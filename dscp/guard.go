@@ -22,8 +22,8 @@ func (p *pin) guarded() (syscall.RawConn, error) {
 // setting that failed on the other socket may succeed there.
 //
 // In a sealed process Control tries and watches nothing, since the kernel refuses to
-// set a mark without the secret. It does not run a function of this module, which has
-// the secret.
+// set a mark without the secret. It refuses x/net's methods that set a mark, and the
+// functions of this module, which have the secret.
 func (g guardedConn) Control(f func(fd uintptr)) error {
 	from, method := originOf(f), callerUnknown
 	if from == xnetSet {

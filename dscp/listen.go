@@ -16,68 +16,69 @@ import (
 // A ListenConfig makes listeners whose connections carry one DSCP from the
 // SYN-ACK on, and UDP sockets that carry it from the first datagram on.
 //
-// The zero value listens as the zero net.ListenConfig and leaves the mark as it
-// is. A ListenConfig may be used by several goroutines at once, as long as none
-// changes its fields.
+// The zero value listens like the zero net.ListenConfig and leaves the mark as it is.
+// Several goroutines may use a ListenConfig at once, as long as none changes its fields.
 //
-// Its TCP listeners are plain TCP: Multipath TCP, which net's listeners ask for
-// by default, is switched off, whatever NetListenConfig says. On such sockets
-// Linux can neither mark IPv6 nor save the peer's SYN.
+// Its TCP listeners do not use Multipath TCP, even if NetListenConfig asks for it, as
+// net's listeners do by default: on such sockets Linux can neither mark IPv6 packets
+// nor save the peer's SYN.
 type ListenConfig struct {
-	// NetListenConfig has all other options, a Control function of your own
-	// among them, which runs before the marking. It is never modified. Nil
-	// means the zero net.ListenConfig.
+	// NetListenConfig has all other options. Its Control function runs before the
+	// socket is marked. The ListenConfig does not modify it. Nil means the zero
+	// net.ListenConfig.
 	NetListenConfig *net.ListenConfig
 
-	// DSCP, NATSafe and AllowUnmarked are as in Dialer. The kernel hands the
-	// listener's mark on to the conns it accepts; [Listener.Accept] looks whether
-	// it has.
+	// DSCP, NATSafe and AllowUnmarked are as in Dialer. An accepted connection
+	// inherits the listener's mark from the kernel; Listener.Accept verifies it.
 	DSCP          CodePoint
 	NATSafe       bool
 	AllowUnmarked bool
 
-	// Reflect has further marks for TCP: a peer whose SYN carries one of them is
-	// answered with it, from the SYN-ACK to the end of the connection, and every
-	// other peer with DSCP. So the client, which knows what a connection is for,
-	// chooses its class, but only among these. Listen makes one socket for DSCP and
-	// one for each of Reflect, which look like one [Listener].
+	// Reflect has further marks for TCP. If a peer's SYN carries one of them, the
+	// listener answers with that mark, from the SYN-ACK to the end of the connection.
+	// It answers every other peer with DSCP. So the client, which knows what a
+	// connection is for, chooses the mark, but only among these. Listen makes one
+	// socket for DSCP and one for each mark of Reflect, and returns them as one
+	// Listener. Nil means that every peer is answered with DSCP.
 	//
-	// What counts is the mark with which the SYN arrives; Conn.PeerDSCP tells it, and
-	// agrees with Conn.DSCP if it is one of Reflect. If the kernel has answered with a
-	// SYN cookie, the mark of the ACK that completes the handshake counts, and
-	// PeerDSCP is not known. Under net.ipv4.tcp_reflect_tos a peer whose mark is not
-	// one of Reflect is answered with its own. NATSafe maps Reflect too. To repeat a
-	// mark, or DSCP, is no mistake, nor are two that NATSafe makes one: each is used
-	// once. A value above 63 fails every Listen. On networks other than TCP it has no
-	// effect, and Wrap cannot do it.
+	// The mark with which the SYN arrives decides. Conn.PeerDSCP returns it; if it is
+	// one of Reflect, Conn.DSCP is the same. If the kernel has answered with a SYN
+	// cookie, the mark of the ACK that completes the handshake decides, and PeerDSCP
+	// is not known. Under net.ipv4.tcp_reflect_tos a peer whose mark is not one of
+	// Reflect is answered with its own mark. NATSafe maps Reflect too. Repeated marks,
+	// DSCP itself, and marks that NATSafe makes equal are used once. With a value
+	// above 63 every Listen fails. On networks other than TCP the field has no effect.
+	// Wrap fails if Reflect has marks.
 	//
-	// Linux, without privilege. Where the system cannot, Listen fails with an
-	// UnsupportedError; with AllowUnmarked it returns a listener for DSCP alone.
+	// Reflect works on Linux and needs no privilege. On other systems Listen fails
+	// with an UnsupportedError; with AllowUnmarked it returns a listener for DSCP
+	// alone.
 	//
-	// The port is as exclusive as that of one socket at the time when it is opened:
-	// if anybody listens there, a second instance of the program included, Listen
-	// fails with EADDRINUSE. While it is open, other users cannot bind it either. But
-	// since SO_REUSEPORT is set, a process of the same user can: a socket of its own
-	// with SO_REUSEPORT on the same address gets no connections, but can replace the
-	// program that chooses, and one on a more specific address than a wildcard takes
-	// the traffic for that address. Accept returns a temporary error, which wraps a
-	// [MarkError], instead of a connection that came up in a class which its SYN did
-	// not ask for (with AllowUnmarked it returns the connection).
+	// If another socket listens on the port, such as that of a second instance of the
+	// program, Listen fails with EADDRINUSE. While the listener is open, other users
+	// cannot bind the port. A process of the same user can, since SO_REUSEPORT is set:
+	// its socket with SO_REUSEPORT on the same address gets no connections, but can
+	// replace the BPF program that chooses the socket for a SYN, and its socket on a
+	// more specific address than a wildcard takes the traffic for that address. If a
+	// connection came up with the mark of another class than its SYN asked for, Accept
+	// returns a temporary error that wraps a MarkError; with AllowUnmarked it returns
+	// the connection.
 	//
-	// The Control function of NetListenConfig runs once for each socket. The backlog is
-	// one for each class. Until all sockets are there, and again while they are closed,
-	// SYNs are lost, and their peers send them again after 1 s. A filter of the socket
-	// does that where the kernel lets this process attach one, which on newer kernels
-	// takes a privilege; elsewhere IP_MINTTL and IPV6_MINHOPCOUNT do, and a peer on the
-	// same network that sends with TTL 255 may meet the error of Accept instead.
+	// The Control function of NetListenConfig runs once for each socket. Each mark has
+	// its own backlog. Until all sockets are open, and while they are closed, SYNs are
+	// lost, and the peers send them again after 1 s. A socket filter drops them where
+	// the kernel lets the process attach one, for which newer kernels require a
+	// privilege; elsewhere IP_MINTTL and IPV6_MINHOPCOUNT do. Those let the SYN of a
+	// peer on the same network that sends with TTL 255 pass, and Accept may return the
+	// temporary error for it.
 	Reflect []CodePoint
 
 	// Datagrams is as in Dialer, for ListenPacket and WrapPacket.
 	Datagrams []CodePoint
 
-	// Trace, if not nil, is called once for each listener and packet socket,
-	// and for each connection that a Listener accepts; see Event. Several
-	// goroutines that accept call it at once.
+	// Trace, if not nil, is called once for each listener and packet socket, and
+	// for each call of Accept; see Event. Goroutines that accept at the same time
+	// call it at the same time.
 	Trace func(Event)
 }
 
@@ -85,13 +86,13 @@ func (lc *ListenConfig) marking() marking {
 	return newMarking(lc.DSCP, lc.NATSafe, lc.AllowUnmarked)
 }
 
-// Listen announces on the local address, as [net.ListenConfig.Listen] does. It
-// returns a [*Listener] for the tcp networks and net's own listener for the
-// unix networks.
+// Listen announces on the local address, like [net.ListenConfig.Listen]. It returns a
+// [*Listener] for the tcp networks and net's own listener for the unix networks.
 //
-// Where the system cannot mark packets to both families from one socket (macOS,
-// the BSDs), a wildcard address that takes both is an [UnsupportedError]: listen
-// on "tcp4" and "tcp6" instead.
+// An error is a [net.OpError]. If the socket cannot be marked, it wraps an
+// [UnsupportedError] or a [MarkError], unless AllowUnmarked is set. On macOS and the
+// BSDs one socket cannot mark packets to both families, so Listen fails for a wildcard
+// address of the network "tcp": listen on "tcp4" and "tcp6" instead.
 func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	if err := lc.check("listen", network, address); err != nil {
 		return nil, err
@@ -118,10 +119,10 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 	return l, nil
 }
 
-// ListenPacket announces on the local address, as
-// [net.ListenConfig.ListenPacket] does. It returns a [*UDPConn] for the udp
-// networks, and net's own conn for the ip networks, marked but not pinned, and
-// for the unix networks.
+// ListenPacket announces on the local address, like [net.ListenConfig.ListenPacket].
+// It returns a [*UDPConn] for the udp networks, and net's own conn for the ip
+// networks, marked but not pinned, and for the unix networks. Its errors are like
+// those of [ListenConfig.Listen].
 func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
 	if err := lc.check("listen", network, address); err != nil {
 		return nil, err
@@ -154,12 +155,12 @@ func (lc *ListenConfig) datagrams() *datagrams {
 	return newDatagrams(lc.DSCP, lc.Datagrams, lc.NATSafe, lc.AllowUnmarked)
 }
 
-// Wrap marks a listener that was made elsewhere, by socket activation or by a
-// parent process, and returns it as a [*Listener]; lc.NetListenConfig is not
-// used. The socket is listening already, so a handshake that is in progress may
-// see both the old mark and the new. A listener on a Multipath TCP socket cannot
-// be marked, and none can be made to reflect: with marks in lc.Reflect Wrap fails
-// with an [UnsupportedError]. If Wrap fails, l is left open and keeps what marks it had got.
+// Wrap marks a listener that this package has not made, such as one from socket
+// activation or a parent process, and returns it as a [*Listener]. It does not use
+// lc.NetListenConfig. The socket is listening already, so a handshake that is in
+// progress may show both the old mark and the new one. Wrap fails with an
+// [UnsupportedError] if l is a Multipath TCP socket or if lc.Reflect has marks. If Wrap
+// fails, l is left open, and its mark may have changed.
 func (lc *ListenConfig) Wrap(l *net.TCPListener) (*Listener, error) {
 	if l == nil {
 		return nil, opError("wrap", "tcp", "", errors.New("dscp: nil listener"))
@@ -184,7 +185,7 @@ func (lc *ListenConfig) Wrap(l *net.TCPListener) (*Listener, error) {
 	return &Listener{TCPListener: l, trace: t, network: network, address: address, marking: lc.marking()}, nil
 }
 
-// wrap marks a listener that is listening already.
+// wrap marks a socket that is listening already.
 func (lc *ListenConfig) wrap(l *net.TCPListener, network, address string) error {
 	raw, err := l.SyscallConn()
 	if err != nil {
@@ -197,7 +198,7 @@ func (lc *ListenConfig) wrap(l *net.TCPListener, network, address string) error 
 	return nil
 }
 
-// markExisting marks a socket that is in use already.
+// markExisting marks a socket that is in use.
 func (lc *ListenConfig) markExisting(network, address string, raw syscall.RawConn) error {
 	hook := lc.marking().hook()
 	if hook == nil {
@@ -210,11 +211,11 @@ func (lc *ListenConfig) markExisting(network, address string, raw syscall.RawCon
 	return nil
 }
 
-// WrapPacket marks a UDP socket that was made elsewhere, by socket activation or
-// by a parent process, and returns it pinned; lc.NetListenConfig is not used. The
-// socket may be connected. Datagrams that it has sent before carry the old mark,
-// and those that are sent meanwhile either. Its ECN bits stay. If WrapPacket fails,
-// c is left open and keeps what marks it had got.
+// WrapPacket marks a UDP socket that this package has not made, such as one from socket
+// activation or a parent process, and returns it pinned. It does not use
+// lc.NetListenConfig. The socket may be connected. Datagrams that are sent during the
+// call carry the old mark or the new one. The ECN bits of the socket do not change. If
+// WrapPacket fails, c is left open, and its mark may have changed.
 func (lc *ListenConfig) WrapPacket(c *net.UDPConn) (*UDPConn, error) {
 	if c == nil {
 		return nil, opError("wrap", "udp", "", errors.New("dscp: nil UDPConn"))
@@ -258,12 +259,14 @@ func (lc *ListenConfig) wrapPacket(c *net.UDPConn, network, address string) (*UD
 	return pinned, nil
 }
 
-// Marked returns a new [net.ListenConfig] that marks, for libraries that insist
-// on that type. It is NetListenConfig with a hook behind its own. What its
-// listeners accept is bare: nothing pins the mark, and Reflect and Datagrams have no
-// part in it. A bare UDP socket loses its mark on every datagram that is sent with ECN
-// bits in a control message, as quic-go sends them: give such a library a [UDPConn]. On
-// plan9, js and wasip1 net runs no hooks for listeners: those stay unmarked.
+// Marked returns a new [net.ListenConfig] that marks, for libraries that require that
+// type. It is a copy of NetListenConfig with the marking hook after NetListenConfig's
+// own. Its listeners and conns are net's: they do not pin the mark, and Reflect and
+// Datagrams have no effect. On such a UDP conn a datagram that is sent with ECN bits in
+// a control message, as quic-go does, loses the mark; give such a library a [UDPConn].
+//
+// On plan9, js and wasip1, net runs no hooks for listeners, so sockets stay unmarked
+// there without an error.
 func (lc *ListenConfig) Marked() *net.ListenConfig {
 	if lc == nil {
 		return dialer.WithListen(nil, failing(errNilListenConfig))
@@ -275,12 +278,11 @@ func (lc *ListenConfig) Marked() *net.ListenConfig {
 
 var errNilListenConfig = errors.New("dscp: nil ListenConfig")
 
-// Validate returns an error for what would fail every call of Listen and
-// ListenPacket: a nil ListenConfig, a code point above 63 in DSCP, Reflect or
-// Datagrams (the error matches [ErrRange]). It makes no socket: whether this system
-// can mark, or reflect, is not asked. To repeat a mark in one of the lists, or DSCP,
-// is no mistake, and nor are two marks of Reflect that NATSafe makes one: each is used
-// once.
+// Validate returns an error if every call of Listen and ListenPacket would fail because
+// of the fields of lc: if lc is nil, or if a code point in DSCP, Reflect or Datagrams is
+// above 63 (the error matches [ErrRange]). The error names the field. Validate makes no
+// socket: it does not check whether this system can mark or reflect. A mark that is
+// repeated in Reflect or Datagrams is not an error.
 func (lc *ListenConfig) Validate() error {
 	if lc == nil {
 		return errNilListenConfig
@@ -311,8 +313,8 @@ func (lc *ListenConfig) check(op, network, address string) error {
 	return nil
 }
 
-// saveSYNHook prepares TCP listeners for PeerDSCP, which can say that it does not
-// know, so a failure is not an error.
+// saveSYNHook makes a TCP listener save SYNs for PeerDSCP. If that fails, PeerDSCP
+// reports false; the listener works nevertheless.
 func saveSYNHook(_ context.Context, network, _ string, c syscall.RawConn) error {
 	switch network {
 	case "tcp4", "tcp6":
@@ -321,17 +323,18 @@ func saveSYNHook(_ context.Context, network, _ string, c syscall.RawConn) error 
 	return nil
 }
 
-// A Listener accepts pinned connections. It embeds net's own listener; AcceptTCP
-// returns bare conns, marked but not pinned, and SyscallConn and File are net's own.
+// A Listener accepts pinned connections. It embeds a [net.TCPListener]. AcceptTCP
+// returns net's conns, marked but not pinned; SyscallConn and File are not guarded.
 //
-// With [ListenConfig.Reflect] several sockets are behind it. Accept, AcceptTCP,
-// SetDeadline and Close are then those of all, and work as those of one socket. The
-// connections of all classes take turns. Up to one for each class has been accepted
-// before Accept asks for it. The embedded TCPListener, SyscallConn and File are those
-// of the socket for DSCP. Close may wait for a millisecond. A Listener that is no
-// longer used is closed by the garbage collector, as net's are.
+// With [ListenConfig.Reflect] a Listener has several sockets. Accept, AcceptTCP,
+// SetDeadline and Close then act on all of them. The connections of all marks take
+// turns. At most one connection for each mark is accepted before Accept is called. The
+// embedded TCPListener, SyscallConn and File are those of the socket for DSCP. Close
+// may take a millisecond. The garbage collector closes a Listener that is no longer
+// used, as it does with those of net.
 //
-// A Listener may be used by several goroutines at once.
+// A Listener comes from [ListenConfig]; its zero value is not usable. Several goroutines
+// may use a Listener at once.
 type Listener struct {
 	*net.TCPListener
 
@@ -341,18 +344,20 @@ type Listener struct {
 	group            *group // nil without Reflect
 }
 
-// Accept waits for the next connection and returns it as a [*Conn]. It is pinned
-// at the mark that the kernel gave it: the listener's, that of the peer's SYN if it is
-// one of Reflect, or the peer's where the system reflects it (Linux's
-// net.ipv4.tcp_reflect_tos).
+// Accept waits for the next connection and returns it as a [*Conn]. The Conn is pinned
+// at the mark that the kernel gave it: the listener's mark, the mark of the peer's SYN
+// if that is one of Reflect, or the peer's mark under Linux's
+// net.ipv4.tcp_reflect_tos.
 //
-// A conn that has none of these, since something else marks or the system hands no
-// mark on, is closed, and the error is a [net.OpError] with a [MarkError] in it, whose
-// Temporary method reports true: the loops of net/http and grpc go on. With
-// ListenConfig.AllowUnmarked the conn is returned; [Conn.DSCP] tells its mark.
+// If a connection has none of these marks, Accept closes it and returns a [net.OpError]
+// that wraps a [MarkError]. The error is temporary, so the accept loops of net/http and
+// grpc go on. The reason is that something else marks, or that the system does not let
+// connections inherit the mark. With ListenConfig.AllowUnmarked Accept returns the
+// connection; [Conn.DSCP] returns its mark.
 func (l *Listener) Accept() (net.Conn, error) { return noNil(l.AcceptConn()) }
 
-// AcceptConn is [Listener.Accept] without the need of a type assertion.
+// AcceptConn is [Listener.Accept] with the concrete type, for callers that use the
+// methods of [Conn].
 func (l *Listener) AcceptConn() (*Conn, error) {
 	c, requested, err := l.accept()
 	l.trace.socket("accept", l.network, l.address, requested, time.Time{}, c, err)
@@ -362,14 +367,15 @@ func (l *Listener) AcceptConn() (*Conn, error) {
 func (l *Listener) accept() (c *Conn, requested CodePoint, err error) {
 	if l.group != nil {
 		c, requested, err = l.group.acceptConn(l.marking)
-		runtime.KeepAlive(l) // or the group would be closed while this waits
+		runtime.KeepAlive(l) // otherwise the group could be closed while this waits
 		return c, requested, err
 	}
 	c, err = acceptPinned(l.TCPListener.AcceptTCP, func(c *net.TCPConn) (*Conn, error) { return pinAccepted(c, l.marking) })
 	return c, l.marking.cp, err
 }
 
-// AcceptTCP is [net.TCPListener.AcceptTCP]: the conn is marked, but nothing pins it.
+// AcceptTCP is [net.TCPListener.AcceptTCP]: the conn is marked but not pinned, and its
+// mark is not verified.
 func (l *Listener) AcceptTCP() (*net.TCPConn, error) {
 	if l.group == nil {
 		return l.TCPListener.AcceptTCP()
@@ -379,8 +385,8 @@ func (l *Listener) AcceptTCP() (*net.TCPConn, error) {
 	return a.conn, err
 }
 
-// Close is [net.TCPListener.Close]. With Reflect, SYNs that arrive while the sockets are
-// closed, one after another, are lost; after that they are refused.
+// Close is [net.TCPListener.Close]. With Reflect, SYNs that arrive during Close are lost,
+// not refused.
 func (l *Listener) Close() error {
 	if l.group == nil {
 		return l.TCPListener.Close()
@@ -397,9 +403,10 @@ func (l *Listener) SetDeadline(t time.Time) error {
 }
 
 // File is [net.TCPListener.File]. With Reflect it returns the socket for DSCP. While l
-// is open, that accepts what has another mark than those of Reflect, in turns with l.
-// Once l is closed it is a listener like any other, which answers every SYN with DSCP.
-// A socket that was duplicated by SyscallConn instead loses all SYNs from then on.
+// is open, that socket and l compete for the connections whose SYN has none of the
+// marks of Reflect. After l is closed, the socket is an ordinary listener that answers
+// every SYN with DSCP. A duplicate made through SyscallConn instead of File loses all
+// SYNs after l is closed.
 func (l *Listener) File() (*os.File, error) {
 	if l.group != nil {
 		l.group.lent.Store(true)
@@ -407,7 +414,8 @@ func (l *Listener) File() (*os.File, error) {
 	return l.TCPListener.File()
 }
 
-// acceptPinned returns the first conn of accept that pin can be asked about.
+// acceptPinned accepts and pins a conn. It leaves out conns that their peers have reset
+// already.
 func acceptPinned(accept func() (*net.TCPConn, error), pin func(*net.TCPConn) (*Conn, error)) (*Conn, error) {
 	for {
 		c, err := accept()
@@ -416,7 +424,7 @@ func acceptPinned(accept func() (*net.TCPConn, error), pin func(*net.TCPConn) (*
 		}
 		conn, err := pin(c)
 		if resetByPeer(err) {
-			continue // its peer has left already: no fault of the listener, which net's servers would end for it
+			continue // the error would end the accept loops of servers
 		}
 		return conn, err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// A marking is what a Dialer or a ListenConfig wants done to its sockets.
+// A marking is the part of a Dialer or a ListenConfig that says how to mark.
 type marking struct {
 	cp            CodePoint // with NATSafe applied
 	allowUnmarked bool
@@ -26,7 +26,7 @@ func newMarking(cp CodePoint, natSafe, allowUnmarked bool) marking {
 	return marking{cp, allowUnmarked}
 }
 
-// check finds, before there is a socket, what would fail on every one.
+// check returns an error that every socket of the network would fail with.
 func (m marking) check(network string) error {
 	if err := m.cp.check(); err != nil {
 		return err
@@ -37,8 +37,8 @@ func (m marking) check(network string) error {
 	return checkHost(network, m.cp)
 }
 
-// hook returns the hook that marks a socket, or nil where there is nothing to
-// mark: on js and wasip1 net fails every dial that has a hook.
+// hook returns the hook that marks a socket. It returns nil if there is nothing to mark,
+// since on js and wasip1 net fails every dial that has a hook.
 func (m marking) hook() dialer.Hook {
 	if m.nothingToMark() {
 		return nil
@@ -48,11 +48,11 @@ func (m marking) hook() dialer.Hook {
 	}
 }
 
-// dialHook is hook for a dial with Multipath TCP switched off whose conn goes
-// through pinDialed. Of TCP sockets it neither asks the protocol nor reads back
-// the mark, which pinning does anyway: that leaves one system call before
-// connect and one after. (A system that makes Multipath TCP of every TCP socket
-// by itself is taken for one that does not.)
+// dialHook is hook for a dial with Multipath TCP switched off whose conn goes through
+// pinDialed. For a TCP socket it neither asks for the protocol nor reads back the mark,
+// since pinning reads the mark: that leaves one system call before connect and one
+// after. (So it does not notice a system that makes every TCP socket a Multipath TCP
+// one.)
 func (m marking) dialHook() dialer.Hook {
 	if m.nothingToMark() || !m.cp.Valid() || !tos.Host.Tested {
 		return m.hook()
@@ -60,15 +60,15 @@ func (m marking) dialHook() dialer.Hook {
 	return dialHooks()[m]
 }
 
-// keepMPTCPOut does beforehand what the hook would bring about, without a socket
-// made in vain.
+// keepMPTCPOut switches Multipath TCP off. Without it the hook would refuse the first
+// socket, and net would make a second, plain one.
 func (m marking) keepMPTCPOut(nd *net.Dialer) {
 	if !m.nothingToMark() {
 		nd.SetMultipathTCP(false)
 	}
 }
 
-// dialHooks makes the hooks of all markings once, so that a dial need not.
+// dialHooks makes the hooks of all markings once, which saves each dial an allocation.
 var dialHooks = sync.OnceValue(func() map[marking]dialer.Hook {
 	hooks := map[marking]dialer.Hook{}
 	for cp := range maxCodePoint + 1 {
@@ -84,7 +84,8 @@ var dialHooks = sync.OnceValue(func() map[marking]dialer.Hook {
 	return hooks
 })
 
-// nothingToMark reports whether there is nothing to mark, or nothing to mark with.
+// nothingToMark reports whether no mark was asked for, or none can be set and
+// AllowUnmarked is set.
 func (m marking) nothingToMark() bool {
 	return m.cp == DF || m.allowUnmarked && m.cp.Valid() && tos.Host.Unmarkable != ""
 }
@@ -97,8 +98,8 @@ func (m marking) apply(network, address string, c syscall.RawConn) error {
 	if err := m.check(network); err != nil {
 		return err
 	}
-	// On this error net tries again with a plain TCP socket, so it holds for
-	// AllowUnmarked too: to go on would leave IPv6 peers unmarked.
+	// On this error net tries again with a plain TCP socket. So it is returned even
+	// with AllowUnmarked: otherwise IPv6 peers would stay unmarked.
 	if isTCP(network) && tos.IsMPTCP(c) {
 		return &UnsupportedError{OS: tos.Host.OS, Network: network, Option: "IPPROTO_MPTCP", CodePoint: m.cp, Err: errMPTCP}
 	}
@@ -108,7 +109,7 @@ func (m marking) apply(network, address string, c syscall.RawConn) error {
 // errMPTCP is the reason why a Multipath TCP socket is refused.
 var errMPTCP = errors.New("marks do not hold on every subflow; use SetMultipathTCP(false)")
 
-// tolerate returns err unless the caller takes unmarked sockets.
+// tolerate returns err, or nil with AllowUnmarked.
 func (m marking) tolerate(err error) error {
 	if m.allowUnmarked {
 		return nil
@@ -116,10 +117,10 @@ func (m marking) tolerate(err error) error {
 	return err
 }
 
-// mark sets the options that mark the socket, and reads them back if told so.
+// mark sets the options that mark the socket, and reads them back if readBack is true.
 func mark(network, address string, cp CodePoint, c syscall.RawConn, readBack bool) error {
 	if isSealed() && isTCP(network) && tos.Connected(c) {
-		return errSealedConnected // the kernel lets this package set what it likes
+		return errSealedConnected // the kernel would let this package change the mark
 	}
 	opts, err := tos.Host.Options(network, tos.PeersOf(address), func() (bool, error) { return tos.V6Only(c) })
 	if missing, ok := errors.AsType[*tos.MissingError](err); ok {
@@ -136,7 +137,8 @@ func mark(network, address string, cp CodePoint, c syscall.RawConn, readBack boo
 	return nil
 }
 
-// optionError puts the reason why opt does not hold cp into an error of its kind.
+// optionError returns an UnsupportedError or a MarkError for the reason err why opt does
+// not hold cp.
 func optionError(opt tos.Option, network string, cp CodePoint, err error) error {
 	err = bare(err)
 	if isUnsupported(err) {
@@ -145,22 +147,22 @@ func optionError(opt tos.Option, network string, cp CodePoint, err error) error 
 	return &MarkError{CodePoint: cp, Option: opt.String(), Err: err}
 }
 
-// unsupportedOption adds to missing what only this package knows.
+// unsupportedOption turns missing into an UnsupportedError.
 func unsupportedOption(missing *tos.MissingError, network string, cp CodePoint) error {
 	return &UnsupportedError{
 		OS: tos.Host.OS, Network: network, Option: missing.Option, CodePoint: cp, Err: errors.New(missing.Reason),
 	}
 }
 
-// errNotHeld says that the system took an option and did not keep it.
+// errNotHeld is the error of an option that the system accepted and did not keep.
 var errNotHeld = errors.New("the kernel accepted the DSCP but does not hold it")
 
-// setMark sets opt to cp, and reads it back if told so.
+// setMark sets opt to cp, and reads it back if readBack is true.
 func setMark(opt tos.Option, cp CodePoint, c syscall.RawConn, stream, readBack bool) error {
 	octet := cp.TOS()
 	if !stream {
-		// On datagram sockets the ECN bits are the application's; on TCP the
-		// kernel keeps them out of our reach by itself.
+		// On datagram sockets the application sets the ECN bits; on TCP sockets the
+		// kernel does not let them be set.
 		held, err := opt.Get(c)
 		if err != nil {
 			return err
@@ -180,8 +182,8 @@ func setMark(opt tos.Option, cp CodePoint, c syscall.RawConn, stream, readBack b
 	return nil
 }
 
-// notHeld is the error of a socket that octet is read back from instead. If that
-// is a mark, the system has the option: under pinexec all sockets keep one mark.
+// notHeld is the error if octet was read back instead of the mark. If it is another
+// mark, the system has the option: under examples/pinexec all sockets keep one mark.
 func notHeld(octet uint8) error {
 	if cp := FromTOS(octet); cp != DF {
 		return fmt.Errorf("the socket stays at %v (0x%02x), as it does under pinexec", cp, octet)
@@ -189,32 +191,32 @@ func notHeld(octet uint8) error {
 	return fmt.Errorf("%w: read back 0x%02x", errNotHeld, octet)
 }
 
+// notInherited is the error of an accepted connection that has octet.
 func notInherited(octet uint8) error {
 	return fmt.Errorf("the accepted connection has %v (0x%02x) instead of the listener's mark", FromTOS(octet), octet)
 }
 
-// isUnsupported reports whether err says that the system lacks the option, rather
-// than that it refused it this time.
+// isUnsupported reports whether err means that the system lacks the option.
 func isUnsupported(err error) bool {
 	return errors.Is(err, errNotHeld) || tos.IsUnsupported(err)
 }
 
 // Control returns a function for the Control field of a [net.Dialer] or a
-// [net.ListenConfig] of your own: it marks the socket with cp before it connects
-// or binds. What net makes of it is a bare conn: nothing pins the mark.
+// [net.ListenConfig]. The function marks the socket with cp before it connects or
+// binds. The conn is net's: it does not pin the mark.
 //
-//   - It returns what [Dialer] would: an error for a cp above 63, an
-//     [UnsupportedError] where the system cannot mark, a [MarkError] where it
-//     refuses.
-//   - A Multipath TCP socket is refused, and net goes on with a plain one. net's
-//     listeners ask for Multipath TCP first; on such sockets Linux cannot mark
-//     IPv6.
-//   - For DF it does nothing. Leave the field nil instead: on js and wasip1
-//     net fails every dial that has a Control function.
-//   - On plan9, and for listeners on js and wasip1, net never calls it, so it
-//     cannot fail: the socket stays unmarked.
+//   - The function returns the errors of [Dialer]: one that matches [ErrRange] if cp
+//     is above 63, an [UnsupportedError] where the system cannot mark, a [MarkError]
+//     where it refuses.
+//   - It refuses a Multipath TCP socket, on which Linux cannot mark IPv6 packets. net
+//     then makes a plain TCP socket. net's listeners try Multipath TCP first.
+//   - If cp is DF, the function does nothing. Leave the field nil instead: on js and
+//     wasip1, net fails every dial that has a Control function.
+//   - On plan9, and for listeners on js and wasip1, net does not call it, so the
+//     socket stays unmarked without an error.
 //
-// If you have a Control function already, chain them with package dialer.
+// Several goroutines may call the function at once. To combine it with another Control
+// function, use package dialer.
 func Control(cp CodePoint) func(network, address string, c syscall.RawConn) error {
 	m := marking{cp: cp}
 	return func(network, address string, c syscall.RawConn) error {
@@ -225,17 +227,17 @@ func Control(cp CodePoint) func(network, address string, c syscall.RawConn) erro
 	}
 }
 
-// markable reports whether network is one of the Internet networks. The others,
-// unix and whatever net does not know, pass through untouched.
+// markable reports whether network is one of the tcp, udp and ip networks. Sockets of
+// the unix networks are not marked, and net reports unknown networks.
 func markable(network string) bool {
 	return strings.HasPrefix(network, "tcp") || strings.HasPrefix(network, "udp") || strings.HasPrefix(network, "ip")
 }
 
-// isTCP reports whether network is one of TCP's.
+// isTCP reports whether network is one of the tcp networks.
 func isTCP(network string) bool { return strings.HasPrefix(network, "tcp") }
 
-// checkHost returns an UnsupportedError where no socket of the network can be
-// marked on this system, whatever its address.
+// checkHost returns an UnsupportedError if this system can mark no socket of the
+// network.
 func checkHost(network string, cp CodePoint) error {
 	if tos.Host.Unmarkable == "" || cp == DF || !markable(network) {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// marks are the octets that the options of one socket hold.
+// marks has the octets that the options of one socket hold.
 type marks struct {
 	octet [2]uint8
 	has   [2]bool // whether the socket has the option
@@ -17,9 +17,9 @@ type marks struct {
 	hasPriority bool
 }
 
-// read asks a socket of the same family for the octets. It fails if one cannot be
-// told that may mark what the socket sends. One that has been reset sends nothing
-// any more.
+// read reads the octets of fd, which is p's socket or one of the same family. It fails
+// if an option that marks what the socket sends cannot be read, unless the connection
+// has been reset and sends nothing any more.
 func (p *pin) read(fd uintptr) (marks, error) {
 	var m marks
 	for _, opt := range p.options(fd) {
@@ -33,12 +33,12 @@ func (p *pin) read(fd uintptr) (marks, error) {
 	return m, nil
 }
 
-// mayLack reports whether it is no reason to stop that opt could not be read.
+// mayLack reports whether read may ignore that opt could not be read because of err.
 func (p *pin) mayLack(opt tos.Option, err error) bool {
 	return p.meansNoOption(opt, err) || tos.Host.RefusesAfterReset && resetByPeer(err)
 }
 
-// readAll is read with the priority that a change of IP_TOS would change too.
+// readAll is read with SO_PRIORITY, which changes along with IP_TOS.
 func (p *pin) readAll(fd uintptr) (marks, error) {
 	m, err := p.read(fd)
 	if err == nil && m.has[tos.IPv4TOS] {
@@ -47,15 +47,15 @@ func (p *pin) readAll(fd uintptr) (marks, error) {
 	return m, err
 }
 
-// other returns the code point that opt holds in m, and whether it is another than
-// in before. ECN bits are not ours to guard.
+// other returns the code point that opt holds in m, and whether it differs from that in
+// before. It ignores ECN bits.
 func (m marks) other(before marks, opt tos.Option) (cp CodePoint, other bool) {
 	cp = FromTOS(m.octet[opt])
 	return cp, m.has[opt] && before.has[opt] && cp != FromTOS(before.octet[opt])
 }
 
-// write puts m back: the octet of each option that changed names, and the
-// priority that those have dragged along.
+// write sets the options of fd for which changed is true to the octets in m, and
+// restores SO_PRIORITY, which changes along with IP_TOS.
 func (m marks) write(fd uintptr, changed [2]bool) error {
 	var failed error
 	for _, opt := range tos.Both {

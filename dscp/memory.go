@@ -12,25 +12,23 @@ const (
 	defaultMemoryLimit = 1000
 )
 
-// A Memory remembers where a [Dialer] had to fall back to another mark, so that
-// the next dial to the same address starts with the mark that came up, without
-// the wait. Several Dialers may share one. Call [Memory.Clear] when the machine
-// has moved to another network: it is the path that loses marks, not the
+// A Memory remembers for which addresses a [Dialer] had to fall back to another mark.
+// The next dial to such an address starts with the mark that connected, without
+// waiting for the others. Several Dialers may share a Memory. Call [Memory.Clear] when
+// the host has moved to another network, since the path loses the marks and not the
 // destination.
 //
-// What is remembered is forgotten after TTL, and a dial then starts with DSCP
-// again. Dialers with different DSCP remember separately.
+// An entry expires after TTL; the next dial then starts with DSCP again. Dialers with
+// different DSCP have separate entries.
 //
-// The zero value is ready for use. A Memory may be used by several goroutines
-// at once, as long as none changes its fields, and must not be copied after the
-// first use.
+// The zero value is ready to use. Several goroutines may use a Memory at once, as long
+// as none changes its fields. A Memory must not be copied after first use.
 type Memory struct {
-	// TTL is how long a destination is remembered. Zero or less means 10
-	// minutes.
+	// TTL is how long an entry is kept. Zero or less means 10 minutes.
 	TTL time.Duration
 
-	// Limit is how many destinations are remembered at most: a new one replaces
-	// the one that was learnt first. Zero or less means 1,000.
+	// Limit is the largest number of entries. A new entry replaces the oldest one.
+	// Zero or less means 1,000.
 	Limit int
 
 	mu    sync.Mutex
@@ -38,20 +36,20 @@ type Memory struct {
 	order list.List                     // of memory, the oldest first
 }
 
-// A destination is where a dial goes to, and the mark that it would start with.
+// A destination is the address of a dial and the first mark of its Dialer.
 type destination struct {
 	network, address string // as in Dial
 	first            CodePoint
 }
 
-// A memory is what a Memory knows of one destination.
+// A memory is an entry of a Memory.
 type memory struct {
 	destination
 	works   CodePoint
 	expires time.Time
 }
 
-// Clear forgets everything.
+// Clear removes all entries.
 func (m *Memory) Clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -59,7 +57,7 @@ func (m *Memory) Clear() {
 	m.order.Init()
 }
 
-// recall returns the mark that came up for d.
+// recall returns the mark that connected to d.
 func (m *Memory) recall(d destination) (works CodePoint, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -75,8 +73,8 @@ func (m *Memory) recall(d destination) (works CodePoint, ok bool) {
 	return known.works, true
 }
 
-// learn remembers the mark that came up for d. The first mark itself is nothing
-// to remember. It takes the same time however much is remembered.
+// learn makes an entry for the mark that connected to d, in constant time. If that is
+// the first mark of d, learn only removes the old entry.
 func (m *Memory) learn(d destination, works CodePoint) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
