@@ -10,23 +10,22 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// A pin is what a Conn and a UDPConn have in common: a live socket and the mark
-// it is held at.
+// A pin is the part that Conn and UDPConn share: a live socket and its pinned mark.
 type pin struct {
 	raw    syscall.RawConn // net's own
 	local  net.Addr
 	remote net.Addr   // nil on an unconnected socket
-	option tos.Option // the one that marks what the socket sends
+	option tos.Option // the option that marks what the socket sends
 	cp     CodePoint
 
-	// An unconnected IPv6 socket that takes both options sends to IPv4 peers
+	// An unconnected IPv6 socket that has both options marks packets to IPv4 peers
 	// with the other one.
 	dual bool
 	cp4  CodePoint
 
 	datagrams *datagrams // further marks that single datagrams may carry
 
-	family  atomic.Uint32 // of the socket, once it has been asked for
+	family  atomic.Uint32 // of the socket; see familyOf
 	watched watch
 }
 
@@ -43,8 +42,8 @@ func (p *pin) set(c interface {
 	syscall.Conn
 }) error {
 	p.local, p.remote = c.LocalAddr(), c.RemoteAddr()
-	// The family of the packets counts, not that of the socket: an IPv6 socket
-	// with an IPv4-mapped peer sends IPv4.
+	// The family of the packets decides, not that of the socket: an IPv6 socket
+	// with an IPv4-mapped peer sends IPv4 packets.
 	p.option = tos.IPv6TClass
 	if isIPv4(p.far()) {
 		p.option = tos.IPv4TOS
@@ -65,8 +64,7 @@ func (p *pin) set(c interface {
 	return nil
 }
 
-// far returns the address of the peer, or the local one of an unconnected
-// socket, which has no other.
+// far returns the address of the peer, or the local address of an unconnected socket.
 func (p *pin) far() net.Addr {
 	if p.remote != nil {
 		return p.remote
@@ -74,7 +72,7 @@ func (p *pin) far() net.Addr {
 	return p.local
 }
 
-// pinned returns the mark that opt is held at.
+// pinned returns the mark that opt is pinned at.
 func (p *pin) pinned(opt tos.Option) CodePoint {
 	if p.dual && opt == tos.IPv4TOS {
 		return p.cp4
@@ -85,8 +83,8 @@ func (p *pin) pinned(opt tos.Option) CodePoint {
 // marks reports whether opt marks what the socket sends.
 func (p *pin) marks(opt tos.Option) bool { return opt == p.option || p.dual }
 
-// familyOf returns the family of the socket, which is not that of its packets: an
-// IPv6 socket may have an IPv4-mapped peer. It asks once.
+// familyOf returns the family of the socket, which can differ from that of its packets:
+// an IPv6 socket may have an IPv4-mapped peer. It asks the kernel once.
 func (p *pin) familyOf(fd uintptr) uint32 {
 	if family := p.family.Load(); family != familyUnknown {
 		return family
@@ -102,8 +100,8 @@ func (p *pin) familyOf(fd uintptr) uint32 {
 	return family
 }
 
-// options returns the options that a socket of the family has. fd is p's or that
-// of a socket of the same family.
+// options returns the options that the socket fd has, which is p's socket or one of the
+// same family.
 func (p *pin) options(fd uintptr) []tos.Option {
 	switch p.familyOf(fd) {
 	case familyIPv4:
@@ -116,8 +114,8 @@ func (p *pin) options(fd uintptr) []tos.Option {
 	return tos.Both[:]
 }
 
-// alive tells a closed socket from an open one, where net can: on plan9 it gives
-// no access at all.
+// alive returns net.ErrClosed if the socket is closed and net can tell: on plan9 net
+// gives no access to it.
 func (p *pin) alive() error {
 	if err := p.raw.Control(func(uintptr) {}); errors.Is(err, net.ErrClosed) {
 		return err
@@ -125,8 +123,7 @@ func (p *pin) alive() error {
 	return nil
 }
 
-// held asks the kernel for the mark. Where there is no such option the socket
-// carries none.
+// held reads the mark from the kernel. It is DF if the socket has no such option.
 func (p *pin) held(opt tos.Option) (CodePoint, error) {
 	if tos.Host.Unmarkable != "" {
 		return DF, p.alive()
@@ -138,8 +135,8 @@ func (p *pin) held(opt tos.Option) (CodePoint, error) {
 	return FromTOS(octet), err
 }
 
-// holds returns an error if the pinned mark is not cp, which was set before the
-// socket connected; DF was not.
+// holds returns an error if the pinned mark is not cp, to which the socket was set before
+// it connected. DF is never set.
 func (p *pin) holds(cp CodePoint) error {
 	if cp == DF || cp == p.cp {
 		return nil
@@ -147,9 +144,8 @@ func (p *pin) holds(cp CodePoint) error {
 	return p.opError("dial", optionError(p.option, p.network(), cp, notHeld(p.cp.TOS())))
 }
 
-// unreadable adds the code point, which was asked for, and the option to the error
-// of a pin that could not read the mark back. What failed before it could be asked
-// stays as it is.
+// unreadable adds the option and the code point that was asked for to the error of a pin
+// that could not read the mark back. It does not change an error from before that.
 func (p *pin) unreadable(cp CodePoint, err error) error {
 	op, ok := err.(*net.OpError)
 	if !ok || p.raw == nil {
@@ -160,7 +156,7 @@ func (p *pin) unreadable(cp CodePoint, err error) error {
 	return &marked
 }
 
-// network returns the one that net would give to a hook of this TCP socket.
+// network returns the network that net would pass to a hook of this TCP socket.
 func (p *pin) network() string {
 	if p.option == tos.IPv4TOS {
 		return "tcp4"
@@ -168,11 +164,10 @@ func (p *pin) network() string {
 	return "tcp6"
 }
 
-// meansNoOption reports whether err, with which the system refused to tell what opt
-// holds, means no more than that the socket has no such option. An option that
-// marks nothing of what the socket sends may fail in any way: macOS says EINVAL
-// where others say ENOPROTOOPT. One that does may hold a mark nevertheless, if a
-// filter of system calls has refused.
+// meansNoOption reports whether err, of reading opt, means that the socket has no such
+// option. For an option that marks nothing of what the socket sends every error does:
+// macOS returns EINVAL where others return ENOPROTOOPT. For any other option the error
+// may come from a filter of system calls, and the option may hold a mark nevertheless.
 func (p *pin) meansNoOption(opt tos.Option, err error) bool {
 	if err == nil {
 		return false
@@ -181,7 +176,7 @@ func (p *pin) meansNoOption(opt tos.Option, err error) bool {
 		return true
 	}
 	if opt == tos.IPv4TOS && !tos.Host.MappedTOS {
-		// An IPv6 socket with an IPv4-mapped peer: nothing can mark what it sends.
+		// An IPv6 socket with an IPv4-mapped peer, whose packets nothing can mark.
 		if _, err := tos.IPv6TClass.Get(p.raw); err == nil {
 			return true
 		}
@@ -256,9 +251,9 @@ func isIPv4(a net.Addr) bool {
 	return false
 }
 
-// hasNoOption reports whether a socket that would not tell what opt holds has no
-// such option: it is a Multipath TCP socket, or no socket of the family has it. A
-// system that has not been tested is believed: its IPv6 sockets may lack IP_TOS.
+// hasNoOption reports whether a socket whose opt could not be read has no such option:
+// it is a Multipath TCP socket, or no socket of the family has the option. On a system
+// that has not been tested it reports true, since IPv6 sockets may lack IP_TOS there.
 func hasNoOption(c syscall.RawConn, opt tos.Option) bool {
 	if !tos.Host.Tested || tos.IsMPTCP(c) {
 		return true
@@ -272,9 +267,10 @@ func hasNoOption(c syscall.RawConn, opt tos.Option) bool {
 	return err == nil && none
 }
 
-// pinControl returns oob with a mark that the datagram may carry in every control
-// message that sets the TOS or Traffic Class octet, or the reason why one asks for
-// another mark. It copies oob before it changes anything.
+// pinControl checks the control messages in oob that set the TOS or Traffic Class octet.
+// It returns oob with the marks to send, or an error if one asks for a mark that the
+// datagram may not carry. It does not modify oob: where a mark changes, it returns a
+// copy.
 func (p *pin) pinControl(oob []byte) ([]byte, error) {
 	return tos.RewriteControl(oob, func(opt tos.Option, octet uint8) (uint8, error) {
 		cp := FromTOS(octet)

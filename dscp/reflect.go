@@ -12,8 +12,8 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// reflected returns the marks for which a listener on the network needs sockets of
-// their own: those of Reflect with NATSafe applied, each once, without DSCP.
+// reflected returns the marks for which a listener on the network needs further sockets:
+// those of Reflect with NATSafe applied, each once, without DSCP.
 func (lc *ListenConfig) reflected(network string) []CodePoint {
 	if len(lc.Reflect) == 0 || !isTCP(network) || lc.AllowUnmarked && !canReflect() {
 		return nil
@@ -31,8 +31,8 @@ func (lc *ListenConfig) reflected(network string) []CodePoint {
 // canReflect reports whether this system has what Reflect needs.
 func canReflect() bool { return reuseport.Supported && tos.Host.Unmarkable == "" }
 
-// checkReflect finds, before there is a socket, what would fail for the field Reflect:
-// a code point above 63 on every network, a system that cannot reflect on those of TCP.
+// checkReflect checks the field Reflect before a socket is made. A code point above 63 is
+// an error on every network, a system that cannot reflect on the tcp networks.
 func (lc *ListenConfig) checkReflect(network string) error {
 	for _, cp := range lc.Reflect {
 		if err := cp.check(); err != nil {
@@ -48,7 +48,7 @@ func (lc *ListenConfig) checkReflect(network string) error {
 	return nil
 }
 
-// errWrapReflect is why Wrap does not reflect.
+// errWrapReflect is the error of Wrap if Reflect has marks.
 func errWrapReflect(network string, cp CodePoint) error {
 	return &UnsupportedError{
 		OS: tos.Host.OS, Network: network, Option: "SO_REUSEPORT", CodePoint: cp,
@@ -56,7 +56,8 @@ func errWrapReflect(network string, cp CodePoint) error {
 	}
 }
 
-// listenGroup is Listen for a group: one socket for DSCP, and one for each of classes.
+// listenGroup is Listen with Reflect: it opens a socket for DSCP and one for each of
+// classes.
 func (lc *ListenConfig) listenGroup(ctx context.Context, network, address string, classes []CodePoint) (*Listener, error) {
 	t := tracer(lc.Trace)
 	begin := t.clock()
@@ -76,8 +77,8 @@ func (lc *ListenConfig) listenGroup(ctx context.Context, network, address string
 }
 
 // listenMembers opens the sockets of a group in the order of their indexes. Until all
-// are there, they lose every SYN: the program would give those of a class that is
-// missing to any member. If one fails, none is left.
+// are open, they lose every SYN, since the BPF program would give the SYNs of a class
+// without a socket to any member. If one fails, it closes the others.
 func (lc *ListenConfig) listenMembers(ctx context.Context, network, address string, classes []CodePoint) (members []member, err error) {
 	defer func() {
 		if err != nil {
@@ -112,7 +113,7 @@ func (lc *ListenConfig) listenMembers(ctx context.Context, network, address stri
 	return members, nil
 }
 
-// listenMember opens one socket of a group, which holds its SYNs.
+// listenMember opens one socket of a group, which loses its SYNs until it is released.
 func (lc *ListenConfig) listenMember(
 	ctx context.Context, network, address string, cp CodePoint, mark dialer.Hook, join func(syscall.RawConn) error,
 ) (member, error) {
@@ -137,15 +138,16 @@ func (lc *ListenConfig) listenMember(
 	return m, nil
 }
 
-// classHook returns the hook that marks a socket for one of Reflect. DF is a mark like
-// any other there: the socket is to have it whatever the caller's own hook has set.
+// classHook returns the hook that marks the socket for a mark of Reflect. DF is set like
+// any other mark, over a mark that the caller's own hook has set.
 func (lc *ListenConfig) classHook(cp CodePoint) dialer.Hook {
 	return func(_ context.Context, network, address string, c syscall.RawConn) error {
 		return lc.marking().tolerate(mark(network, address, cp, c, true))
 	}
 }
 
-// groupError is the reason why a socket cannot be one of a group.
+// groupError returns an UnsupportedError or a MarkError for a socket that cannot join a
+// group because of err.
 func groupError(network string, cp CodePoint, err error) error {
 	option := "SO_REUSEPORT"
 	if refused, ok := errors.AsType[*reuseport.Error](err); ok {

@@ -6,51 +6,50 @@ import (
 	"sync/atomic"
 )
 
-// sealed says that Seal has succeeded. Its mutex is held by a Seal at work.
+// sealed has done set after Seal has succeeded. Seal holds the mutex while it runs.
 var sealed struct {
 	sync.Mutex
 	done atomic.Bool
 }
 
-// Seal has the kernel refuse, from now on and in the whole process, every system
-// call that sets a mark, unless this package makes it. It cannot be undone. Every
-// program that the process starts inherits it, so that none of them can mark
-// anything: ssh prints an error for each connection. Nor do setuid programs gain
-// their privileges in them (no_new_privs): sudo, su, ping and mount fail.
+// Seal makes the kernel refuse every system call of the process that sets a mark,
+// unless this package makes it. It cannot be undone. Programs that the process starts
+// inherit the seal, so they cannot mark either: ssh prints an error for each connection.
+// Setuid programs do not gain privileges in them (no_new_privs): sudo, su, ping and
+// mount fail.
 //
-// Seal stops mistakes, not malice. It is a filter of system calls (seccomp, mode
-// 2) on all threads, present and future, of Go and of C, that lets IP_TOS and
-// IPV6_TCLASS pass only with a secret, which is in the memory of the process.
-// What is refused fails with EPERM, on sockets that are not connected yet as well:
-// a program that marks some of its sockets by itself cannot be sealed.
+// Seal prevents mistakes; it does not stop malicious code in the process. It installs a
+// filter of system calls (seccomp, mode 2) on all present and future threads, of Go and
+// of C. The filter lets IP_TOS and IPV6_TCLASS pass only with a secret, which is in the
+// memory of the process. Other calls fail with EPERM, also on sockets that are not
+// connected yet. So a program that marks some of its sockets itself cannot be sealed.
 //
-// What changes for the conns of this package:
+// For the conns of this package Seal has these effects:
 //
-//   - Nothing that runs in the process changes the option of a live conn:
-//     SyscallConn with unknown functions, File, the embedded conns and
-//     x/net's packages on them, C code. The Conn does not look after it any more,
-//     which saves it its own system calls.
+//   - No code in the process can change the option of a live conn: not functions that
+//     run through SyscallConn, File or the embedded conns, not x/net's packages on
+//     those, not C code. The guard of SyscallConn is off, which saves system calls.
 //   - x/net's SetTOS and SetTrafficClass on a Conn or a UDPConn return an error that
-//     matches [ErrMidFlow], even for the pinned mark. A function given to SyscallConn
-//     gets EPERM from its own call.
-//   - [Control] and the hooks of [Dialer.Marked] and [ListenConfig.Marked] do not
-//     mark a TCP socket that is connected: ErrMidFlow.
+//     matches [ErrMidFlow], even for the pinned mark. In a function that runs through
+//     SyscallConn, setsockopt fails with EPERM.
+//   - [Control] and the hooks of [Dialer.Marked] and [ListenConfig.Marked] return an
+//     error that matches ErrMidFlow for a TCP socket that is connected.
 //
-// What Seal does not stop: control messages of single datagrams, which [UDPConn]
-// judges in its own methods; other processes that have the same descriptor; packet
-// filters and programs in the kernel, which need privileges.
+// Seal does not stop control messages of single datagrams, which [UDPConn] checks in
+// its own methods; other processes that have the same descriptor; and packet filters
+// and programs in the kernel, which need privileges.
 //
-// The filter takes more than marks: IPV6_FLOWINFO_SEND, with which the address of
-// a datagram can have a Traffic Class, fails with EPERM; io_uring, x32, and the
-// calls of other ABIs fail with ENOSYS; 32-bit programs on 64-bit systems cannot
-// mark at all. It costs each system call some nanoseconds.
+// The filter also refuses calls that do not set a mark. IPV6_FLOWINFO_SEND, with which
+// the address of a datagram can have a Traffic Class, fails with EPERM. io_uring, x32,
+// and the calls of other ABIs fail with ENOSYS, so 32-bit programs on 64-bit systems
+// cannot mark at all. Each system call takes some nanoseconds longer.
 //
-// Seal may be called several times, and by several goroutines at once. After the
-// first success it returns nil and does nothing. An error means that nothing has
-// changed: an [UnsupportedError] on other systems than Linux, on other
-// architectures than amd64 and arm64, and on kernels without such filters; else
-// what Linux said, such as EPERM where the profile of a container forbids filters,
-// or EBUSY where another thread has a filter of its own.
+// Several goroutines may call Seal at once. After the first success it returns nil
+// and does nothing. After an error nothing has changed. The error is an
+// [UnsupportedError] on systems other than Linux, on architectures other than amd64
+// and arm64, and on kernels without such filters. Otherwise it wraps the error of
+// Linux, such as EPERM where the profile of a container forbids filters, or EBUSY where
+// another thread has a filter already.
 func Seal() error {
 	sealed.Lock()
 	defer sealed.Unlock()
@@ -64,7 +63,7 @@ func Seal() error {
 	return nil
 }
 
-// isSealed reports whether the kernel looks after the marks.
+// isSealed reports whether Seal has succeeded.
 func isSealed() bool { return sealed.done.Load() }
 
 // errSealed is the error of x/net's methods that set a mark on a pinned conn.

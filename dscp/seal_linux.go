@@ -13,11 +13,11 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// ipv6FlowinfoSend is IPV6_FLOWINFO_SEND, with which the Traffic Class in the
-// address of a datagram goes out.
+// ipv6FlowinfoSend is IPV6_FLOWINFO_SEND, with which a datagram is sent with the Traffic
+// Class in its address.
 const ipv6FlowinfoSend = 33
 
-// sealProcess puts the process under the filter.
+// sealProcess installs the filter on all threads.
 func sealProcess() error {
 	err := installSeal()
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, unix.EINVAL) {
@@ -44,8 +44,8 @@ func installSeal() error {
 	}
 	defer unix.Close(trial)
 
-	// Sockets that are marked meanwhile are marked with the secret, which a
-	// kernel without the filter takes too.
+	// From here on this package marks sockets with the secret, which the kernel
+	// accepts without the filter, too.
 	tos.UseSecret(secret)
 	if err = markTrial(trial, CS1); err == nil {
 		err = program.InstallAll()
@@ -54,7 +54,7 @@ func installSeal() error {
 		tos.UseSecret(0)
 		return err
 	}
-	// The filter cannot be taken back, so the secret stays.
+	// The filter cannot be removed, so the secret stays in use after an error.
 	if err := markTrial(trial, AF21); err != nil {
 		return fmt.Errorf("the filter refuses the marks of this package: %w", err)
 	}
@@ -64,16 +64,16 @@ func installSeal() error {
 	return nil
 }
 
-// newSecret returns a number that nobody guesses.
+// newSecret returns a random number that is not zero.
 func newSecret() uint64 {
 	var b [8]byte
-	for binary.NativeEndian.Uint64(b[:]) == 0 { // which stands for none
+	for binary.NativeEndian.Uint64(b[:]) == 0 { // zero means no secret
 		rand.Read(b[:])
 	}
 	return binary.NativeEndian.Uint64(b[:])
 }
 
-// markTrial marks a socket as the package marks all and reads the mark back.
+// markTrial marks a socket like the sockets of Dialer and reads the mark back.
 func markTrial(fd int, cp CodePoint) error {
 	return setMark(tos.IPv4TOS, cp, tos.FD(fd), true, true)
 }

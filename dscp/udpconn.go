@@ -13,47 +13,51 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// A UDPConn is a UDP socket whose mark is pinned. It embeds net's own conn and
-// overrides only what could change the mark: SetDSCP, SyscallConn and the
-// methods that send control messages. Single datagrams may carry another mark if the
-// field Datagrams of the [Dialer] or [ListenConfig] names it; see
-// [UDPConn.WriteMarked]. The ECN bits are the application's, as ever.
+// A UDPConn is a UDP socket whose mark is pinned. It embeds a [net.UDPConn] and
+// overrides only the methods that could change the mark: SyscallConn and those that
+// send control messages. A single datagram may carry another mark if the field
+// Datagrams of the [Dialer] or [ListenConfig] names it; see [UDPConn.WriteMarked]. The
+// application may set the ECN bits.
 //
-// There are three ways out:
+// Three ways bypass the guard:
 //
 //   - File.
 //   - The embedded UDPConn itself.
 //   - Control messages that are sent through SyscallConn, as x/net does in
 //     WriteTo and WriteBatch of ipv4.PacketConn and ipv6.PacketConn, and in
-//     SendMsg and SendMsgs of ipv4.Conn and ipv6.Conn. Nothing here can see them.
-//     Without a mark in them these methods send the pinned one. For batches use
-//     [UDPConn.WriteBatch], which takes the same messages.
+//     SendMsg and SendMsgs of ipv4.Conn and ipv6.Conn. The guard cannot see them.
+//     Without a mark in the control messages these methods send the pinned mark. For
+//     batches use [UDPConn.WriteBatch], which takes the same messages.
 //
-// [Seal] has the kernel refuse every change of the options, by whatever way. It
+// After [Seal] the kernel refuses every change of the options, however it is made. Seal
 // does not stop control messages.
 //
-// The ReadFrom methods of ipv4.PacketConn and ipv6.PacketConn want a *net.UDPConn
-// by type and fail on a UDPConn. Their ReadBatch works.
+// The ReadFrom methods of ipv4.PacketConn and ipv6.PacketConn need a *net.UDPConn
+// and fail on a UDPConn. Their ReadBatch methods work.
 //
-// Code that asks for a *net.UDPConn by type does not see through a UDPConn. Known
-// loss: servers of github.com/miekg/dns on a wildcard address answer from the
-// address that was asked only over a bare conn, which [ListenConfig.Marked] makes.
+// Code that asserts the type *net.UDPConn does not recognise a UDPConn. Known
+// consequence: a server of github.com/miekg/dns on a wildcard address does not answer
+// from the address that was asked; it does over a bare conn of [ListenConfig.Marked].
 //
-// QUIC stacks that send ECN bits in control messages wipe every mark that is set
-// on their socket; over a UDPConn the mark stays:
+// QUIC stacks that send ECN bits in control messages clear the mark of their socket in
+// each such datagram. Over a UDPConn the mark stays:
 //
 //	pc, err := lc.ListenPacket(ctx, "udp", ":443")
 //	tr := quic.Transport{Conn: pc} // github.com/quic-go/quic-go
 //
-// A UDPConn may be used by several goroutines at once.
+// A UDPConn comes from [Dialer], [ListenConfig] or [PinUDP]; its zero value is not
+// usable. Several goroutines may use a UDPConn at once.
 type UDPConn struct {
 	*net.UDPConn
 	pin pin
 }
 
-// PinUDP guards a socket that was made elsewhere. It pins the mark that c has and
-// never changes it; an unconnected IPv6 socket is pinned for the peers of both
-// families. [ListenConfig.WrapPacket] marks it first. If it fails, c is left open.
+// PinUDP guards a socket that this package has not made. It pins the mark that c has,
+// without changing it; an unconnected IPv6 socket is pinned for the peers of both
+// families. [ListenConfig.WrapPacket] marks the socket first.
+//
+// The error is a [net.OpError]. It matches [net.ErrClosed] if c is closed and
+// [syscall.EINVAL] if c is nil. If PinUDP fails, c is left open.
 func PinUDP(c *net.UDPConn) (*UDPConn, error) {
 	if c == nil {
 		return nil, opError("pin", "udp", "", syscall.EINVAL)
@@ -65,7 +69,7 @@ func PinUDP(c *net.UDPConn) (*UDPConn, error) {
 	return conn, nil
 }
 
-// pinUDPOrClose is PinUDP for a conn that nobody else has: a failure closes it.
+// pinUDPOrClose is PinUDP for a new conn, which it closes on an error.
 func pinUDPOrClose(c *net.UDPConn) (*UDPConn, error) {
 	conn, err := PinUDP(c)
 	if err != nil {
@@ -74,9 +78,9 @@ func pinUDPOrClose(c *net.UDPConn) (*UDPConn, error) {
 	return conn, err
 }
 
-// DSCP returns the mark that c is pinned at: what the kernel held when the
-// socket was made. On an unconnected IPv6 socket that is the mark of packets to
-// IPv6 peers. It makes no system call.
+// DSCP returns the mark that c is pinned at: the one that the kernel held when the
+// socket was made or given to [PinUDP]. On an unconnected IPv6 socket that is the mark
+// of packets to IPv6 peers. DSCP makes no system call.
 func (c *UDPConn) DSCP() CodePoint { return c.pin.cp }
 
 // SetDSCP returns nil if cp is the mark that c has. It refuses any other without
@@ -94,13 +98,13 @@ func (c *UDPConn) Verify() error { return c.pin.verify() }
 // x/net's WriteTo and WriteBatch do, cannot be seen: those can carry another mark.
 func (c *UDPConn) SyscallConn() (syscall.RawConn, error) { return c.pin.guarded() }
 
-// WriteMsgUDP writes as [net.UDPConn.WriteMsgUDP]. A control message in oob that
-// sets the TOS or Traffic Class octet of this datagram keeps its ECN bits. Its DSCP
-// is the pinned mark or one of the Datagrams of the [Dialer] or [ListenConfig] that
-// made c, as in [UDPConn.WriteMarked]. 0 becomes the pinned mark, which is what QUIC
-// stacks mean when they send ECN bits alone, unless DF is one of Datagrams. Any
-// other is an error that matches [ErrMidFlow], and nothing is sent. oob is not
-// modified.
+// WriteMsgUDP writes like [net.UDPConn.WriteMsgUDP]. If a control message in oob sets
+// the TOS or Traffic Class octet of the datagram, its ECN bits are sent as they are.
+// Its DSCP must be the pinned mark or one of the Datagrams of the [Dialer] or
+// [ListenConfig] that made c, as in [UDPConn.WriteMarked]. A DSCP of 0 is replaced by
+// the pinned mark unless DF is one of Datagrams, since QUIC stacks send 0 when they
+// set ECN bits alone. For any other DSCP nothing is sent, and the error matches
+// [ErrMidFlow]. oob is not modified.
 func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
 	pinned, err := c.pin.pinControl(oob)
 	if err != nil {
@@ -118,20 +122,19 @@ func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oo
 	return c.UDPConn.WriteMsgUDPAddrPort(b, pinned, addr)
 }
 
-// WriteBatch writes a batch of messages, as [ipv4.PacketConn.WriteBatch] does:
-// with one system call on Linux, only the first message on the other systems
-// that can, and with an error on Windows. It returns how many messages were
-// written, which can be fewer than len(ms) without an error; write the rest
-// again. The type of ipv6's messages is the same one, so those can be given as
-// they are, for sockets of any family.
+// WriteBatch writes a batch of messages like [ipv4.PacketConn.WriteBatch]: on Linux with
+// one system call, on Windows not at all, with an error, and on other systems only the
+// first message. It returns how many messages were written. That can be fewer than
+// len(ms) without an error; write the rest again. Package ipv6's Message is the same
+// type, so WriteBatch takes messages of both packages for sockets of both families.
 //
 // Control messages follow the rule of [UDPConn.WriteMsgUDP]. If one message asks
-// for another mark, the error matches [ErrMidFlow] and says which it was, and
-// none of ms is sent. The N and NN fields of the messages written are set; their
-// OOB is not modified.
+// for another mark, none of ms is sent, and the error matches [ErrMidFlow] and names
+// the index of that message. WriteBatch sets the N and NN fields of the messages
+// written and does not modify their OOB.
 //
-// The methods of x/net's own types know nothing of this rule. On a UDPConn they
-// send what mark the control messages ask for.
+// The methods of x/net's own types do not follow this rule. On a UDPConn they send
+// the mark that the control messages ask for.
 func (c *UDPConn) WriteBatch(ms []ipv4.Message, flags int) (int, error) {
 	if len(ms) == 0 {
 		return 0, nil
@@ -147,8 +150,8 @@ func (c *UDPConn) WriteBatch(ms []ipv4.Message, flags int) (int, error) {
 	return n, err
 }
 
-// pinMessages returns ms with pinControl's work done on each. It copies ms
-// before it changes anything.
+// pinMessages calls pinControl for each message. It does not modify ms: where a control
+// message changes, it returns a copy.
 func (p *pin) pinMessages(ms []ipv4.Message) ([]ipv4.Message, error) {
 	own := false
 	for i := range ms {
@@ -167,13 +170,13 @@ func (p *pin) pinMessages(ms []ipv4.Message) ([]ipv4.Message, error) {
 	return ms, nil
 }
 
-// ReceiveMarks asks the system to report the mark of each datagram that c
-// receives from now on in a control message. [net.UDPConn.ReadMsgUDP] and the
-// ReadBatch methods of x/net's packages return those, and [ReceivedMark] reads
-// them. An unconnected IPv6 socket reports for peers of both families.
+// ReceiveMarks makes the system report the mark of each datagram that c receives from
+// now on, in a control message. [net.UDPConn.ReadMsgUDP] and the ReadBatch methods of
+// x/net's packages return control messages, and [ReceivedMark] reads them. An
+// unconnected IPv6 socket reports the marks of peers of both families.
 //
-// The package comment says which systems can. On the others, and for IPv4 peers
-// of an IPv6 socket on those that cannot tell their marks, the error is an
+// The package comment says which systems can do this. On the others, and for an IPv6
+// socket where the system does not report the marks of IPv4 peers, the error is an
 // [UnsupportedError].
 func (c *UDPConn) ReceiveMarks() error {
 	if err := c.pin.receiveMarks(); err != nil {
@@ -203,13 +206,13 @@ func (p *pin) receiveMarks() error {
 	return nil
 }
 
-// ReceivedMark reads the mark of a datagram, and its two ECN bits (RFC 3168,
-// section 5), from the control messages that were received with it. It reports
-// false if they do not tell it: [UDPConn.ReceiveMarks] was not called, or the
-// buffer for them was too small. The mark is the one with which the datagram
-// arrived; the path may have changed it.
+// ReceivedMark returns the mark of a datagram, and its two ECN bits (RFC 3168,
+// section 5), from the control messages that were received with it. ok is false if
+// they do not contain it, because [UDPConn.ReceiveMarks] was not called or the buffer
+// for oob was too small. The mark is the one with which the datagram arrived; the path
+// may have changed it.
 //
-// oob may hold other control messages too, and may be from a socket that this
+// oob may contain other control messages as well, and may come from a socket that this
 // package has not made.
 func ReceivedMark(oob []byte) (cp CodePoint, ecn uint8, ok bool) {
 	octet, ok := tos.ReceivedOctet(oob)

@@ -7,35 +7,35 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// A watch has what a pin knows of the functions that run on its socket at this
-// moment and of which nobody knows what they do.
+// A watch counts the unknown functions that run on a socket, and finds what they change.
 //
-// Several may run at once, since one may call, or wait for, another. So what the
-// socket held when none of them ran is what is put back, and whoever was at work
-// when a change was found is told: which of them made it cannot be seen.
+// Several may run at once, since one may call another or wait for it. So the guard
+// restores what the socket held when none of them ran. All functions that ran when a
+// change was found get the error, since it is not known which of them made it.
 type watch struct {
 	mu      sync.Mutex // held for as long as options are read and written, never while a function runs
 	running int
 	before  marks // what the socket held when none ran
-	changes int   // that have been found
-	latest  error // of them
+	changes int   // the number of changes found
+	latest  error // the error of the latest change
 }
 
-// watch runs f, compares the marks of the socket before and after, and puts back
-// what has changed, to what it was just before: not to the pinned mark, which
-// somebody may have left by one of the ways out. To set the pinned mark is no
-// offence, on either option. f does not run at all while the marks cannot be read.
+// watch runs f and compares the marks of the socket before and after. If f has changed a
+// mark, watch restores it and returns an error. It restores the mark from before f, not
+// the pinned one, since the mark may have been changed through File or the embedded
+// conn. f may set the pinned mark, with either option. If the marks cannot be read, f
+// does not run.
 func (p *pin) watch(fd uintptr, f func()) (refused error) {
 	changes, err := p.begin(fd)
 	if err != nil {
 		return err
 	}
-	defer func() { refused = p.end(fd, changes) }() // also if f panics
+	defer func() { refused = p.end(fd, changes) }() // even if f panics
 	f()
 	return nil
 }
 
-// begin returns how many changes there were before.
+// begin counts a function that starts, and returns the number of changes found so far.
 func (p *pin) begin(fd uintptr) (changes int, err error) {
 	w := &p.watched
 	w.mu.Lock()
@@ -49,8 +49,8 @@ func (p *pin) begin(fd uintptr) (changes int, err error) {
 	return w.changes, nil
 }
 
-// end returns the reason for which a function that began after so many changes is
-// refused.
+// end counts a function that has ended. It returns the error of that function if more
+// changes have been found than when it began.
 func (p *pin) end(fd uintptr, changes int) error {
 	w := &p.watched
 	w.mu.Lock()
@@ -66,7 +66,7 @@ func (p *pin) end(fd uintptr, changes int) error {
 	return nil
 }
 
-// restore puts back what is not as before, and returns why it had to.
+// restore restores the marks that are not as before, and returns the reason.
 func (p *pin) restore(fd uintptr, before marks) error {
 	after, refused := p.read(fd)
 	changed := before.has // what cannot be read may have changed

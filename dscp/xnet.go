@@ -13,7 +13,7 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// origin tells the closures apart that x/net passes to a raw conn.
+// An origin is the kind of a closure that is passed to a raw conn.
 type origin uint8
 
 const (
@@ -21,15 +21,15 @@ const (
 	xnetGet          // reads one socket option
 	xnetSet          // writes one socket option
 	xnetIO           // sends or receives messages
-	secretSet        // this module's own: writes a mark, with the secret of a sealed process
+	secretSet        // of this module: writes a mark with the secret of a sealed process
 )
 
-// origins has what originOf found out of functions, by their entry.
+// origins caches the results of originOf by the entry point of the function.
 var origins sync.Map
 
-// originOf tells where a closure comes from. A test holds it against the x/net
-// that this module requires, and against builds that compile it in other ways;
-// with another x/net a closure at worst becomes unknown, and is watched.
+// originOf returns the origin of a closure. Tests check it with the version of x/net that
+// this module requires, and in several kinds of build. A closure of another version may
+// be unknown; then it is watched.
 func originOf[F func(uintptr) | func(uintptr) bool](f F) origin {
 	entry := reflect.ValueOf(f).Pointer()
 	if o, ok := origins.Load(entry); ok {
@@ -48,11 +48,11 @@ func originOf[F func(uintptr) | func(uintptr) bool](f F) origin {
 // xnetSocket is the package from which x/net's closures come.
 const xnetSocket = "golang.org/x/net/internal/socket"
 
-// originOfFunc goes by the function's name or by the file that it is in. A
-// compiler that has a profile moves a closure into the function that is inlined
-// around it, in another package too: then the name begins with that, and the file
-// stays. Where sources are vendored, both have a prefix. options says that it is
-// of the kind that is passed to Control.
+// originOfFunc decides by the name of the function or by its file. In a build with a
+// profile the compiler may inline the function around a closure into another one, even
+// of another package. The name of the closure then begins with that of the other
+// function; its file is the same. Both have a prefix where sources are vendored. options
+// is true for a closure that is passed to Control.
 func originOfFunc(function, file string, options bool) origin {
 	if strings.Contains(function, "godscp/internal/tos.(*secretSetter).") {
 		return secretSet
@@ -66,11 +66,11 @@ func originOfFunc(function, file string, options bool) origin {
 	case strings.Contains(function, "(*Option).get.func"):
 		return xnetGet
 	}
-	return xnetSet // or what a later x/net does: a trial tells
+	return xnetSet // or a closure of another version of x/net: both are tried first
 }
 
-// inXNetSocket knows golang.org/x/net@v0.57.0/internal/socket/rawconn.go and the
-// like, wherever the module lies.
+// inXNetSocket reports whether file is in x/net's internal/socket, such as
+// …/golang.org/x/net@v0.57.0/internal/socket/rawconn.go.
 func inXNetSocket(file string) bool {
 	_, rest, ok := strings.Cut(file, "golang.org/x/net")
 	if !ok {
@@ -83,17 +83,17 @@ func inXNetSocket(file string) bool {
 	return strings.HasPrefix(rest, "/internal/socket/")
 }
 
-// A caller is the kind of the method of x/net that a user has called.
+// A caller is the kind of x/net's method that the program has called.
 type caller uint8
 
 const (
-	callerUnknown caller = iota // a method that is not known, or another program's
+	callerUnknown caller = iota // an unknown method, or not one of x/net
 	callerMark                  // it sets a mark
 	callerElse                  // it sets something else
 )
 
 // xnetSetters has the methods of x/net's ipv4 and ipv6 packages that set an
-// option. A test holds it against the packages. What is not in it is tried.
+// option. A test compares it with the packages. Other methods are tried first.
 var xnetSetters = map[string]caller{
 	"SetTOS":          callerMark,
 	"SetTrafficClass": callerMark,
@@ -116,21 +116,20 @@ var xnetSetters = map[string]caller{
 	"SetChecksum":                callerElse,
 }
 
-// A frame is what a program counter on a stack stands for.
+// A frame describes the function of a program counter on a stack.
 type frame struct {
 	xnet   bool // a function of x/net
 	method caller
 }
 
-// frames has the frames that xnetCaller has met.
+// frames caches the frames of program counters.
 var frames sync.Map
 
 // xnetCaller returns the kind of x/net's method that has called the method of
-// guardedConn which calls xnetCaller. The frames of a stack have the names of the
-// source, whatever the compiler has inlined.
+// guardedConn which calls xnetCaller. Inlining does not change the names of frames.
 func xnetCaller() caller {
-	var stack [8]uintptr // more than x/net has on it
-	const common = 4     // what SetTTL has, and its caller: each frame takes time
+	var stack [8]uintptr // more than the frames of x/net
+	const common = 4     // the frames of SetTTL and its caller; each frame takes time
 	for _, depth := range []int{common, len(stack)} {
 		method := callerUnknown
 		for _, pc := range stack[:runtime.Callers(3, stack[:depth])] {
@@ -138,7 +137,7 @@ func xnetCaller() caller {
 			if !f.xnet {
 				return method
 			}
-			method = f.method // that of the outermost
+			method = f.method // in the end the outermost one
 		}
 	}
 	return callerUnknown
@@ -163,10 +162,10 @@ func frameOfFunc(function string) frame {
 	return f
 }
 
-// tryElsewhere runs f, which writes one socket option, on a trial socket of the
-// same family that holds the pinned marks, whatever the real one holds, and
-// returns an error that matches ErrMidFlow if f changes them. An option that marks
-// nothing of what the socket sends may also be 0, as it is on a new socket.
+// tryElsewhere runs f, which writes one socket option, on a trial socket of the same
+// family that holds the pinned marks. It returns an error that matches ErrMidFlow if f
+// changes them there. f may also set an option that marks nothing of what the socket
+// sends to 0, its value on a new socket.
 func (p *pin) tryElsewhere(f func(fd uintptr)) error {
 	return onTrialSocket(p.isIPv6(), func(fd uintptr) error {
 		for _, opt := range p.options(fd) {
@@ -194,16 +193,16 @@ func (p *pin) tryElsewhere(f func(fd uintptr)) error {
 func (p *pin) isIPv6() bool {
 	family := p.family.Load()
 	if family == familyUnknown {
-		_ = p.raw.Control(func(fd uintptr) { family = p.familyOf(fd) }) // of a closed one it does not matter
+		_ = p.raw.Control(func(fd uintptr) { family = p.familyOf(fd) }) // fails only on a closed socket
 	}
 	return family == familyIPv6 || family == familyUnknown && p.option == tos.IPv6TClass
 }
 
-// errTrialDone ends the making of a trial socket.
-var errTrialDone = errors.New("enough")
+// errTrialDone makes net close a trial socket before it is bound.
+var errTrialDone = errors.New("trial done")
 
-// onTrialSocket calls f with a socket of the family that will never send
-// anything: net makes it, and f runs where hooks run, before it is bound.
+// onTrialSocket calls f with a socket of the family that never sends anything: f runs in
+// the hook of a socket of net, which then fails with errTrialDone.
 func onTrialSocket(ipv6 bool, f func(fd uintptr) error) error {
 	network, address := "udp4", "127.0.0.1:0"
 	if ipv6 {
