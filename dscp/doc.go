@@ -29,8 +29,8 @@
 // made; Seal does not stop control messages.
 //
 // A server answers the SYN before it has read what a connection is for. The client
-// knows, and the mark of its SYN can tell the server: with [ListenConfig.Reflect] the
-// server answers each client with the client's own mark, if the server offers that mark.
+// knows, and can choose the mark of both ends: with [ListenConfig.Reflect] the server
+// answers each client with the mark of the client's SYN, if the server offers that mark.
 //
 // UDP allows several marks on one pair of ports (RFC 7657, section 5.1). The default is
 // one; [Dialer.Datagrams] names further marks, which single datagrams may carry.
@@ -69,7 +69,7 @@
 //	macOS, iOS             IP_TOS  IPV6_TCLASS  UnsupportedError      no
 //	FreeBSD, NetBSD,
 //	OpenBSD, DragonFly     IP_TOS  IPV6_TCLASS  UnsupportedError      no
-//	Solaris, illumos, AIX  IP_TOS  IPV6_TCLASS  as the kernel says    no
+//	Solaris, illumos, AIX  IP_TOS  IPV6_TCLASS  both, or an error     no
 //	Windows                UnsupportedError: the system ignores IP_TOS silently
 //	plan9, js, wasip1      UnsupportedError: net gives no access before connect
 //
@@ -78,7 +78,7 @@
 //	system                 from IPv4   from IPv6        dual-stack socket
 //	Linux, Android         IP_RECVTOS  IPV6_RECVTCLASS  both options
 //	macOS, iOS, FreeBSD    IP_RECVTOS  IPV6_RECVTCLASS  UnsupportedError
-//	Solaris, illumos       IP_RECVTOS  IPV6_RECVTCLASS  as the kernel says
+//	Solaris, illumos       IP_RECVTOS  IPV6_RECVTCLASS  both, or an error
 //	NetBSD, OpenBSD,
 //	DragonFly, AIX         no          IPV6_RECVTCLASS  UnsupportedError
 //	Windows, plan9, js,

@@ -91,15 +91,15 @@ type dialError struct {
 
 func (e *dialError) Error() string {
 	err := e.err
-	if op, ok := err.(*net.OpError); ok && op.Addr != nil && op.Addr.String() == e.addr && !tells(op.Source) {
+	if op, ok := err.(*net.OpError); ok && op.Addr != nil && op.Addr.String() == e.addr && !hasSource(op.Source) {
 		err = op.Err // the text names each address once
 	}
 	return fmt.Sprintf("with DSCP %v: %v", e.cp, err)
 }
 
-// tells reports whether the source address in an error says anything: net's DialTCP
-// without a local address puts ":0" there.
-func tells(source net.Addr) bool { return source != nil && source.String() != ":0" }
+// hasSource reports whether source, of an error, is a local address. net's DialTCP
+// without one puts ":0" there.
+func hasSource(source net.Addr) bool { return source != nil && source.String() != ":0" }
 
 func (e *dialError) Unwrap() error   { return e.err }
 func (e *dialError) Timeout() bool   { return isTimeout(e.err) }

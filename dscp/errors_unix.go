@@ -35,5 +35,5 @@ func resetByPeer(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EINVAL)
 }
 
-// refused reports whether err says that the connection was refused.
+// refused reports whether err is a refused connection.
 func refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }

@@ -9,9 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
-	"net/netip"
+	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 
 	"golang.org/x/net/ipv4"
@@ -19,7 +21,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// echo is a server for the examples.
+// echo starts a server for the examples. It sends back what it reads.
 func echo(lc *dscp.ListenConfig) net.Listener {
 	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,7 +46,7 @@ func ExampleDialer() {
 	l := echo(&dscp.ListenConfig{})
 	defer l.Close()
 
-	d := dscp.Dialer{DSCP: dscp.AF21}
+	d := dscp.Dialer{DSCP: dscp.AF21} // the zero value of all other fields is useful
 	conn, err := d.Dial("tcp", l.Addr().String())
 	if err != nil {
 		fmt.Println(err)
@@ -55,8 +57,8 @@ func ExampleDialer() {
 	// Output: AF21
 }
 
-// Behind a box that resets flows whose precedence changes, the values of
-// OpenSSH 7.7 are the safe ones.
+// NATSafe marks with the values of OpenSSH 7.7, which survive behind a box that resets
+// flows whose precedence changes.
 func ExampleDialer_natSafe() {
 	l := echo(&dscp.ListenConfig{})
 	defer l.Close()
@@ -72,7 +74,7 @@ func ExampleDialer_natSafe() {
 	// Output: lowdelay
 }
 
-// A conn keeps its mark, whoever asks.
+// A Conn refuses to change its mark, by its own method and by those of x/net.
 func ExampleConn() {
 	l := echo(&dscp.ListenConfig{})
 	defer l.Close()
@@ -94,6 +96,7 @@ func ExampleConn() {
 	// AF21 <nil>
 }
 
+// An HTTP server whose connections are marked from the SYN-ACK on.
 func ExampleListenConfig() {
 	lc := dscp.ListenConfig{DSCP: dscp.AF21}
 	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -104,7 +107,7 @@ func ExampleListenConfig() {
 	defer l.Close()
 	go http.Serve(l, http.NotFoundHandler())
 
-	// Any client; its own mark is its own business.
+	// The client does not need a mark.
 	resp, err := http.Get("http://" + l.Addr().String())
 	if err != nil {
 		fmt.Println(err)
@@ -115,27 +118,210 @@ func ExampleListenConfig() {
 	// Output: 404
 }
 
-// http.Transport takes the method as it is. With a DialContext of one's own it
-// stays at HTTP/1.1 unless ForceAttemptHTTP2 is set.
+// An HTTP client whose connections are marked. With a DialContext function a Transport
+// uses HTTP/2 only if ForceAttemptHTTP2 is set.
 func ExampleDialer_DialContext() {
+	srv := httptest.NewServer(http.NotFoundHandler())
+	defer srv.Close()
+
 	d := dscp.Dialer{DSCP: dscp.AF11}
 	client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext, ForceAttemptHTTP2: true}}
-	_ = client
+	defer client.CloseIdleConnections()
+
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { fmt.Println(info.Conn.(*dscp.Conn).DSCP()) },
+	})
+	req, err := http.NewRequestWithContext(ctx, "GET", srv.URL, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp.Body.Close()
+	// Output: AF11
 }
 
-// Libraries that insist on a *net.Dialer get a marked one. Its conns are bare.
+// A tls.Dialer requires a *net.Dialer. The conns of Marked are net's own and not pinned.
 func ExampleDialer_Marked() {
+	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	defer srv.Close()
+
 	d := dscp.Dialer{DSCP: dscp.AF21}
-	td := tls.Dialer{NetDialer: d.Marked()}
-	_ = td
+	td := tls.Dialer{NetDialer: d.Marked(), Config: srv.Client().Transport.(*http.Transport).TLSClientConfig}
+	conn, err := td.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+	fmt.Printf("%T\n", conn.(*tls.Conn).NetConn())
+	// Output: *net.TCPConn
 }
 
+// A library that requires a *net.ListenConfig gets one that marks.
+func ExampleListenConfig_Marked() {
+	lc := dscp.ListenConfig{DSCP: dscp.AF21}
+	l, err := lc.Marked().Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer l.Close()
+	fmt.Printf("%T\n", l)
+	// Output: *net.TCPListener
+}
+
+// A net.Dialer of the program's own marks with Control. Pin then keeps the mark.
 func ExampleControl() {
+	l := echo(&dscp.ListenConfig{})
+	defer l.Close()
+
 	d := net.Dialer{Control: dscp.Control(dscp.EF)}
-	lc := net.ListenConfig{Control: dscp.Control(dscp.EF)}
-	_, _ = d, lc
+	bare, err := d.Dial("tcp", l.Addr().String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer bare.Close()
+	conn, err := dscp.Pin(bare.(*net.TCPConn))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(conn.DSCP())
+	// Output: EF
 }
 
+// Pin keeps a connection at the mark that it has. Here the connection is one that net
+// has accepted.
+func ExamplePin() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	accepted, err := l.Accept()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer accepted.Close()
+
+	conn, err := dscp.Pin(accepted.(*net.TCPConn))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(conn.DSCP(), errors.Is(conn.SetDSCP(dscp.AF21), dscp.ErrMidFlow))
+	// Output: DF true
+}
+
+// Seal at the start of main: from then on no code of the process, and no program that it
+// starts, changes the mark of a socket.
+func ExampleSeal() {
+	err := dscp.Seal()
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		log.Print(err) // the conns of this package guard their marks without the seal
+	case err != nil:
+		log.Fatal(err)
+	}
+}
+
+// A listener that another package has made, for example from a descriptor of a parent
+// process, is marked. It must not be a Multipath TCP socket.
+func ExampleListenConfig_Wrap() {
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false)
+	made, err := plain.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	lc := dscp.ListenConfig{DSCP: dscp.AF21}
+	l, err := lc.Wrap(made.(*net.TCPListener))
+	if err != nil {
+		fmt.Println(err)
+		made.Close()
+		return
+	}
+	defer l.Close()
+
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	conn, err := l.AcceptConn()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+	fmt.Println(conn.DSCP())
+	// Output: AF21
+}
+
+// A UDPConn keeps its mark, too, on every datagram that it sends.
+func ExampleUDPConn() {
+	lc := dscp.ListenConfig{DSCP: dscp.EF}
+	pc, err := lc.ListenPacket(context.Background(), "udp4", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer pc.Close()
+	conn := pc.(*dscp.UDPConn)
+
+	fmt.Println(errors.Is(conn.SetDSCP(dscp.CS1), dscp.ErrMidFlow))
+	fmt.Println(errors.Is(ipv4.NewPacketConn(conn).SetTOS(0x20), dscp.ErrMidFlow))
+	fmt.Println(conn.DSCP(), conn.Verify())
+	// Output:
+	// true
+	// true
+	// EF <nil>
+}
+
+// A Trace function gets an Event for each attempt to connect.
+func ExampleEvent() {
+	l := echo(&dscp.ListenConfig{})
+	defer l.Close()
+
+	d := dscp.Dialer{DSCP: dscp.AF21, Trace: func(e dscp.Event) {
+		fmt.Println(e.Op, e.Network, "requested", e.Requested, "effective", e.Effective, "error", e.Err)
+	}}
+	if c, err := d.Dial("tcp", l.Addr().String()); err == nil {
+		c.Close()
+	}
+	// Output: dial tcp requested AF21 effective AF21 error <nil>
+}
+
+// The same code point as a name, as a DSCP and as a TOS octet.
+func ExampleCodePoint() {
+	cp := dscp.AF21
+	fmt.Printf("%v is DSCP %d and TOS octet 0x%02x, with precedence %d\n", cp, uint8(cp), cp.TOS(), cp.Precedence())
+	// Output: AF21 is DSCP 18 and TOS octet 0x48, with precedence 2
+}
+
+func ExampleFromTOS() {
+	const octet = 0x48 // as in the IP header, or from a socket option
+	fmt.Println(dscp.FromTOS(octet))
+	// Output: AF21
+}
+
+// Of finds the Conn in a TLS connection.
 func ExampleOf() {
 	l := echo(&dscp.ListenConfig{})
 	defer l.Close()
@@ -196,7 +382,7 @@ func ExampleCodePoint_NATSafe() {
 	// DF DF
 }
 
-// A datagram socket reads the mark of each datagram from its control messages.
+// A UDP socket receives the mark of each datagram in a control message.
 func ExampleReceivedMark() {
 	lc := dscp.ListenConfig{DSCP: dscp.EF}
 	pc, err := lc.ListenPacket(context.Background(), "udp", "127.0.0.1:0")
@@ -225,8 +411,7 @@ func ExampleReceivedMark() {
 	// Output: to myself: EF, ECN 00, true
 }
 
-// A program that reads its mark from a flag or a file says at once what is wrong
-// with it.
+// A program that reads its mark from a flag or a file checks it at the start.
 func ExampleDialer_Validate() {
 	d := dscp.Dialer{DSCP: 72}
 	fmt.Println(d.Validate())
@@ -248,8 +433,7 @@ func ExampleCodePoint_Valid() {
 	// Output: true false
 }
 
-// The same spellings as a DSCP, as a TOS octet, and as an octet that is a number
-// already.
+// The same text read as a DSCP and as a TOS octet.
 func ExampleParseTOS() {
 	for _, s := range []string{"18", "0x48", "af21", "lowdelay"} {
 		asDSCP, err := dscp.Parse(s)
@@ -257,16 +441,14 @@ func ExampleParseTOS() {
 		asOctet, err := dscp.ParseTOS(s)
 		fmt.Printf(" ParseTOS %v, %t\n", asOctet, err == nil)
 	}
-	fmt.Println("FromTOS ", dscp.FromTOS(18), dscp.FromTOS(0x48))
 	// Output:
 	// 18        Parse AF21, true; ParseTOS DF, false
 	// 0x48      Parse DF, false; ParseTOS AF21, true
 	// af21      Parse AF21, true; ParseTOS AF21, true
 	// lowdelay  Parse lowdelay, true; ParseTOS lowdelay, true
-	// FromTOS  lowdelay AF21
 }
 
-// A server that wants the marks of its connections needs no type assertion.
+// AcceptConn returns the concrete type, so a server needs no type assertion.
 func ExampleListener_AcceptConn() {
 	lc := dscp.ListenConfig{DSCP: dscp.EF}
 	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -291,7 +473,7 @@ func ExampleListener_AcceptConn() {
 	// Output: EF
 }
 
-// A socket that another package has made is marked, and then kept at that mark.
+// A socket that another package has made is marked and pinned.
 func ExampleListenConfig_WrapPacket() {
 	made, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -310,7 +492,7 @@ func ExampleListenConfig_WrapPacket() {
 	// Output: EF true
 }
 
-// PinUDP keeps a socket at the mark that it has.
+// PinUDP keeps a socket at the mark that it has. Here another package has marked it.
 func ExamplePinUDP() {
 	lc := dscp.ListenConfig{DSCP: dscp.AF41}
 	bare, err := lc.Marked().ListenPacket(context.Background(), "udp4", "127.0.0.1:0")
@@ -327,58 +509,4 @@ func ExamplePinUDP() {
 	defer conn.Close()
 	fmt.Println(conn.DSCP())
 	// Output: AF41
-}
-
-// A client that marks its SYN is answered with that mark, from the SYN-ACK on, if the
-// server offers it.
-func ExampleListenConfig_reflect() {
-	lc := dscp.ListenConfig{DSCP: dscp.AF21, Reflect: []dscp.CodePoint{dscp.CS1, dscp.EF}}
-	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if errors.Is(err, errors.ErrUnsupported) {
-		fmt.Println("CS1 AF21") // not Linux
-		return
-	}
-	if err != nil {
-		panic(err)
-	}
-	defer l.Close()
-	for _, cp := range []dscp.CodePoint{dscp.CS1, dscp.AF41} { // AF41 is not offered
-		client, err := (&dscp.Dialer{DSCP: cp}).Dial("tcp", l.Addr().String())
-		if err != nil {
-			panic(err)
-		}
-		defer client.Close()
-		server, err := l.Accept()
-		if err != nil {
-			panic(err)
-		}
-		defer server.Close()
-		fmt.Print(server.(*dscp.Conn).DSCP(), " ")
-	}
-	// Output: CS1 AF21
-}
-
-// Audio and video share a socket, as RTP has them do; each has its own mark.
-func ExampleUDPConn_WriteMarked() {
-	far, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	defer far.Close()
-	d := dscp.Dialer{DSCP: dscp.EF, Datagrams: []dscp.CodePoint{dscp.AF41}}
-	c, err := d.Dial("udp", far.LocalAddr().String())
-	if errors.Is(err, errors.ErrUnsupported) {
-		fmt.Println("<nil> <nil> true") // a system that cannot mark single datagrams
-		return
-	}
-	if err != nil {
-		panic(err)
-	}
-	defer c.Close()
-	conn := c.(*dscp.UDPConn)
-	_, audio := conn.Write([]byte("audio")) // with DSCP
-	_, video := conn.WriteMarked([]byte("video"), netip.AddrPort{}, dscp.AF41)
-	_, other := conn.WriteMarked([]byte("other"), netip.AddrPort{}, dscp.CS1)
-	fmt.Println(audio, video, errors.Is(other, dscp.ErrMidFlow))
-	// Output: <nil> <nil> true
 }

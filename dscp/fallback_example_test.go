@@ -12,7 +12,8 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// Marked AF21 where the path lets it, else without precedence, else not at all.
+// Marked AF21 if the path lets such packets through, otherwise with a mark without
+// precedence, otherwise unmarked.
 func ExampleDialer_fallback() {
 	l := echo(&dscp.ListenConfig{})
 	defer l.Close()
@@ -23,7 +24,7 @@ func ExampleDialer_fallback() {
 	}
 	c, err := d.DialContext(context.Background(), "tcp", l.Addr().String())
 	if err != nil {
-		fmt.Println(err) // tells what became of each mark
+		fmt.Println(err) // has the error of each attempt
 		return
 	}
 	defer c.Close()
@@ -31,12 +32,12 @@ func ExampleDialer_fallback() {
 	// Output: connected with AF21
 }
 
-// Every socket in a log, by a Trace function that hands the events to slog.
+// A Trace function logs every attempt with slog.
 func ExampleDialer_trace() {
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey {
-				return slog.Attr{} // would make no example
+				return slog.Attr{} // the time differs in each run
 			}
 			return a
 		},
@@ -66,8 +67,8 @@ func ExampleDialer_trace() {
 	// level=WARN msg=dial network=tcp address=example.com requested=AF21 effective=DF rung=0 why=first took=0s err="dial tcp: address example.com: missing port in address"
 }
 
-// A Memory that several Dialers share: where AF21 does not come up, the next dial
-// starts with DF.
+// Several Dialers share a Memory. If a dial has connected with DF after AF21 had failed,
+// the next dial to that address starts with DF.
 func ExampleMemory() {
 	l := echo(&dscp.ListenConfig{})
 	defer l.Close()
@@ -83,7 +84,7 @@ func ExampleMemory() {
 		fmt.Println("connected with", c.(*dscp.Conn).DSCP())
 		c.Close()
 	}
-	memory.Clear() // the machine has moved to another network
+	memory.Clear() // call it when the host has moved to another network
 	// Output:
 	// connected with AF21
 	// connected with AF21

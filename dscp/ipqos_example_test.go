@@ -25,7 +25,7 @@ func ExampleParseIPQoS() {
 	// dscp: invalid IPQoS value 18: ECN bits (the low two) must be zero; lowdelay is 16, and the DSCP 18 (AF21) as an octet is 72
 }
 
-// A program that opens a session knows beforehand whether it is interactive.
+// A program reads an IPQoS value from a flag and uses one mark for each connection.
 func ExampleIPQoS() {
 	marks := dscp.OpenSSH78
 	flags := flag.NewFlagSet("client", flag.ExitOnError)

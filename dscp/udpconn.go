@@ -89,13 +89,13 @@ func (c *UDPConn) DSCP() CodePoint { return c.pin.cp }
 func (c *UDPConn) SetDSCP(cp CodePoint) error { return c.pin.setDSCP(cp) }
 
 // Verify returns nil while the kernel still holds the pinned mark, an error that
-// matches [ErrMidFlow] if it was changed by one of the ways out, and
+// matches [ErrMidFlow] if the option was changed through File or the embedded UDPConn, and
 // one that matches [net.ErrClosed] after Close.
 func (c *UDPConn) Verify() error { return c.pin.verify() }
 
-// SyscallConn returns a raw connection that does not let the mark be changed; it
-// is as [Conn.SyscallConn]. Control messages that a function sends by itself, as
-// x/net's WriteTo and WriteBatch do, cannot be seen: those can carry another mark.
+// SyscallConn returns a raw connection that refuses to change the mark, like
+// [Conn.SyscallConn]. It cannot see the control messages that a function sends, as
+// x/net's WriteTo and WriteBatch do: those can carry another mark.
 func (c *UDPConn) SyscallConn() (syscall.RawConn, error) { return c.pin.guarded() }
 
 // WriteMsgUDP writes like [net.UDPConn.WriteMsgUDP]. If a control message in oob sets
