@@ -6,7 +6,7 @@ package dscp
 // (RFC 3168) and not part of a CodePoint.
 //
 // The zero value is [DF]. In [Dialer] and [ListenConfig] it means "leave the
-// socket as it is": it does not reset a mark that other code has set to 0.
+// socket as it is": it does not clear a mark that other code has set.
 //
 // A CodePoint is not a TOS octet, but an untyped constant can become either in Go:
 // Dialer{DSCP: 0x20} asks for CS4 (32), not for CS1, whose octet is 0x20. Use
@@ -31,7 +31,7 @@ const (
 	AF11 CodePoint = 10 // Assured Forwarding (RFC 2597, section 6): AFcd has class c and drop precedence d
 	AF12 CodePoint = 12
 	AF13 CodePoint = 14
-	AF21 CodePoint = 18 // low-latency data (RFC 4594); OpenSSH 7.8 to 10.0 marks interactive sessions so
+	AF21 CodePoint = 18 // low-latency data (RFC 4594); OpenSSH 7.8 to 10.0 uses it for interactive sessions
 	AF22 CodePoint = 20
 	AF23 CodePoint = 22
 	AF31 CodePoint = 26

@@ -63,7 +63,7 @@ var byName = func() map[string]CodePoint {
 // Parse reads a code point: a name in any case ("AF21", "ef", "VOICE-ADMIT" or
 // "va", "lowdelay"), or a number from 0 to 63, decimal ("18") or hexadecimal
 // ("0x12"). A number is a DSCP and never a TOS octet: Parse("0x48") fails, and
-// the error names AF21, whose octet 0x48 is. For a number above 63 the error matches
+// the error suggests AF21, which has that octet. For a number above 63 the error matches
 // [ErrRange]. For any other text it matches [ErrSyntax], also for an empty text and
 // for a number with a leading zero, which some programs would read as octal.
 //

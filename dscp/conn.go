@@ -11,15 +11,14 @@ import (
 
 // A Conn is a TCP connection whose mark is pinned: it stays what it was when the
 // connection came up. A Conn embeds a [net.TCPConn], so deadlines, half-close,
-// writev, sendfile and splice work as in net. It overrides only the methods that
-// could change the mark:
+// writev, sendfile and splice work as in net. It differs in two methods:
 //
 //   - SetDSCP refuses any other code point.
 //   - SyscallConn is guarded, so packages x/net/ipv4 and x/net/ipv6 cannot change
 //     the mark either.
 //
-// File and the embedded TCPConn itself bypass the guard. After [Seal] the kernel
-// refuses changes by those, too.
+// File and the embedded TCPConn bypass the guard. After [Seal] the kernel refuses
+// changes by those, too.
 //
 // Code that asserts the type *net.TCPConn does not recognise a Conn. Known
 // consequences: grpc-go does not set TCP_USER_TIMEOUT (a hook in [Dialer.NetDialer]

@@ -119,7 +119,7 @@ func (d *Dialer) marking() marking {
 	return newMarking(d.DSCP, d.NATSafe, d.AllowUnmarked)
 }
 
-// Dial connects as [Dialer.DialContext] does with [context.Background].
+// Dial is [Dialer.DialContext] with [context.Background].
 func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, address)
 }
@@ -132,8 +132,8 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 //   - net's own conn for the ip networks, marked but not pinned,
 //   - net's own conn for the unix networks, which have no marks.
 //
-// An error is a [net.OpError], like those of net. If the dial was marked, its text
-// names the code point. If the socket cannot be marked, the OpError wraps an
+// An error is a [net.OpError], like those of net. If a marked dial fails after the
+// lookup of the name, the text names the code point. If the socket cannot be marked, the OpError wraps an
 // [UnsupportedError] or a [MarkError], unless AllowUnmarked is set. If the attempts of
 // Fallback have failed in different ways, it wraps an error with an Unwrap() []error
 // method, which returns one error for each mark, in the order of the attempts. If every

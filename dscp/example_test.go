@@ -158,6 +158,8 @@ func ExampleDialer_Marked() {
 		return
 	}
 	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.0\r\n\r\n")
+	io.Copy(io.Discard, conn)
 	fmt.Printf("%T\n", conn.(*tls.Conn).NetConn())
 	// Output: *net.TCPConn
 }

@@ -19,8 +19,7 @@ type IPQoS struct {
 	Bulk        CodePoint // for all others
 }
 
-// OpenSSH's default IPQoS values, named after the first release that has them
-// (OpenSSH77 after the last). Distributions change them: Debian has OpenSSH77 up to
+// OpenSSH's default IPQoS values, by the releases of the OpenSSH project. Distributions change them: Debian has OpenSSH77 up to
 // its 9.2 (bookworm), EF and CS1 in its 10.0 (trixie), and OpenSSH101 in newer
 // versions; openSUSE and the illumos distributions have patched theirs back to
 // OpenSSH77. So the version alone does not tell the marks. "ssh -G host" and
@@ -62,10 +61,10 @@ var ipqosKeywords = map[string]uint8{
 //   - a TOS octet from 0 to 255, decimal or, with 0x, hexadecimal. It is not a
 //     DSCP: AF21 is 72. OpenSSH since 9.8 reads only decimal.
 //
-// For a number above 255 the error matches [ErrRange]. The error for any other text
-// matches [ErrSyntax]. So does that for a number with a leading zero, since OpenSSH
-// up to 9.7 reads 020 as 16 and OpenSSH since 9.8 as 20, and that for an octet that
-// sets ECN bits, which are not part of a mark.
+// For a number above 255 the error matches [ErrRange]; for any other text it matches
+// [ErrSyntax]. A number with a leading zero is an error, since OpenSSH up to 9.7 reads
+// 020 as 16 and OpenSSH since 9.8 reads it as 20. An octet that sets ECN bits is an
+// error, since these are not part of a mark.
 func ParseIPQoS(s string) (IPQoS, error) {
 	words := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\r\n", r) })
 	if len(words) < 1 || len(words) > 2 {

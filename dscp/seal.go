@@ -26,9 +26,9 @@ var sealed struct {
 //
 // For the conns of this package Seal has these effects:
 //
-//   - No code in the process can change the option of a live conn: not functions that
-//     run through SyscallConn, File or the embedded conns, not x/net's packages on
-//     those, not C code. The guard of SyscallConn is off, which saves system calls.
+//   - No code in the process can change the option of a live conn, neither through
+//     SyscallConn, File or the embedded conn, nor with x/net's packages, nor in C. The
+//     guard of SyscallConn is off, which saves system calls.
 //   - x/net's SetTOS and SetTrafficClass on a Conn or a UDPConn return an error that
 //     matches [ErrMidFlow], even for the pinned mark. In a function that runs through
 //     SyscallConn, setsockopt fails with EPERM.
@@ -45,11 +45,12 @@ var sealed struct {
 // cannot mark at all. Each system call takes some nanoseconds longer.
 //
 // Several goroutines may call Seal at once. After the first success it returns nil
-// and does nothing. After an error nothing has changed. The error is an
-// [UnsupportedError] on systems other than Linux, on architectures other than amd64
-// and arm64, and on kernels without such filters. Otherwise it wraps the error of
-// Linux, such as EPERM where the profile of a container forbids filters, or EBUSY where
-// another thread has a filter already.
+// and does nothing. The error is an [UnsupportedError] on systems other than Linux, on
+// architectures other than amd64 and arm64, and on kernels without such filters.
+// Otherwise it wraps the error of Linux, such as EPERM where the profile of a container
+// forbids filters, or EBUSY where another thread has a filter already. After an error
+// nothing has changed, with one exception: if a kernel accepts the filter and a trial
+// then fails, the filter stays.
 func Seal() error {
 	sealed.Lock()
 	defer sealed.Unlock()

@@ -83,12 +83,12 @@ func pinUDPOrClose(c *net.UDPConn) (*UDPConn, error) {
 // of packets to IPv6 peers. DSCP makes no system call.
 func (c *UDPConn) DSCP() CodePoint { return c.pin.cp }
 
-// SetDSCP returns nil if cp is the mark that c has. It refuses any other without
-// a system call, with an error that matches [ErrMidFlow] ([ErrRange] if cp is
-// above 63).
+// SetDSCP returns nil if cp is the mark that c is pinned at. For any other code point
+// it returns an error that matches [ErrMidFlow], or [ErrRange] if cp is above 63. It
+// makes no system call.
 func (c *UDPConn) SetDSCP(cp CodePoint) error { return c.pin.setDSCP(cp) }
 
-// Verify returns nil while the kernel still holds the pinned mark, an error that
+// Verify returns nil if the kernel still holds the pinned mark, an error that
 // matches [ErrMidFlow] if the option was changed through File or the embedded UDPConn, and
 // one that matches [net.ErrClosed] after Close.
 func (c *UDPConn) Verify() error { return c.pin.verify() }
