@@ -94,7 +94,7 @@ func TestErrorTextsOfValues(t *testing.T) {
 			text: `dscp: invalid IPQoS value "af21 cs1 ef": 3 words (want one, or two for interactive and bulk)`},
 
 		{name: "MarshalText of an octet", is: outOfRange,
-			call: func(*testing.T) error { return errOf(dscp.IPQoS{Interactive: 72, Bulk: 32}.MarshalText()) },
+			call: func(*testing.T) error { return errOf(dscp.IPQoS{Interactive: 72, Bulk: 184}.MarshalText()) },
 			text: `dscp: code point 72 is out of range 0-63; as a TOS octet it is AF21 (18), see FromTOS`},
 		{name: "Validate of an octet", is: outOfRange,
 			call: func(*testing.T) error { return (&dscp.Dialer{DSCP: 72}).Validate() },
