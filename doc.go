@@ -3,8 +3,8 @@
 // godscp marks network connections with a Differentiated Services code point
 // (DSCP) safely. It sets the mark before a socket connects or listens, so the first
 // packet carries it, and it never changes the mark of a live connection. A program
-// that sets the mark of a connection that is up, as OpenSSH does since 7.8, loses
-// that connection on networks that reset or silently drop a flow whose mark changes.
+// that sets the mark of a connection that is up, as OpenSSH does, loses that
+// connection on networks that reset or silently drop a flow whose mark changes.
 //
 // The rule of the module is: one flow, one mark, from the first packet (RFC 7657,
 // section 5.3; RFC 9293, section 3.9.2).

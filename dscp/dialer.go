@@ -133,11 +133,11 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 //   - net's own conn for the unix networks, which have no marks.
 //
 // An error is a [net.OpError], like those of net. If a marked dial fails after the
-// lookup of the name, the text names the code point. If the socket cannot be marked, the OpError wraps an
-// [UnsupportedError] or a [MarkError], unless AllowUnmarked is set. If the attempts of
-// Fallback have failed in different ways, it wraps an error with an Unwrap() []error
-// method, which returns one error for each mark, in the order of the attempts. If every
-// mark was refused, the error is net's own.
+// lookup of the name, the text names the code point. If the socket cannot be marked,
+// the OpError wraps an [UnsupportedError] or a [MarkError], unless AllowUnmarked is
+// set. If all attempts of Fallback fail, it wraps an error with an Unwrap() []error
+// method, which returns one error for each mark, in the order of the attempts; but if
+// every mark was refused, the error is net's own "connection refused".
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if err := d.check(network, address); err != nil {
 		return nil, err

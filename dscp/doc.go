@@ -16,9 +16,9 @@
 // checks precedence as RFC 793 did resets a connection on which the upper three bits
 // of the TOS octet change (RFC 2873); every report on VMware's NAT fits that. Other
 // boxes have the DSCP in their flow key and silently drop packets after any change. A
-// connection whose mark is on the SYN and never changes survives both. OpenSSH since
-// 7.8 changes the mark after login, and every program that sets IP_TOS on a connection
-// that is up changes it too.
+// connection whose mark is on the SYN and never changes survives both. OpenSSH
+// changes the mark after login, since 7.8 to one with another precedence. Every program
+// that sets IP_TOS on a connection that is up changes its mark, too.
 //
 // A [Dialer] and a [ListenConfig] mark the socket before it connects or listens.
 // The [Conn] and the [UDPConn] that they return refuse to change the mark: in their
