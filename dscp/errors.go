@@ -61,8 +61,12 @@ func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUn
 // has no MarkError, but its text names the code point as well.
 type MarkError struct {
 	CodePoint CodePoint // the mark that was asked for
-	Option    string    // "IP_TOS", "IPV6_TCLASS" or "IPV6_V6ONLY"; with ListenConfig.Reflect also an option of its sockets
-	Err       error     // the reason, mostly the system's error
+
+	// Option is "IP_TOS", "IPV6_TCLASS" or "IPV6_V6ONLY". With ListenConfig.Reflect it
+	// may be another option of the sockets of a Listener, such as "SO_REUSEPORT".
+	Option string
+
+	Err error // the reason, mostly the system's error
 }
 
 func (e *MarkError) Error() string {

@@ -24,8 +24,13 @@ type Event struct {
 	Requested CodePoint // the mark that was asked for, with NATSafe applied
 	Effective CodePoint // the mark that the kernel holds; DF if the operation failed
 
-	Rung int    // the index of the mark: 0 for DSCP, 1 for the first other mark of Fallback, and so on
-	Why  string // why this mark was tried: "first", "remembered" (by Memory), "delay" (FallbackDelay has passed) or "failure" (of the mark before)
+	// Rung is the index of the mark: 0 for DSCP, 1 for the first other mark of Fallback,
+	// and so on.
+	Rung int
+
+	// Why is the reason for trying this mark: "first", "remembered" (by Memory), "delay"
+	// (FallbackDelay has passed) or "failure" (the attempt before has failed).
+	Why string
 
 	Duration time.Duration // how long the operation took; zero for "accept"
 	Err      error         // nil if the operation succeeded
