@@ -36,7 +36,7 @@ var codePointRules = part("Code points",
 	},
 	mutation{
 		rule: "a number out of range matches ErrRange", how: "it matches ErrSyntax",
-		file: codePointText, old: "return 0, rangeError(s, n)", new: "return 0, syntaxError(s)", test: "TestParseRefuses",
+		file: codePointText, old: "return 0, invalid(ErrRange, \"%s\", outOfRange(s", new: "return 0, invalid(ErrSyntax, \"%s\", outOfRange(s", test: "TestParseRefuses",
 	},
 	mutation{
 		rule: "Parse takes a name in any case", how: "only in upper case",
@@ -72,7 +72,7 @@ var codePointRules = part("Code points",
 	},
 	mutation{
 		rule: "a value above 63 is refused before there is a socket", how: "check lets it pass",
-		file: codePointText, old: "if c.Valid() {\n\t\treturn nil\n\t}\n\treturn rangeError", new: "if true {\n\t\treturn nil\n\t}\n\treturn rangeError", test: "TestDialReportsInvalidInput",
+		file: codePointText, old: "if c.Valid() {\n\t\treturn nil\n\t}\n\tif field", new: "if true {\n\t\treturn nil\n\t}\n\tif field", test: "TestDialReportsInvalidInput",
 	},
 	mutation{
 		rule: "ParseTOS reads numbers as octets", how: "as DSCPs",

@@ -33,7 +33,7 @@ var errorRules = part("Errors",
 	},
 	mutation{
 		rule: "net's errors name the code point", how: "they do not",
-		file: errorsGo, old: "marked.Err = &dialError{cp, op.Err}", new: "marked.Err = op.Err", test: "TestErrorsOfNet",
+		file: errorsGo, old: "marked.Err = &dialError{cp: cp, err: op.Err}", new: "marked.Err = op.Err", test: "TestErrorsOfNet",
 	},
 	mutation{
 		rule: "a zero Dialer's errors are net's own", how: "they name DF",

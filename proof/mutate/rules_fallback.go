@@ -150,7 +150,7 @@ var fallbackRules = part("Fallback and FallbackDelay",
 	},
 	mutation{
 		rule: "a socket that cannot be marked ends the dial", how: "it starts the next attempt",
-		file: fallback, old: "return false // the socket refused", new: "return true // the socket refused", test: "TestErrorTriggersFallback",
+		file: fallback, old: "return false // the socket cannot be marked", new: "return true // the socket cannot be marked", test: "TestErrorTriggersFallback",
 	},
 	mutation{
 		rule: "NetDialer's Timeout holds for all marks together", how: "for each alone",
@@ -190,7 +190,7 @@ var fallbackRules = part("Fallback and FallbackDelay",
 	},
 	mutation{
 		rule: "the error of each mark names it", how: "bare errors",
-		file: fallback, old: "marked[i] = &dialError{order[i], err}", new: "marked[i] = err", test: "TestFallbackFailure",
+		file: fallback, old: "marked[i] = &dialError{order[i], err, f.address}", new: "marked[i] = err", test: "TestFallbackFailure",
 	},
 	mutation{
 		rule: "what the first mark finds out for all comes as without Fallback", how: "as a list",

@@ -149,7 +149,7 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "a function that panics is undone, too", how: "it is not",
-		file: watch, old: "defer func() { refused = p.end(fd, changes) }() // also if f panics\n\tf()\n\treturn nil", new: "f()\n\treturn p.end(fd, changes)", test: "TestClosureThatPanics",
+		file: watch, old: "defer func() { refused = p.end(fd, changes) }() // even if f panics\n\tf()\n\treturn nil", new: "f()\n\treturn p.end(fd, changes)", test: "TestClosureThatPanics",
 	},
 	mutation{
 		rule: "Control does not wait for room to write", how: "it runs as Write does",

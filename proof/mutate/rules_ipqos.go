@@ -53,7 +53,7 @@ var ipqosRules = part("IPQoS",
 	},
 	mutation{
 		rule: "MarshalText fails above 63", how: "it looks at the first alone",
-		file: ipqos, old: "errors.Join(q.Interactive.check(), q.Bulk.check())", new: "errors.Join(q.Interactive.check())", test: "TestIPQoSText",
+		file: ipqos, old: "cmp.Or(q.Interactive.check(), q.Bulk.check())", new: "cmp.Or(q.Interactive.check())", test: "TestIPQoSText",
 	},
 	mutation{
 		rule: "UnmarshalText keeps the value on an error", how: "it clears it",

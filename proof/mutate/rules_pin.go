@@ -35,7 +35,7 @@ var pinRules = part("What a conn is pinned at",
 	},
 	mutation{
 		rule: "errors.Is finds ErrMidFlow under every refused change", how: "it does not",
-		file: pin, old: "func (e *midFlowError) Unwrap() error { return ErrMidFlow }", new: "func (e *midFlowError) Unwrap() error { return nil }", test: "TestSetDSCP",
+		file: pin, old: "func (e midFlowError) Unwrap() error { return ErrMidFlow }", new: "func (e midFlowError) Unwrap() error { return nil }", test: "TestSetDSCP",
 	},
 	mutation{
 		rule: "Verify is ErrMidFlow if someone changed the mark behind us", how: "nil",
@@ -63,7 +63,7 @@ var pinRules = part("What a conn is pinned at",
 	},
 	mutation{
 		rule: "errors name the addresses, once", how: "net's error is wrapped as it is",
-		file: pin, old: "if inner, ok := err.(*net.OpError); ok {", new: "if inner, ok := err.(*net.OpError); ok && false {", test: "TestVerify",
+		file: errorsGo, old: "if op, ok := err.(*net.OpError); ok {\n\t\treturn op.Err", new: "if op, ok := err.(*net.OpError); ok && false {\n\t\treturn op.Err", test: "TestVerify",
 	},
 	mutation{
 		rule: "a conn without access, as on plan9, is pinned at DF", how: "it fails",
