@@ -18,8 +18,10 @@
 //   - examples/vmware shows the failure behind VMware's NAT and each cure:
 //     go run ./examples/vmware
 //   - examples/pathcheck reports what the path to a server does to marks.
-//   - examples/proxycommand connects for ssh, and so for git and scp, with one mark
-//     for each connection; examples/sshclient and examples/sshserver are an SSH
+//   - examples/pinexec runs another program, in any language, whose sockets all
+//     keep one mark (Linux).
+//   - examples/proxycommand gives ssh, and so git and scp, connections with one
+//     mark; examples/sshclient and examples/sshserver are an SSH
 //     client and server; examples/sshclass is for programs that use
 //     golang.org/x/crypto/ssh.
 package godscp
