@@ -207,27 +207,40 @@ func (p *pin) verifyOption(opt tos.Option) error {
 		return p.opError("verify", err)
 	}
 	if pinned := p.pinned(opt); cp != pinned {
-		return p.opError("verify", midFlowError(fmt.Sprintf("dscp: the DSCP of a live flow was changed from %v to %v", pinned, cp)))
+		return p.opError("verify", &midFlowError{pinned: pinned, other: cp, changed: true})
 	}
 	return nil
 }
 
 // midFlow is the reason why cp is refused for opt.
 func (p *pin) midFlow(opt tos.Option, cp CodePoint) error {
-	return midFlowError(fmt.Sprintf("%v from %v to %v", ErrMidFlow, p.pinned(opt), cp))
+	return &midFlowError{pinned: p.pinned(opt), other: cp}
 }
 
 // notInDatagrams is the reason why cp is refused for a single datagram.
 func (p *pin) notInDatagrams(opt tos.Option, cp CodePoint) error {
-	return midFlowError(fmt.Sprintf("%v (%v is not in Datagrams)", p.midFlow(opt, cp), cp))
+	return &midFlowError{pinned: p.pinned(opt), other: cp, datagram: true}
 }
 
-// A midFlowError is the text of an ErrMidFlow that names the code points.
-type midFlowError string
+// A midFlowError is an ErrMidFlow that names the code points. Its text is made when it is
+// asked for: the guard restores the mark first.
+type midFlowError struct {
+	pinned, other CodePoint
+	changed       bool // whether the kernel holds other; otherwise it was refused
+	datagram      bool // whether other was asked for a single datagram
+}
 
-func (e midFlowError) Error() string { return string(e) }
+func (e *midFlowError) Error() string {
+	switch {
+	case e.changed:
+		return fmt.Sprintf("dscp: the DSCP of a live flow was changed from %v to %v", e.pinned, e.other)
+	case e.datagram:
+		return fmt.Sprintf("%v from %v to %v (%[3]v is not in Datagrams)", ErrMidFlow, e.pinned, e.other)
+	}
+	return fmt.Sprintf("%v from %v to %v", ErrMidFlow, e.pinned, e.other)
+}
 
-func (e midFlowError) Unwrap() error { return ErrMidFlow }
+func (e *midFlowError) Unwrap() error { return ErrMidFlow }
 
 // opError names the operation and both ends. It takes the place of an OpError of
 // net, so that the addresses appear once.

@@ -60,7 +60,7 @@ func TestUsageErrors(t *testing.T) {
 		"host 22 more":            "want 2 arguments, got 3",
 		"-print-config host 22":   "want 0 arguments, got 2",
 		"-class middling host 22": "want interactive or bulk",
-		"-ipqos 020 host 22":      "20 since 9.8",
+		"-ipqos 020 host 22":      "since 9.8 reads 20",
 		"-fallback 18 host 22":    "ECN",
 		"-bogus host 22":          "-bogus",
 	} {

@@ -35,7 +35,7 @@ var pinRules = part("What a conn is pinned at",
 	},
 	mutation{
 		rule: "errors.Is finds ErrMidFlow under every refused change", how: "it does not",
-		file: pin, old: "func (e midFlowError) Unwrap() error { return ErrMidFlow }", new: "func (e midFlowError) Unwrap() error { return nil }", test: "TestSetDSCP",
+		file: pin, old: "func (e *midFlowError) Unwrap() error { return ErrMidFlow }", new: "func (e *midFlowError) Unwrap() error { return nil }", test: "TestSetDSCP",
 	},
 	mutation{
 		rule: "Verify is ErrMidFlow if someone changed the mark behind us", how: "nil",
