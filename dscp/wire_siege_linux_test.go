@@ -262,6 +262,8 @@ type siege struct {
 	peace    atomic.Bool
 	traffic  sync.WaitGroup
 	attacks  sync.WaitGroup
+	writes   atomic.Int64 // of data
+	attempts atomic.Int64
 	deadline time.Time
 }
 
@@ -382,7 +384,13 @@ func (s *siege) attack(e *siegeEnd) {
 					return
 				}
 				e.rounds[i].Add(1)
-				time.Sleep(time.Millisecond) // or the data has no chance on few processors
+				// More attempts than writes would leave a slow processor no time for data.
+				for due := s.attempts.Add(1); ; {
+					time.Sleep(time.Millisecond)
+					if s.writes.Load() >= due || s.peace.Load() {
+						break
+					}
+				}
 			}
 		})
 	}
@@ -421,6 +429,7 @@ func (s *siege) pump(from *dscp.Conn, to net.Conn) {
 		for !s.peace.Load() {
 			runtime.Gosched() // as polite does
 			n, err := from.Write(chunk)
+			s.writes.Add(1)
 			if sent += int64(n); !assert.NoError(s.t, err) {
 				break
 			}
@@ -455,6 +464,7 @@ func (s *siege) udp(host string) {
 	s.traffic.Go(func() {
 		for !s.peace.Load() {
 			runtime.Gosched() // as polite does
+			s.writes.Add(1)
 			if _, err := c.WriteToUDPAddrPort([]byte{0}, e.peer); !assert.NoError(s.t, err) {
 				return
 			}
