@@ -243,6 +243,7 @@ func chat(t *testing.T, address string, times int) {
 	c := dial(t, address)
 	defer c.Close()
 	for range times {
+		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
 		require.NoError(t, ask(c, "x"))
 	}
 }
@@ -321,6 +322,7 @@ func putBack(t *testing.T) (f dscptest.Flow, longest time.Duration) {
 		}
 	})
 	for n := 0; n < 2000 && err == nil; n++ {
+		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
 		turn.Lock()
 		_, err = c.Write([]byte("x")) // the box may look at the next change
 		turn.Unlock()
