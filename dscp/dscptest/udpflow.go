@@ -370,8 +370,17 @@ func (f *udpFlow) judge(dir Direction, cp dscp.CodePoint, offset int64, size int
 	return d.out, d.delay, !v.ends()
 }
 
+// withOctet returns the control message to send a datagram with.
+func (b *Middlebox) withOctet(g datagram) []byte {
+	option := tos.IPv4TOS
+	if b.network == "tcp6" {
+		option = tos.IPv6TClass
+	}
+	return tos.AppendControl(nil, option, g.octet)
+}
+
 func (f *udpFlow) sendToServer(g datagram) {
-	octet := f.box.kernel.AppendOctet(nil, g.octet)
+	octet := f.box.withOctet(g)
 	if _, _, err := f.server.WriteMsgUDP(g.payload, octet, nil); err != nil {
 		// It may be ICMP's word on a datagram before, which run has not come to
 		// read: then this one has not been sent.
@@ -380,5 +389,5 @@ func (f *udpFlow) sendToServer(g datagram) {
 }
 
 func (f *udpFlow) sendToClient(g datagram) {
-	f.box.udp.WriteMsgUDPAddrPort(g.payload, f.box.kernel.AppendOctet(nil, g.octet), f.client)
+	f.box.udp.WriteMsgUDPAddrPort(g.payload, f.box.withOctet(g), f.client)
 }

@@ -70,13 +70,24 @@ func octetOfSYN(header string) (octet uint8, ok bool) {
 	return HeaderOctet(start[:])
 }
 
-// Reflects reports whether the kernel answers each TCP connection in the mark of its
-// SYN (tcp_reflect_tos, for both families). Where it does not let that be read, it
-// may.
+// Reflects reports whether the kernel may answer each TCP connection in the mark of
+// its SYN: it does, or ReadReflects fails.
 func Reflects() bool {
-	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_reflect_tos")
-	if err != nil {
-		return !errors.Is(err, os.ErrNotExist)
+	reflects, err := ReadReflects()
+	return reflects || err != nil
+}
+
+// ReadReflects reports whether the kernel answers each TCP connection in the mark of
+// its SYN, which the sysctl tcp_reflect_tos says for both families. Kernels that have
+// no such sysctl do not.
+func ReadReflects() (bool, error) {
+	return readReflects("/proc/sys/net/ipv4/tcp_reflect_tos")
+}
+
+func readReflects(sysctl string) (bool, error) {
+	b, err := os.ReadFile(sysctl)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
 	}
-	return strings.TrimSpace(string(b)) == "1"
+	return strings.TrimSpace(string(b)) == "1", err
 }

@@ -67,11 +67,9 @@ type Kernel interface {
 	// has to be closed before l.
 	OpenSYNSink(l *net.TCPListener, network string, marks MarkSet) (io.Closer, error)
 
-	// PrepareUDP returns a function for sockets that shall tell the octet of each
-	// datagram in a control message. AppendOctet appends the message to send
-	// one with.
+	// PrepareUDP returns a function for sockets that shall receive the octet of
+	// each datagram in a control message.
 	PrepareUDP() Control
-	AppendOctet(oob []byte, octet uint8) []byte
 
 	// Arrived returns when a datagram with these control messages arrived, false
 	// if that is not known.

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
-	"strings"
 	"sync/atomic"
 	"syscall"
 
@@ -17,10 +15,12 @@ import (
 
 // linuxKernel needs no privilege, and is better with CAP_NET_RAW.
 type linuxKernel struct {
-	v6       bool
-	diag     *sockDiag // in IPv6 only to predict SYN-ACKs; nil if it does not work
-	packets  *capture  // nil where this process may not capture, or shall not
-	reflects bool      // servers here answer a SYN with its own mark
+	v6      bool
+	diag    *sockDiag // in IPv6 only to predict SYN-ACKs; nil if it does not work
+	packets *capture  // nil where this process may not capture, or shall not
+
+	reflects    bool  // servers here answer a SYN with its own mark
+	reflectsErr error // why that is not known
 
 	tellsUDPSockets atomic.Bool // diag finds the sockets of datagrams
 	tellsArrival    atomic.Bool // control messages tell when a datagram arrived
@@ -39,7 +39,9 @@ func Open(v6 bool) (Kernel, error) {
 	if err != nil && !v6 {
 		return nil, Unsupported("tcp4", "NETLINK_SOCK_DIAG", err)
 	}
-	return &linuxKernel{v6: v6, diag: diag, reflects: reflectsTOS()}, nil
+	k := &linuxKernel{v6: v6, diag: diag}
+	k.reflects, k.reflectsErr = tos.ReadReflects()
+	return k, nil
 }
 
 func (k *linuxKernel) Capture(port uint16, upstream netip.AddrPort, local bool) error {
@@ -117,15 +119,9 @@ func (k *linuxKernel) SYNACKMark(addr netip.AddrPort, syn dscp.CodePoint) (dscp.
 	}
 	cp, ok := k.diag.listener(addr)
 	if ok && k.reflects {
-		cp = syn
+		return syn, true
 	}
-	return cp, ok
-}
-
-// reflectsTOS reads the sysctl tcp_reflect_tos, which is for both families.
-func reflectsTOS() bool {
-	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_reflect_tos")
-	return err == nil && strings.TrimSpace(string(b)) == "1"
+	return cp, ok && (k.reflectsErr == nil || cp == syn)
 }
 
 func (k *linuxKernel) Probe(c *net.TCPConn, accepted bool) (Probe, error) {

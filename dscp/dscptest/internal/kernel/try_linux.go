@@ -126,7 +126,7 @@ const timestampTime = 100 * time.Millisecond
 // trialDatagram sends a datagram and returns the control messages with which it
 // was received, and a time between the two.
 func (k *linuxKernel) trialDatagram(c, client *net.UDPConn, cp dscp.CodePoint) (oob []byte, sent time.Time, err error) {
-	if _, _, err := client.WriteMsgUDP(nil, k.AppendOctet(nil, cp.TOS()), nil); err != nil {
+	if _, _, err := client.WriteMsgUDP(nil, tos.AppendControl(nil, k.option(), cp.TOS()), nil); err != nil {
 		return nil, sent, err
 	}
 	sent = time.Now()

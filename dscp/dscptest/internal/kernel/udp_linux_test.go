@@ -16,18 +16,18 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// FuzzControlMessages reads what no kernel may have written, and what AppendOctet
-// writes.
+// FuzzControlMessages reads what no kernel may have written, and what
+// tos.AppendControl writes.
 func FuzzControlMessages(f *testing.F) {
 	for _, v6 := range []bool{false, true} {
-		k, other := &linuxKernel{v6: v6}, &linuxKernel{v6: !v6}
-		f.Add(k.AppendOctet(nil, 0x4a), v6, uint8(0x4a))
-		f.Add(k.AppendOctet(other.AppendOctet(nil, 1), 2), v6, uint8(0))
-		f.Add(k.AppendOctet(nil, 0x4a)[:unix.CmsgLen(1)], v6, uint8(0xff))
+		o, other := (&linuxKernel{v6: v6}).option(), (&linuxKernel{v6: !v6}).option()
+		f.Add(tos.AppendControl(nil, o, 0x4a), v6, uint8(0x4a))
+		f.Add(tos.AppendControl(tos.AppendControl(nil, other, 1), o, 2), v6, uint8(0))
+		f.Add(tos.AppendControl(nil, o, 0x4a)[:unix.CmsgLen(1)], v6, uint8(0xff))
 		f.Add([]byte{1, 2, 3}, v6, uint8(0))
 	}
 	f.Fuzz(func(t *testing.T, oob []byte, v6 bool, octet uint8) {
-		k := &linuxKernel{v6: v6}
+		o := (&linuxKernel{v6: v6}).option()
 		oob = slices.Clip(oob) // nothing behind it may be read
 		got, ok := tos.ReceivedOctet(oob)
 		// The kernel's own walk, by package unix, up to where that finds an end.
@@ -51,12 +51,12 @@ func FuzzControlMessages(f *testing.F) {
 			require.Equal(t, want, got)
 		}
 
-		written := k.AppendOctet(nil, octet)
+		written := tos.AppendControl(nil, o, octet)
 		require.Len(t, written, unix.CmsgSpace(4))
 		back, ok := tos.ReceivedOctet(written)
 		require.True(t, ok)
 		require.Equal(t, octet, back)
-		require.Equal(t, slices.Concat(oob, written), k.AppendOctet(oob, octet))
+		require.Equal(t, slices.Concat(oob, written), tos.AppendControl(oob, o, octet))
 	})
 }
 
@@ -142,13 +142,13 @@ func TestArrivalIsReadAmongOthers(t *testing.T) {
 	h.Level, h.Type = unix.SOL_SOCKET, unix.SCM_TIMESTAMPNS
 	copy(b[unix.CmsgLen(0):], unsafe.Slice((*byte)(unsafe.Pointer(&want)), size))
 	k := &linuxKernel{}
-	at, ok := arrived(k.AppendOctet(b, 0x48))
+	at, ok := arrived(tos.AppendControl(b, tos.IPv4TOS, 0x48))
 	require.True(t, ok)
 	require.True(t, at.Equal(time.Unix(want.Unix())), "%v", at)
-	at, ok = arrived(append(k.AppendOctet(nil, 0x48), b...))
+	at, ok = arrived(append(tos.AppendControl(nil, tos.IPv4TOS, 0x48), b...))
 	require.True(t, ok)
 	require.True(t, at.Equal(time.Unix(want.Unix())), "%v", at)
-	for _, oob := range [][]byte{nil, k.AppendOctet(nil, 1), b[:20], {1, 2, 3}} {
+	for _, oob := range [][]byte{nil, tos.AppendControl(nil, tos.IPv4TOS, 1), b[:20], {1, 2, 3}} {
 		_, ok = arrived(oob)
 		require.False(t, ok)
 	}
