@@ -65,8 +65,9 @@
 //
 //   - Its SYN-ACK has left before the upstream's is known. It carries the mark
 //     that the upstream's listener is set to, where that can be looked up in this
-//     network namespace, else that of the upstream's answer to the client before;
-//     so towards the first client the box itself may change a mark.
+//     network namespace, else that of the upstream's answer to the client before.
+//     Towards the first client, and behind listeners with different marks on one
+//     address towards each, the box itself may change a mark.
 //   - A verdict on a SYN-ACK comes too late to keep the client from connecting.
 //   - All bytes that one read returned are treated alike: bytes that were sent right
 //     before a fatal change may be lost with it. [Config].SegmentSize bounds them.

@@ -22,7 +22,8 @@ const (
 	// WireLatest is "wire, latest segment": the Traffic Class of the segment
 	// that arrived last, read whenever the flow moves. A change that lasts
 	// is seen; one that is put back before anything else happens may not be,
-	// and one that only a RST shows is not. IPv6 only.
+	// and one that only a RST shows is not. IPv6 only. For a server behind
+	// several listeners, see SocketOption.
 	WireLatest Sensor = "wire, latest segment"
 
 	// SocketOption is "socket option": the mark that the sending socket is
@@ -31,6 +32,12 @@ const (
 	// only for a sender in the same network namespace whose socket is still
 	// open: what a client sends right before it closes may go unjudged, and
 	// what it sent right before it changed may be taken for changed.
+	//
+	// The mark of a server's SYN-ACK is that of its listener. If sockets with
+	// different marks listen on the upstream's address (SO_REUSEPORT), the box
+	// cannot know which of them answers. It then takes the first mark that
+	// the server's socket shows, so it may miss a server that changes its mark
+	// right after it has accepted.
 	SocketOption Sensor = "socket option"
 )
 

@@ -175,8 +175,8 @@ func (f *tcpFlow) dialUpstream(syn dscp.CodePoint) bool {
 		f.fail(err)
 		return false
 	}
-	// The mark of the SYN-ACK: read, where nothing but the SYN-ACK has come
-	// yet; else what the listener was set to; else what comes first.
+	// The mark of the SYN-ACK is read where nothing else has come yet. Otherwise
+	// it is the predicted one, or if that is not known, the first that shows.
 	cp, ok := e.probe.Mark()
 	at, counted := e.probe.Position()
 	fresh := counted && at.Segments == 1

@@ -33,9 +33,10 @@ type Kernel interface {
 	PrepareListener(cp dscp.CodePoint, shared bool) Control
 	PrepareDial(cp dscp.CodePoint) Control
 
-	// SYNACKMark predicts the mark of the SYN-ACK with which the socket that
-	// listens on addr, if it is in this network namespace, answers a SYN
-	// marked syn.
+	// SYNACKMark predicts the mark of the SYN-ACK that answers a SYN marked
+	// syn, from what listens on addr in this network namespace. It returns
+	// false if that is not known: nothing listens there, or several sockets
+	// with different marks.
 	SYNACKMark(addr netip.AddrPort, syn dscp.CodePoint) (dscp.CodePoint, bool)
 
 	// EndCapture takes Capture back.

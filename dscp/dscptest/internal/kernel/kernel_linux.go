@@ -117,11 +117,12 @@ func (k *linuxKernel) SYNACKMark(addr netip.AddrPort, syn dscp.CodePoint) (dscp.
 	if k.diag == nil {
 		return 0, false
 	}
-	cp, ok := k.diag.listener(addr)
-	if ok && k.reflects {
-		return syn, true
+	if k.reflects {
+		_, err := k.diag.listener(addr)
+		return syn, err == nil
 	}
-	return cp, ok && (k.reflectsErr == nil || cp == syn)
+	cp, err := k.diag.listenerMark(addr)
+	return cp, err == nil && (k.reflectsErr == nil || cp == syn)
 }
 
 func (k *linuxKernel) Probe(c *net.TCPConn, accepted bool) (Probe, error) {

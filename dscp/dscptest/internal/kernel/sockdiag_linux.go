@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -19,7 +20,7 @@ type sockDiag struct {
 	mu  sync.Mutex
 	fd  int
 	seq uint32
-	buf [1024]byte
+	buf [diagBufferLen]byte
 }
 
 // Of linux/inet_diag.h and sock_diag(7).
@@ -30,6 +31,8 @@ const (
 
 	diagRequestLen = 16 + 56 // nlmsghdr, inet_diag_req_v2
 	diagReplyLen   = 72      // inet_diag_msg
+
+	diagBufferLen = 16 << 10 // what the kernel returns of a dump at once, at most
 )
 
 // TCP states of linux/net/tcp_states.h that have to be told apart.
@@ -69,7 +72,7 @@ func (d *sockDiag) try(v6 bool) error {
 		return err
 	}
 	defer l.Close()
-	if _, ok := d.listener(AddrPort(l.Addr())); !ok {
+	if _, err := d.listener(AddrPort(l.Addr())); err != nil {
 		return fmt.Errorf("no answer about a listener on %v", l.Addr())
 	}
 	return nil
@@ -124,6 +127,14 @@ type diagAnswer struct {
 	tos, class       uint8
 	hasTOS, hasClass bool
 	cookie           uint64 // that no other socket has had
+	bound            bound
+}
+
+// bound is what a socket is bound to besides its port, as the kernel writes it.
+type bound struct {
+	family  byte
+	address [16]byte
+	device  uint32
 }
 
 // alive reports whether the socket is one of a connection that can send.
@@ -179,19 +190,29 @@ func cookieIn(m []byte) uint64 { return binary.NativeEndian.Uint64(m[44:]) }
 // exchange sends a question and returns the answer, which is valid until the next.
 // d.mu is held.
 func (d *sockDiag) exchange(r *diagRequest) ([]byte, error) {
+	if err := d.send(r); err != nil {
+		return nil, err
+	}
+	return d.receive()
+}
+
+// send sends a question. d.mu is held.
+func (d *sockDiag) send(r *diagRequest) error {
 	if d.fd < 0 {
-		return nil, net.ErrClosed
+		return net.ErrClosed
 	}
 	d.seq++
 	binary.NativeEndian.PutUint32(r[8:], d.seq)
 	for {
-		if _, err := unix.Write(d.fd, r[:]); err == unix.EINTR {
-			continue
-		} else if err != nil {
-			return nil, err
+		if _, err := unix.Write(d.fd, r[:]); err != unix.EINTR {
+			return err
 		}
-		break
 	}
+}
+
+// receive returns what the kernel answers to the latest question: one message, or of
+// a dump some. It is valid until the next call. d.mu is held.
+func (d *sockDiag) receive() ([]byte, error) {
 	for {
 		n, err := unix.Read(d.fd, d.buf[:])
 		if err == unix.EINTR {
@@ -204,6 +225,51 @@ func (d *sockDiag) exchange(r *diagRequest) ([]byte, error) {
 			return b, nil
 		}
 	}
+}
+
+// dump asks for all sockets that fit r and calls f with each.
+func (d *sockDiag) dump(r diagRequest, f func(diagAnswer)) error {
+	binary.NativeEndian.PutUint16(r[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.send(&r); err != nil {
+		return err
+	}
+	for {
+		b, err := d.receive()
+		if err != nil {
+			return err
+		}
+		for len(b) > 0 {
+			if len(b) < 16 {
+				return unix.EBADMSG
+			}
+			size := int(binary.NativeEndian.Uint32(b))
+			if size < 16 || size > len(b) {
+				return unix.EBADMSG
+			}
+			if binary.NativeEndian.Uint16(b[4:]) == unix.NLMSG_DONE {
+				return doneError(b[16:size])
+			}
+			a, err := parseDiag(b[:size], &r)
+			if err != nil {
+				return err
+			}
+			f(a)
+			b = b[min((size+3)&^3, len(b)):]
+		}
+	}
+}
+
+// doneError returns the error in the message that ends a dump.
+func doneError(b []byte) error {
+	if len(b) < 4 {
+		return nil
+	}
+	if result := int32(binary.NativeEndian.Uint32(b)); result < 0 {
+		return unix.Errno(-result)
+	}
+	return nil
 }
 
 // parseDiag decodes one netlink message that answers r.
@@ -229,6 +295,7 @@ func parseDiag(b []byte, r *diagRequest) (diagAnswer, error) {
 		return a, unix.ENOENT
 	}
 	a.state, a.cookie = m[1], cookieIn(m)
+	a.bound = bound{m[0], [16]byte(m[8:24]), binary.NativeEndian.Uint32(m[40:])}
 	for at := m[diagReplyLen:]; len(at) >= 5; {
 		size, kind := int(binary.NativeEndian.Uint16(at)), binary.NativeEndian.Uint16(at[2:])
 		if size < 5 || size > len(at) {
@@ -245,18 +312,52 @@ func parseDiag(b []byte, r *diagRequest) (diagAnswer, error) {
 	return a, nil
 }
 
-// listener returns the mark that the socket listening on addr answers with.
-func (d *sockDiag) listener(addr netip.AddrPort) (dscp.CodePoint, bool) {
+// listener returns a socket that listens on addr, with any address at the other end.
+func (d *sockDiag) listener(addr netip.AddrPort) (diagAnswer, error) {
+	r := newListenerRequest(addr)
+	a, err := d.do(&r)
+	if err == nil && a.state != stateListen {
+		err = unix.ENOENT
+	}
+	return a, err
+}
+
+// errSeveral says that the sockets that listen on an address have different marks.
+var errSeveral = errors.New("sockets with different marks listen on the address")
+
+// listenerMark returns the mark that the listener on addr is set to. Several may
+// share the address (SO_REUSEPORT). Then the kernel chooses one for each SYN, so all
+// must have the same mark.
+func (d *sockDiag) listenerMark(addr netip.AddrPort) (dscp.CodePoint, error) {
+	one, err := d.listener(addr)
+	if err != nil {
+		return 0, err
+	}
+	mark, ok := one.mark(addr.Addr())
+	if !ok {
+		return 0, unix.ENODATA
+	}
+	r := newListenerRequest(addr)
+	r[16] = one.bound.family // that of one which takes both may be IPv6 for an IPv4 addr
+	binary.NativeEndian.PutUint32(r[20:], 1<<stateListen)
+	err = d.dump(r, func(other diagAnswer) {
+		if cp, _ := other.mark(addr.Addr()); other.bound == one.bound && cp != mark {
+			ok = false
+		}
+	})
+	if err == nil && !ok {
+		err = errSeveral
+	}
+	return mark, err
+}
+
+// newListenerRequest encodes the question about the listener on addr.
+func newListenerRequest(addr netip.AddrPort) diagRequest {
 	noPeer := netip.IPv6Unspecified()
 	if addr.Addr().Is4() {
 		noPeer = netip.IPv4Unspecified()
 	}
-	r := newDiagRequest(addr, netip.AddrPortFrom(noPeer, 0))
-	a, err := d.do(&r)
-	if err != nil || a.state != stateListen {
-		return 0, false
-	}
-	return a.mark(addr.Addr())
+	return newDiagRequest(addr, netip.AddrPortFrom(noPeer, 0))
 }
 
 // A diagProbe asks for the option of the socket at the other end of an IPv4

@@ -53,7 +53,11 @@ func FuzzParseDiag(f *testing.F) {
 			return
 		}
 		require.NoError(t, err)
-		want := diagAnswer{state: b[17], cookie: binary.NativeEndian.Uint64(b[60:])}
+		want := diagAnswer{
+			state: b[17], cookie: binary.NativeEndian.Uint64(b[60:]),
+			bound: bound{family: b[16], device: binary.NativeEndian.Uint32(b[56:])},
+		}
+		copy(want.bound.address[:], b[24:])
 		for at := 16 + diagReplyLen; at+4 < len(b); {
 			size := int(binary.NativeEndian.Uint16(b[at:]))
 			if size <= 4 || at+size > len(b) {
