@@ -72,8 +72,12 @@ func (d *sockDiag) try(v6 bool) error {
 		return err
 	}
 	defer l.Close()
-	if _, err := d.listener(AddrPort(l.Addr())); err != nil {
-		return fmt.Errorf("no answer about a listener on %v", l.Addr())
+	a, err := d.listener(AddrPort(l.Addr()))
+	if err != nil {
+		return fmt.Errorf("no answer about a listener on %v: %w", l.Addr(), err)
+	}
+	if _, ok := a.mark(AddrPort(l.Addr()).Addr()); !ok {
+		return fmt.Errorf("no mark in the answer about a listener on %v", l.Addr())
 	}
 	return nil
 }
