@@ -134,7 +134,9 @@ func newCorrectServer(t *testing.T, address string) correctServer {
 			switch how[0] {
 			case 'r': // reset
 				c.(*net.TCPConn).SetLinger(0)
-			case 'w': // read nothing until the window is full
+			case 'w': // read nothing
+				// Time is what is tested: the sender probes the full window after its
+				// retransmission timeout, 200 ms at least.
 				time.Sleep(300 * time.Millisecond)
 				io.Copy(io.Discard, c)
 			default:
@@ -217,7 +219,9 @@ func correctProgram(box, datagrams string, i int, random *rand.Rand) error {
 	case 4: // keep-alives
 		if i%100 == 4 {
 			c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 5})
-			time.Sleep(1200 * time.Millisecond)
+			if err := awaitSegment(c, 10*time.Second); err != nil { // the answer to a keep-alive
+				return err
+			}
 			return ask(c, "still here")
 		}
 	case 5: // reset
@@ -233,6 +237,34 @@ func correctProgram(box, datagrams string, i int, random *rand.Rand) error {
 		return err
 	}
 	return nil
+}
+
+// awaitSegment waits until a segment arrives on a connection.
+func awaitSegment(c syscall.Conn, patience time.Duration) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	arrived := func() (n uint32, err error) {
+		cerr := raw.Control(func(fd uintptr) {
+			var info *unix.TCPInfo
+			if info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+				n = info.Segs_in
+			}
+		})
+		return n, errors.Join(cerr, err)
+	}
+	before, err := arrived()
+	for end := time.Now().Add(patience); err == nil; time.Sleep(5 * time.Millisecond) {
+		var now uint32
+		if now, err = arrived(); err == nil && now != before {
+			return nil
+		}
+		if time.Now().After(end) {
+			return errors.New("no segment has arrived")
+		}
+	}
+	return err
 }
 
 // correctDatagrams has one socket after another use a port, each with one mark.
