@@ -141,7 +141,7 @@ func FuzzChain(f *testing.F) {
 				require.True(t, later, "what was done was not foreseen")
 			}
 		}
-		lost, err := c.losesSYNs(network)
+		lost, err := c.dropsSYNs(network)
 		require.NoError(t, err)
 		for cp := range dscp.CodePoint(64) {
 			v, _, _ := (&naive{models, make([][]dscp.CodePoint, len(models))}).judge(Segment{Network: network, Handshake: true, DSCP: cp})

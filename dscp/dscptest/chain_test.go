@@ -124,7 +124,7 @@ func TestLosesSYNsOfAnySet(t *testing.T) {
 			want |= 1 << cp
 		}
 		for _, network := range []string{"tcp4", "tcp6"} {
-			lost, err := newChain([]Model{DropMarked(cps...)}, 0).losesSYNs(network)
+			lost, err := newChain([]Model{DropMarked(cps...)}, 0).dropsSYNs(network)
 			require.NoError(t, err)
 			assert.Equal(t, want, lost, "%v", cps)
 		}
@@ -142,7 +142,7 @@ func TestDelayedHandshakeIsRefused(t *testing.T) {
 			return Pass
 		}
 		c := newChain([]Model{delays}, 0)
-		_, err := c.losesSYNs("tcp4")
+		_, err := c.dropsSYNs("tcp4")
 		require.ErrorContains(t, err, "delays a handshake")
 		_, err = c.judge(Segment{Network: "tcp4", Direction: d, Handshake: true, DSCP: dscp.EF}, c.history())
 		require.ErrorContains(t, err, "delays a handshake")

@@ -92,8 +92,8 @@ func TestRecordsInWords(t *testing.T) {
 		dscptest.Data: "data", dscptest.FIN: "FIN", dscptest.RST: "RST",
 		dscptest.Client: "client", dscptest.Server: "server", dscptest.Side(0): "both",
 		dscptest.ClientToServer: "client→server", dscptest.ServerToClient: "server→client",
-		dscptest.BoxIPv4: "a box before an IPv4 upstream", dscptest.BoxIPv6: "a box before an IPv6 upstream",
-		dscptest.DropSYN: "losing SYNs", dscptest.WireEvery: "wire, every segment",
+		dscptest.BoxIPv4: "a middlebox for IPv4", dscptest.BoxIPv6: "a middlebox for IPv6",
+		dscptest.DropSYN: "dropping SYNs", dscptest.WireEvery: "wire, every segment",
 	} {
 		assert.Equal(t, want, s.String())
 	}
