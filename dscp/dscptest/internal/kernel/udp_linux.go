@@ -18,7 +18,7 @@ func (k *linuxKernel) Arrived(oob []byte) (time.Time, bool) {
 // arrived returns the time in the control messages of a datagram; false if there is
 // none.
 func arrived(oob []byte) (time.Time, bool) {
-	for len(oob) >= unix.CmsgLen(0) { // what is shorter than a header is padding
+	for len(oob) >= unix.CmsgLen(0) { // less than a header is padding
 		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
 		if err != nil {
 			break
