@@ -10,7 +10,7 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 )
 
-// constantly returns a model that always gives the same verdict.
+// constantly returns a model that always returns the same verdict.
 func constantly(v Verdict) Model { return func(Segment) Verdict { return v } }
 
 func TestChainJudges(t *testing.T) {
@@ -82,7 +82,7 @@ func TestChainPanic(t *testing.T) {
 	require.ErrorContains(t, err, "panicked: oh")
 }
 
-func TestJudgesLaterForesees(t *testing.T) {
+func TestJudgesLaterFindsModelsThatAct(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		models []Model
@@ -112,9 +112,9 @@ func TestModelName(t *testing.T) {
 	assert.Equal(t, "constantly", modelName(constantly(Pass)))
 }
 
-// TestLosesSYNsOfAnySet holds the set of marks that a chain loses to the arguments
+// TestDropsSYNsOfAnySet compares the set of marks that a chain drops with the arguments
 // of DropMarked.
-func TestLosesSYNsOfAnySet(t *testing.T) {
+func TestDropsSYNsOfAnySet(t *testing.T) {
 	t.Parallel()
 	for _, cps := range [][]dscp.CodePoint{
 		{dscp.DF}, {dscp.EF}, {63}, {dscp.DF, 63}, {dscp.AF11, dscp.AF21, dscp.AF31}, {1, 2, 4, 8, 16, 32},
@@ -131,7 +131,7 @@ func TestLosesSYNsOfAnySet(t *testing.T) {
 	}
 }
 
-// TestDelayedHandshakeIsRefused has models delay what no box can.
+// TestDelayedHandshakeIsRefused judges with models that delay handshakes.
 func TestDelayedHandshakeIsRefused(t *testing.T) {
 	t.Parallel()
 	for d := range Direction(2) {

@@ -15,17 +15,17 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
-		// The tests wait most of the time: for silence, and for the kernel to make
-		// and close packet sockets.
+		// The tests mostly wait: for timeouts, and for the kernel, which takes long to
+		// make and close packet sockets.
 		p.Value.Set("8")
 	}
 	goroutines, fds := runtime.NumGoroutine(), openFDs()
 	if runtime.GOOS == "js" {
-		goroutines++ // the runtime keeps one that takes events, from the first on
+		goroutines++ // the runtime starts one for events and keeps it
 	}
 	code := m.Run()
 	if flag.Lookup("test.fuzz").Value.String() != "" {
-		os.Exit(code) // the fuzzer keeps goroutines of its own
+		os.Exit(code) // the fuzzer keeps goroutines
 	}
 	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
 		left := runtime.NumGoroutine() - goroutines
@@ -50,8 +50,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// pollerFDs are the descriptors that the runtime opens for its poller with the
-// first socket and keeps, and one for a test binary's own files.
+// pollerFDs is how many descriptors the runtime opens for its poller with the first
+// socket and keeps, and one for a file of the test binary.
 const pollerFDs = 3
 
 // An fdCount is how many descriptors this process has.

@@ -17,8 +17,8 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// serveGroup has listeners with these marks share an address. Each connection is sent
-// the mark of its listener, as one byte, and then what it sends.
+// serveGroup opens listeners with these marks on one address. On each connection it
+// sends the mark of the listener as one byte, and then echoes.
 func serveGroup(t *testing.T, address string, marks ...dscp.CodePoint) string {
 	t.Helper()
 	var serving sync.WaitGroup
@@ -57,8 +57,8 @@ func serveGroup(t *testing.T, address string, marks ...dscp.CodePoint) string {
 
 // TestListenersWithSeveralMarksAreNotBlamed has sockets with different marks listen on the
 // address of the upstream. The kernel chooses one for each connection. Each keeps
-// its mark, so no flow is blamed, and the mark of each SYN-ACK is that of its
-// listener. A client that changes its own mark is blamed as ever.
+// its mark, so no flow is reported, and the mark of each SYN-ACK is that of its
+// listener. A client that changes its own mark is still reported.
 func TestListenersWithSeveralMarksAreNotBlamed(t *testing.T) {
 	t.Parallel()
 	for _, s := range sensors {
@@ -68,7 +68,7 @@ func TestListenersWithSeveralMarksAreNotBlamed(t *testing.T) {
 			server := serveGroup(t, s.address, dscp.CS1, dscp.AF21, dscp.EF, dscp.DF)
 			box, err := dscptest.Config{Upstream: server, Sensor: s.sensor}.Start()
 			if s.sensor == dscptest.WireEvery && err != nil {
-				t.Skip(err) // it takes a privilege
+				t.Skip(err) // it needs a privilege
 			}
 			require.NoError(t, err)
 			require.NoError(t, box.Close())

@@ -168,7 +168,7 @@ func noFilters() {
 
 func TestFiltersForbidden(t *testing.T) {
 	t.Parallel()
-	want := "seccomp: filters are not permitted here, as a container's profile may have it: seccomp: operation not permitted\n"
+	want := "seccomp: filters are not permitted, perhaps by a container's profile: seccomp: operation not permitted\n"
 	assert.Equal(t, want+want, child(t, "no filters"))
 }
 
@@ -186,7 +186,7 @@ func twoListeners() {
 
 func TestOneListener(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, "true seccomp: this process is supervised already, and Linux allows one supervisor: seccomp: device or resource busy\n", child(t, "two listeners"))
+	assert.Equal(t, "true seccomp: this process is supervised already, and Linux allows one supervisor only: seccomp: device or resource busy\n", child(t, "two listeners"))
 }
 
 const cookie = 0xfeedface_cafebabe
