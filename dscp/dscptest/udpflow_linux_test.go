@@ -13,8 +13,8 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// TestUDPKeepsECN sends through a rewriter and a second box, and checks the octet that
-// arrives, ECN bits included.
+// TestUDPKeepsECN sends through a rewriter and checks the octet that arrives, ECN bits
+// included.
 func TestUDPKeepsECN(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		for _, ecn := range []int{0, 1, 2, 3} {

@@ -14,8 +14,8 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// TestReadWaitsForUnfinishedFrame has one processor fill the last frame of the ring only
-// after another has filled the first.
+// TestReadWaitsForUnfinishedFrame has one processor fill the last frame of the ring after
+// another has filled the first.
 func TestReadWaitsForUnfinishedFrame(t *testing.T) {
 	t.Parallel()
 	const count = 256
@@ -52,8 +52,8 @@ func fromPort(v6 bool, a net.Addr) []bpf.Instruction {
 	}
 }
 
-// TestRingHasSegmentBeforeTCP has a reader wait for payload without a pause: once it is
-// there, the ring has shown it.
+// TestRingHasSegmentBeforeTCP polls for payload: once it can be read, the ring has its
+// segment.
 func TestRingHasSegmentBeforeTCP(t *testing.T) {
 	if !testns.Inside(t) {
 		return

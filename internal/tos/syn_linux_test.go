@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FuzzSavedSYN cuts headers at their first zero byte, as reading the option does,
-// and has x/net read what they were.
+// FuzzSavedSYN cuts headers at their first zero byte, as GetsockoptString does, and
+// compares the octet with that which x/net reads from the whole header.
 func FuzzSavedSYN(f *testing.F) {
 	f.Add(append([]byte{0x45, 0x48}, make([]byte, 38)...))
 	f.Add(append([]byte{0x45, 0x00, 0x00, 0x3c}, make([]byte, 36)...))
@@ -37,8 +37,8 @@ func FuzzSavedSYN(f *testing.F) {
 	})
 }
 
-// TestReadReflects reads what the sysctl may hold. A kernel without it does not
-// reflect; one that does not let it be read may.
+// TestReadReflects reads the values of the sysctl, a sysctl that does not exist, and one
+// that cannot be read.
 func TestReadReflects(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -14,8 +14,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// openKernel returns the kernel interface of a family, as it is where servers do not
-// reflect marks.
+// openKernel returns the Kernel of a family, for servers that do not reflect marks.
 func openKernel(t *testing.T, v6 bool) *linuxKernel {
 	t.Helper()
 	k, err := Open(v6)
@@ -26,8 +25,8 @@ func openKernel(t *testing.T, v6 bool) *linuxKernel {
 	return l
 }
 
-// TestSYNACKMarkWithReflection predicts the mark of the SYN where servers reflect it,
-// and nothing where it is not known whether they do, unless that makes no difference.
+// TestSYNACKMarkWithReflection predicts the mark of the SYN if servers reflect it. If it
+// is not known whether they do, it predicts a mark only if that makes no difference.
 func TestSYNACKMarkWithReflection(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
@@ -56,7 +55,7 @@ func TestSYNACKMarkWithReflection(t *testing.T) {
 		}
 		require.NoError(t, l.Close())
 		_, known := k.SYNACKMark(AddrPort(l.Addr()), dscp.EF)
-		assert.False(t, known, "nobody listens")
+		assert.False(t, known, "no listener")
 	}
 }
 
@@ -76,13 +75,13 @@ func listenShared(t *testing.T, network, address string, cp dscp.CodePoint) net.
 	return l
 }
 
-// TestSYNACKMarkOfGroup predicts nothing where sockets with several marks listen on an
-// address, and goes by all of them: one among many is enough, and those on other
-// addresses do not count.
+// TestSYNACKMarkOfGroup predicts nothing if sockets with different marks listen on an
+// address. One of them among many is enough. Listeners on other addresses make no
+// difference.
 func TestSYNACKMarkOfGroup(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		network, listen, ask, other string // other is an address that has nothing to do with ask
+		network, listen, ask, other string // other does not include ask, or is less specific
 	}{
 		"IPv4":             {"tcp4", "127.0.0.1:0", "127.0.0.1", "127.0.0.2"},
 		"IPv6":             {"tcp6", "[::1]:0", "::1", "::ffff:127.0.0.2"},
@@ -136,7 +135,7 @@ func TestSYNACKMarkOfGroup(t *testing.T) {
 			}
 			if tt.other != "0.0.0.0" {
 				_, ok = k.SYNACKMark(addr, dscp.AF41)
-				assert.False(t, ok, "nobody listens")
+				assert.False(t, ok, "no listener")
 			}
 		})
 	}

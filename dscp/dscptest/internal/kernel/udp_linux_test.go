@@ -16,8 +16,7 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// FuzzControlMessages reads what no kernel may have written, and what
-// tos.AppendControl writes.
+// FuzzControlMessages parses any bytes, and what tos.AppendControl writes.
 func FuzzControlMessages(f *testing.F) {
 	for _, v6 := range []bool{false, true} {
 		o, other := (&linuxKernel{v6: v6}).option(), (&linuxKernel{v6: !v6}).option()
@@ -28,9 +27,9 @@ func FuzzControlMessages(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, oob []byte, v6 bool, octet uint8) {
 		o := (&linuxKernel{v6: v6}).option()
-		oob = slices.Clip(oob) // nothing behind it may be read
+		oob = slices.Clip(oob) // so that reading behind it is noticed
 		got, ok := tos.ReceivedOctet(oob)
-		// The kernel's own walk, by package unix, up to where that finds an end.
+		// Walk the messages as the kernel does, with package unix.
 		var want uint8
 		var found bool
 		for at := 0; at+unix.CmsgLen(0) <= len(oob) && !found; {
@@ -60,7 +59,7 @@ func FuzzControlMessages(f *testing.F) {
 	})
 }
 
-// octetOf returns the octet of a message that tells one.
+// octetOf returns the octet of a message, if it has one.
 func octetOf(m unix.SocketControlMessage) (uint8, bool) {
 	type header struct{ level, typ int32 }
 	switch (header{m.Header.Level, m.Header.Type}) {
@@ -79,9 +78,8 @@ func octetOf(m unix.SocketControlMessage) (uint8, bool) {
 	return 0, false
 }
 
-// TestUDPSocketsAreToldApart has a port belong to nobody, to one socket, and to
-// another.
-func TestUDPSocketsAreToldApart(t *testing.T) {
+// TestUDPSocketFindsOwner has one socket have a port, then none, and then another.
+func TestUDPSocketFindsOwner(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		opened, err := Open(address[0] == '[')
@@ -93,7 +91,7 @@ func TestUDPSocketsAreToldApart(t *testing.T) {
 		defer remote.Close()
 		other := AddrPort(remote.LocalAddr())
 		_, ok := k.UDPSocket(other, other)
-		require.False(t, ok, "nobody has tried")
+		require.False(t, ok, "before TryUDP")
 		require.NoError(t, k.PrepareUDP()("", "", rawOf(t, remote)))
 		network := map[bool]string{true: "udp4", false: "udp6"}[other.Addr().Is4()]
 		require.NoError(t, k.TryUDP(remote.(*net.UDPConn), network, dscp.AF21))
@@ -153,5 +151,5 @@ func TestArrivalIsReadAmongOthers(t *testing.T) {
 		require.False(t, ok)
 	}
 	_, ok = k.Arrived(b)
-	require.False(t, ok, "nobody has tried")
+	require.False(t, ok, "before TryUDP")
 }
