@@ -179,7 +179,7 @@ func TestJumboSegmentsAreSeen(t *testing.T) {
 			exchange()
 
 			ring.Read(count, func() { t.Error("the ring is full") })
-			t.Logf("%d jumbo segments and %d others under the new mark", jumbo, other)
+			t.Logf("%d jumbo segments and %d others with the new mark", jumbo, other)
 			if jumbo == 0 {
 				testns.Lacks(t, "this kernel sends no segments of more than 64 KiB")
 			}

@@ -83,7 +83,7 @@ func FuzzModels(f *testing.F) {
 			v := m(s)
 			cp, ok := v.Mark()
 			if !ok && v != dscptest.Pass {
-				t.Errorf("a rewriter gave %v", v)
+				t.Errorf("a rewriter returned %v", v)
 			}
 			again := s
 			again.DSCP = cp

@@ -69,10 +69,10 @@ func TestChangeBeforeClientCloses(t *testing.T) {
 	}
 	for _, family := range families {
 		t.Run(family.name, func(t *testing.T) {
-			heard := make(chan string, 100)
+			got := make(chan string, 100)
 			box := everySegment(t, serve(t, family.address, func(c net.Conn) {
 				b, _ := io.ReadAll(c)
-				heard <- string(b)
+				got <- string(b)
 			}), dscptest.VMware)
 			for range 100 {
 				c := dial(t, box.Addr())
@@ -80,7 +80,7 @@ func TestChangeBeforeClientCloses(t *testing.T) {
 				_, err := c.Write([]byte("bye"))
 				require.NoError(t, err)
 				require.NoError(t, c.Close())
-				assert.Empty(t, <-heard)
+				assert.Empty(t, <-got)
 			}
 			for _, f := range box.Flows() {
 				assert.Equal(t, dscptest.Reset, f.Verdict, "%v", f)

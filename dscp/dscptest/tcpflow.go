@@ -500,8 +500,8 @@ func (f *tcpFlow) logRead(from *endpoint, now time.Time, n int, err error) {
 	f.log.add(e)
 }
 
-// writeFailed records that a write to the side opposite from failed, and reports
-// whether to go on reading.
+// writeFailed records that a write of from's data failed, and reports whether to go on
+// reading.
 func (f *tcpFlow) writeFailed(from *endpoint) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -104,7 +104,7 @@ func TestResetOnTheWire(t *testing.T) {
 				if q.Has(wire.RST) {
 					resets++
 				}
-				assert.False(t, q.Has(wire.FIN), "the client is not told that all is well: %v", q)
+				assert.False(t, q.Has(wire.FIN), "the client gets no FIN: %v", q)
 			}
 			for _, q := range between(packets, 0, p[1]) {
 				if q.Has(wire.FIN) {

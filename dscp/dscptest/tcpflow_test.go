@@ -159,7 +159,7 @@ func TestResetsAreForwarded(t *testing.T) {
 			case err := <-ended:
 				assert.ErrorIs(t, err, errReset)
 			case <-time.After(patience):
-				t.Error("the server did not learn it")
+				t.Error("the server was not reset")
 			}
 			eventually(t, box, over)
 		})
@@ -250,7 +250,7 @@ func shortFlow(address string, constant bool) error {
 	}
 	err = ask(c, "again")
 	if err == nil {
-		return errors.New("a flow that changed its mark lived")
+		return errors.New("a flow that changed its mark was not reset")
 	}
 	if !broken(c, err) {
 		return err

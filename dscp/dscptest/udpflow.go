@@ -69,9 +69,9 @@ type owner struct {
 	answered bool      // the box sent it a datagram later, which it had not read then
 }
 
-// promptly is the longest time between the arrival of a datagram and the kernel's
-// answer which socket has the port for which owner.prompt is set. A program most
-// likely needs longer to close a socket and open another one.
+// promptly is how soon after the arrival of a datagram the kernel must have said which
+// socket has the port, for owner.prompt to be set. A program most likely needs longer to
+// close a socket and open another one.
 const promptly = time.Millisecond
 
 // has reports whether the owner, which has the port now, has sent the datagrams with

@@ -56,7 +56,7 @@ func listen() (*seccomp.Listener, error) {
 		err = fmt.Errorf("%w: %w", unix.EPERM, err) // treated like a container that forbids filters
 	}
 	if err != nil {
-		return nil, fmt.Errorf("no system calls can be made to fail here: %w", err)
+		return nil, fmt.Errorf("system calls cannot be made to fail: %w", err)
 	}
 	return l, nil
 }

@@ -31,7 +31,7 @@ func TestReadWaitsForUnfinishedFrame(t *testing.T) {
 	fill(1)()
 	time.AfterFunc(20*time.Millisecond, fill(0))
 	var got []byte
-	r.Read(func(c Capture) { got = append(got, c.Data...) }, func() { t.Error("nothing was lost") })
+	r.Read(func(c Capture) { got = append(got, c.Data...) }, func() { t.Error("the ring has lost packets") })
 	assert.Equal(t, []byte{0, 1}, got)
 }
 
@@ -98,7 +98,7 @@ func TestRingHasSegmentBeforeTCP(t *testing.T) {
 					if p, ok := Parse(c.Data, c.Length); ok {
 						shown += p.Len
 					}
-				}, func() { t.Error("nothing was lost") })
+				}, func() { t.Error("the ring has lost packets") })
 				if shown < n {
 					late++
 				}

@@ -27,7 +27,7 @@ func (p *Program) InstallAll() error {
 	go onNewThread(func() bool {
 		tid, err := p.install(unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW | unix.SECCOMP_FILTER_FLAG_TSYNC)
 		if err == nil && tid != 0 {
-			err = fmt.Errorf("seccomp: thread %d of this process has a filter of its own, so that not all threads can get this one: %w",
+			err = fmt.Errorf("seccomp: thread %d of this process has another filter, so not all threads can get this one: %w",
 				tid, os.NewSyscallError("seccomp", unix.EBUSY))
 		}
 		failed <- err

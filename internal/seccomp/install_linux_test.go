@@ -129,7 +129,7 @@ func anotherFilter() {
 	own.Wait()
 	for range 3 {
 		err := exdev().InstallAll()
-		fmt.Println(errors.Is(err, unix.EBUSY), err != nil && strings.Contains(err.Error(), "has a filter of its own"))
+		fmt.Println(errors.Is(err, unix.EBUSY), err != nil && strings.Contains(err.Error(), "has another filter"))
 	}
 	fmt.Println(call() == unix.EBADF)
 	// The threads on which InstallAll tried end: no filter is left.

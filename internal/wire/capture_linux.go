@@ -113,7 +113,7 @@ func filter(ports []uint16) ([]bpf.Instruction, error) {
 	}
 	v4, v6 = proto(9, v4), proto(6, v6)
 	if len(v4) > 255 {
-		return nil, fmt.Errorf("a filter cannot jump over %d ports", len(ports))
+		return nil, fmt.Errorf("a filter cannot have %d ports", len(ports))
 	}
 	// A super-segment above 64 KiB has one more header, of hop-by-hop options.
 	jumbo := append([]bpf.Instruction{

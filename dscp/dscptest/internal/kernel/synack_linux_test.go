@@ -43,8 +43,8 @@ func TestSYNACKMarkWithReflection(t *testing.T) {
 		}{
 			{false, nil, dscp.EF, dscp.CS1, true},
 			{true, nil, dscp.EF, dscp.EF, true},
-			{false, errors.New("not to be read"), dscp.EF, 0, false},
-			{false, errors.New("not to be read"), dscp.CS1, dscp.CS1, true},
+			{false, errors.New("unreadable"), dscp.EF, 0, false},
+			{false, errors.New("unreadable"), dscp.CS1, dscp.CS1, true},
 		} {
 			k.reflects, k.reflectsErr = tt.reflects, tt.err
 			cp, known := k.SYNACKMark(AddrPort(l.Addr()), tt.syn)
