@@ -20,7 +20,7 @@ PASS
 @@ end dialer root 0
 @@ begin dscp nobody
 === RUN   TestWire
-    wire_test.go:5: in a namespace of its own:
+    wire_test.go:5: in a new namespace:
         === RUN   TestWire
             wire_test.go:9: nft is not installed
         --- SKIP: TestWire (0.00s)
