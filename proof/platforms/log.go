@@ -139,7 +139,7 @@ func read(r io.Reader) (platform, error) {
 			current.add(m[2], m[3], m[1] == "", reasons)
 			continue
 		}
-		if m := said.FindStringSubmatch(line); m != nil && !strings.HasPrefix(m[1], elsewhere) && !strings.HasPrefix(m[1], "in a namespace of its own") {
+		if m := said.FindStringSubmatch(line); m != nil && !strings.HasPrefix(m[1], elsewhere) && !strings.HasPrefix(m[1], "in a new namespace") {
 			reasons[test] = m[1]
 		}
 	}
