@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestStrayModulesAreAnError(t *testing.T) {
+func TestUnknownModulesAreAnError(t *testing.T) {
 	t.Parallel()
 	known, err := requires([]byte("module a\nrequire b v1.0.0\nrequire c v1.0.0 // indirect\n"))
 	require.NoError(t, err)
@@ -19,7 +19,7 @@ func TestStrayModulesAreAnError(t *testing.T) {
 	require.ErrorContains(t, onlyKnown("x", paths("b v1.0.0\ne v1.0.0\n"), known), "must not bring e")
 }
 
-func TestGoModIsHeldAgainstThePromise(t *testing.T) {
+func TestGoModKeepsThePromise(t *testing.T) {
 	t.Parallel()
 	root := module{dir: ".", path: library, version: "v0.1.0"}
 	good := "module " + library + "\nrequire (\n golang.org/x/net v0.57.0\n x.example/y v1.0.0 // indirect\n)\n"
