@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// A row is what is told of a package. Tests count with their subtests as one.
+// A row is a package's row in the table. A test and its subtests count as one.
 type row struct {
 	pkg                      string
-	dialed, accepted, bound  int // sockets with our mark
-	unmarked                 int // sockets that came up with another
+	dialed, accepted, bound  int // sockets with the mark
+	unmarked                 int // sockets with another one
 	passed, skipped, leftOut int
-	failed                   []string // bare, too, or bare only
+	failed                   []string // bare, or both ways
 }
 
 func (r *runner) row(pkg string, c comparison) (row, error) {
@@ -45,7 +45,7 @@ func (r *runner) row(pkg string, c comparison) (row, error) {
 
 func report(rows []row, worse, again []string) error {
 	var errs []error
-	fmt.Println("| package | dialled | accepted | listeners, packet sockets | tests passed | skipped | fail bare, too | left out |")
+	fmt.Println("| package | dialled | accepted | listeners, packet sockets | tests passed | skipped | fail bare | left out |")
 	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|")
 	for _, r := range rows {
 		fmt.Printf("| %s | %d | %d | %d | %d | %d | %d | %d |\n", r.pkg, r.dialed, r.accepted, r.bound, r.passed, r.skipped, len(r.failed), r.leftOut)
@@ -62,7 +62,7 @@ func report(rows []row, worse, again []string) error {
 	fmt.Println()
 	for _, r := range rows {
 		if len(r.failed) > 0 {
-			fmt.Printf("Fail bare, too, in %s: %s.\n", r.pkg, strings.Join(r.failed, ", "))
+			fmt.Printf("Fail bare in %s: %s.\n", r.pkg, strings.Join(r.failed, ", "))
 		}
 	}
 	for _, l := range leftOuts {
