@@ -28,7 +28,7 @@ var errorRules = part("Errors",
 		file: errorsGo, old: "func (e *MarkError) Unwrap() error { return e.Err }", new: "func (e *MarkError) Unwrap() error { return nil }", test: "TestMarkFails",
 	},
 	mutation{
-		rule: "a timeout of net stays one", how: "it does not",
+		rule: "a timeout of net is a timeout", how: "it does not",
 		file: errorsGo, old: "return ok && t.Timeout()", new: "return ok && t.Timeout() && false", test: "TestErrorsOfNet",
 	},
 	mutation{
@@ -52,7 +52,7 @@ var errorRules = part("Errors",
 		file: errorsGo, old: " || !markable(op.Net) {", new: " {", test: "TestUnixPassesThrough",
 	},
 	mutation{
-		rule: "what fails before net takes part names the address", how: "it does not",
+		rule: "an error from before the call of net names the address", how: "it does not",
 		file: errorsGo, old: `if address != "" {` + "\n\t\te.Addr", new: `if address == "" {` + "\n\t\te.Addr", test: "TestDialReportsInvalidInput",
 	},
 	mutation{
@@ -60,7 +60,7 @@ var errorRules = part("Errors",
 		file: errorsGo, old: "func (e *dialError) Unwrap() error   { return e.err }", new: "func (e *dialError) Unwrap() error   { return nil }", test: "TestErrorsAnswerAsTheirReason",
 	},
 	mutation{
-		rule: "errors answer Temporary as their reason does", how: "they do not",
+		rule: "Temporary of an error is that of its cause", how: "they do not",
 		file: errorsGo, old: "return ok && t.Temporary()", new: "return ok && t.Temporary() && false", test: "TestErrorsAnswerAsTheirReason",
 	},
 )
