@@ -499,7 +499,7 @@ func (t *tracer) network(v ssa.Value) (string, options) {
 		var family options
 		for _, e := range x.Edges {
 			if _, ok := e.(*ssa.Phi); ok {
-				return "", 0 // a loop, perhaps
+				return "", 0 // may be a loop
 			}
 			s, f := t.network(e)
 			names = append(names, s)

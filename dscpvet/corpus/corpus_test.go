@@ -66,7 +66,7 @@ func run(t *testing.T, list string) {
 		t.Skip("DSCPVET_CORPUS is not set")
 	}
 	tool := filepath.Join(t.TempDir(), "dscpvet")
-	// A build ID of its own keeps the go command from reusing results, so that the
+	// A fresh build ID keeps the go command from reusing results, so that the
 	// times are those of the analysis.
 	id := "-ldflags=-buildid=" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	build := exec.Command("go", "build", id, "-o", tool, "github.com/godscp/godscp/dscpvet/cmd/dscpvet")

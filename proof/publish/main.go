@@ -103,11 +103,11 @@ func run(ctx context.Context) (err error) {
 			}
 			said("go install %s@%s", program, m.version)
 		}
-		told, err := m.compareAPI(ctx, root, tmp)
+		summary, err := m.compareAPI(ctx, root, tmp)
 		if err != nil {
 			return fmt.Errorf("the exported API of %s: %w", m.path, err)
 		}
-		said("the exported API of %s: %s", m.path, told)
+		said("the exported API of %s: %s", m.path, summary)
 	}
 	return nil
 }

@@ -43,12 +43,30 @@ func (r *runner) row(pkg string, c comparison) (row, error) {
 	return out, nil
 }
 
+// add adds the counts of another row.
+func (r *row) add(o row) {
+	r.dialed += o.dialed
+	r.accepted += o.accepted
+	r.bound += o.bound
+	r.passed += o.passed
+	r.skipped += o.skipped
+	r.failed = append(r.failed, o.failed...)
+	r.leftOut += o.leftOut
+}
+
+func (r row) print() {
+	fmt.Printf("| %s | %d | %d | %d | %d | %d | %d | %d |\n", r.pkg, r.dialed, r.accepted, r.bound, r.passed, r.skipped, len(r.failed), r.leftOut)
+}
+
+// report prints the tables and returns an error for what fails.
 func report(rows []row, worse, again []string) error {
 	var errs []error
 	fmt.Println("| package | dialled | accepted | listeners, packet sockets | tests passed | skipped | fail bare | left out |")
 	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|")
+	all := row{pkg: "**all**"}
 	for _, r := range rows {
-		fmt.Printf("| %s | %d | %d | %d | %d | %d | %d | %d |\n", r.pkg, r.dialed, r.accepted, r.bound, r.passed, r.skipped, len(r.failed), r.leftOut)
+		all.add(r)
+		r.print()
 		if r.dialed+r.accepted+r.bound == 0 {
 			errs = append(errs, fmt.Errorf("%s: no socket was made through package dscp", r.pkg))
 		}
@@ -59,6 +77,7 @@ func report(rows []row, worse, again []string) error {
 			errs = append(errs, fmt.Errorf("%s: %d sockets came up without the mark", r.pkg, r.unmarked))
 		}
 	}
+	all.print()
 	fmt.Println()
 	for _, r := range rows {
 		if len(r.failed) > 0 {
