@@ -24,7 +24,7 @@ var datagramRules = part("Datagrams and WriteMarked",
 		file: datagrams, old: "err := cp.check()\n", new: "var err error\n", test: "TestDatagramsOutOfRange",
 	},
 	mutation{
-		rule: "on a system that cannot mark, the dial fails before there is a socket", how: "it goes on",
+		rule: "a system that cannot mark fails before there is a socket", how: "it goes on",
 		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && udp && false {", test: "TestDatagramsWhereUnmarkable",
 	},
 	mutation{
@@ -32,11 +32,11 @@ var datagramRules = part("Datagrams and WriteMarked",
 		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && (udp || true) {", test: "TestDatagramsWhereUnmarkable",
 	},
 	mutation{
-		rule: "WriteMarked accepts DSCP where AllowUnmarked left the socket unmarked", how: "it is refused",
+		rule: "DSCP can be asked for where AllowUnmarked has let the socket come up without it", how: "it is refused",
 		file: datagrams, old: "if dscp != DF {", new: "if dscp > maxCodePoint {", test: "TestDatagramsWhereUnmarkable",
 	},
 	mutation{
-		rule: "on a system that cannot mark single datagrams, the dial fails", how: "the first datagram does",
+		rule: "a system that does not take the mark of one datagram fails the dial", how: "the first datagram does",
 		file: datagrams, old: "return c.pin.opError(\"pin\", err)", new: "return nil", test: "TestDatagramsWhereMessagesAreNotTaken",
 	},
 	mutation{

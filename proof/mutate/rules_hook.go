@@ -33,7 +33,7 @@ var hookRules = part("With and WithListen",
 		file: hook, old: "if own == nil && nd.Control != nil {", new: "if nd.Control != nil {", test: "TestWithOrder",
 	},
 	mutation{
-		rule: "Control is cleared, since net would ignore it", how: "it is",
+		rule: "no Control is left that looks as if it ran", how: "it is",
 		file: hook, old: "nd.Control = nil //", new: "//", test: "TestWithLeavesTheCallerAlone",
 	},
 	mutation{
