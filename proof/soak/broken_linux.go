@@ -53,7 +53,7 @@ func changeMark(w *worker) (err error) {
 		return err
 	}
 	if err := c.Verify(); !errors.Is(err, dscp.ErrMidFlow) {
-		return fmt.Errorf("Verify did not report the change from %v to %v: %v", mark, next, err)
+		return fmt.Errorf("the change from %v to %v was not reported by Verify: %v", mark, next, err)
 	}
 	client, server := w.carryOut(c, x)
 	// The error that a client gets after a reset depends on what it does at the
