@@ -44,15 +44,15 @@ var datagramRules = part("Datagrams and WriteMarked",
 		file: datagrams, old: "case p.datagrams.allowUnmarked:", new: "case p.datagrams.allowUnmarked && false:", test: "TestDatagramsWhereMessagesAreNotTaken",
 	},
 	mutation{
-		rule: "under NATSafe a datagram carries what that makes of the mark", how: "the mark itself",
+		rule: "under NATSafe a datagram carries the NAT-safe mark", how: "the mark itself",
 		file: datagrams, old: "= sent, sent\n", new: "= cp, sent\n", test: "TestWireWriteMarkedNATSafe",
 	},
 	mutation{
-		rule: "and may ask for it by that name", how: "it may not",
+		rule: "WriteMarked accepts the NAT-safe mark, too", how: "it does not",
 		file: datagrams, old: "1<<cp | 1<<sent", new: "1 << cp", test: "TestWireWriteMarkedNATSafe",
 	},
 	mutation{
-		rule: "to an IPv4 peer of a dual-stack socket IPv4's message marks", how: "IPv6's",
+		rule: "to an IPv4 peer of a dual-stack socket the IPv4 control message marks", how: "IPv6's",
 		file: datagrams, old: "if p.dual && (to.Is4() || to.Is4In6()) {", new: "if p.dual && to.Is4() && to.Is4In6() {", test: "TestWireWriteMarked",
 	},
 	mutation{
@@ -60,7 +60,7 @@ var datagramRules = part("Datagrams and WriteMarked",
 		file: datagrams, old: "held&ecnMask), nil", new: "held&0), nil", test: "TestWireWriteMarked",
 	},
 	mutation{
-		rule: "a connected socket of which net does not know is written to its peer", how: "it fails",
+		rule: "a socket that was connected past net writes to its peer", how: "it fails",
 		file: datagrams, old: "if err != nil && toPeer {", new: "if err != nil && toPeer && false {", test: "TestWireWriteMarked",
 	},
 )

@@ -52,7 +52,7 @@ var errorRules = part("Errors",
 		file: errorsGo, old: " || !markable(op.Net) {", new: " {", test: "TestUnixPassesThrough",
 	},
 	mutation{
-		rule: "what fails before net takes part names the address", how: "it does not",
+		rule: "an error from before the call of net names the address", how: "it does not",
 		file: errorsGo, old: `if address != "" {` + "\n\t\te.Addr", new: `if address == "" {` + "\n\t\te.Addr", test: "TestDialReportsInvalidInput",
 	},
 	mutation{

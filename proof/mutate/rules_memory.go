@@ -16,7 +16,7 @@ var memoryRules = part("Memory",
 		file: fallback, old: "f.Memory != nil && cp != order[0] {", new: "f.Memory != nil {", test: "TestFallbackOnTheWire",
 	},
 	mutation{
-		rule: "another first mark has memories of its own", how: "all marks share them",
+		rule: "entries are kept for each first mark separately", how: "all marks share them",
 		file: fallback, old: "destination{f.network, f.address, f.marks[0]}", new: "destination{f.network, f.address, DF}", test: "TestFallbackOnTheWire",
 	},
 	mutation{
@@ -32,11 +32,11 @@ var memoryRules = part("Memory",
 		file: memory, old: "for m.order.Len() > m.limit() {", new: "for m.order.Len() > m.limit()+1 {", test: "TestMemoryLimit",
 	},
 	mutation{
-		rule: "the one that was learnt first gives way", how: "the new one does",
+		rule: "the oldest entry is removed", how: "the new one does",
 		file: memory, old: "m.forget(m.order.Front())", new: "m.forget(m.order.Back())", test: "TestMemoryLimit",
 	},
 	mutation{
-		rule: "what is learnt again counts as new", how: "it is kept twice",
+		rule: "an entry that is learnt again counts as new", how: "it is kept twice",
 		file: memory, old: "if e, ok := m.known[d]; ok {\n\t\tm.forget(e)\n\t}\n", new: "", test: "TestMemoryLearnsAgain",
 	},
 	mutation{

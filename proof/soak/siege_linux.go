@@ -19,14 +19,14 @@ type siege struct {
 	marks  []dscp.CodePoint
 }
 
-// A route is a way to change a mark, all of which are refused.
+// A route is a way to change a mark. Every route must be refused.
 type route func(c *dscp.Conn, cp dscp.CodePoint) error
 
-// The routes that let nothing out, which may be tried behind a box that resets.
+// tight are the routes that let no packet out, for boxes that reset.
 var tight = []route{setDSCP, setByXNet}
 
-// All of them: what an unknown function does is put back, but segments may have
-// left meanwhile.
+// loose are all routes: a change by an unknown function is put back, but segments may
+// have left before.
 var loose = []route{setDSCP, setByXNet, setByControl, setByRead, setByWrite}
 
 // lays returns a random siege.
@@ -39,8 +39,8 @@ func (w *worker) lays(routes []route) *siege {
 	return s
 }
 
-// lay goes once through the siege. What is refused leaves the connection as it
-// is, which is for those to find out who use it meanwhile.
+// lay tries each change once. A refusal must not disturb the connection; the exchange
+// that runs meanwhile checks that.
 func (s *siege) lay(c *dscp.Conn) error {
 	for i, try := range s.routes {
 		cp := s.marks[i]
