@@ -55,9 +55,9 @@ func TestListenerConns(t *testing.T) {
 	}
 }
 
-// TestControlKeepsMPTCPAway gives the bare hook to a net.ListenConfig that asks
-// for Multipath TCP, as net does by default.
-func TestControlKeepsMPTCPAway(t *testing.T) {
+// TestControlAvoidsMPTCP passes Control to a net.ListenConfig that asks for Multipath
+// TCP, as net does by default. The listener must be a marked plain TCP one.
+func TestControlAvoidsMPTCP(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	for _, addr := range append(loopbacks(t), ":0") {
@@ -76,7 +76,7 @@ func TestControlKeepsMPTCPAway(t *testing.T) {
 				defer l.Close()
 				raw, err := l.(*net.TCPListener).SyscallConn()
 				require.NoError(t, err)
-				require.False(t, tos.IsMPTCP(raw), "net has gone back to plain TCP")
+				require.False(t, tos.IsMPTCP(raw), "net falls back to plain TCP")
 				for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
 					octet, err := opt.Get(raw)
 					if addr == ":0" || (opt == tos.IPv4TOS) == (addr == "127.0.0.1:0") {
@@ -168,13 +168,13 @@ func TestAcceptAfterClose(t *testing.T) {
 	require.NoError(t, l.Close())
 	c, err := l.Accept()
 	require.ErrorIs(t, err, net.ErrClosed)
-	assert.True(t, c == nil, "no typed nil") // which assert.Nil would take
+	assert.True(t, c == nil, "no typed nil") // assert.Nil would accept one
 	conn, err := l.(*Listener).AcceptConn()
 	require.ErrorIs(t, err, net.ErrClosed)
 	assert.Nil(t, conn)
 }
 
-// TestAcceptConn holds that AcceptConn is Accept, for Trace as well.
+// TestAcceptConn checks that AcceptConn does what Accept does, including Trace.
 func TestAcceptConn(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -199,8 +199,8 @@ func TestAcceptConn(t *testing.T) {
 	}
 }
 
-// TestListenCancelled tries several times: net may have looked up the name
-// before it sees that nobody waits, and listens then.
+// TestListenCancelled tries several times, because net may finish the lookup before it
+// looks at the context, and then it listens.
 func TestListenCancelled(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

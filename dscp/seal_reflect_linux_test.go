@@ -11,9 +11,9 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// TestSealReflect has groups and single datagrams marked in a sealed process, too.
+// TestSealReflect checks that Reflect and WriteMarked work in a sealed process.
 func TestSealReflect(t *testing.T) {
-	if !testns.Inside(t) { // which is a process of its own, too
+	if !testns.Inside(t) { // inside is a child process, which may be sealed
 		return
 	}
 	seal(t)
