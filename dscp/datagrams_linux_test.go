@@ -235,24 +235,16 @@ func TestWriteMarkedGSO(t *testing.T) {
 	for _, s := range datagramSockets {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			receiver, err := (&dscp.ListenConfig{}).ListenPacket(t.Context(), "udp", net.JoinHostPort(s.host, "0"))
-			require.NoError(t, err)
-			defer receiver.Close() //nolint:errcheck // nothing was sent
-			r := receiver.(*dscp.UDPConn)
-			require.NoError(t, r.ReceiveMarks())
+			r := openSink(t, net.JoinHostPort(s.host, "0"))
+			defer r.Close() //nolint:errcheck // nothing was sent
 			peer := addrPort(r.LocalAddr())
 			c := s.make(t, datagramSettings{dscp: dscp.EF, further: []dscp.CodePoint{dscp.AF41}}, peer)
 			defer c.Close() //nolint:errcheck // nothing is lost
 			to := s.to(peer)
 			read := func(n int, want dscp.CodePoint) {
 				t.Helper()
-				b, oob := make([]byte, 1500), make([]byte, 128)
-				require.NoError(t, r.SetReadDeadline(time.Now().Add(10*time.Second)))
-				got, oobn, _, _, err := r.ReadMsgUDPAddrPort(b, oob)
-				require.NoError(t, err)
+				got, cp, _ := nextDatagram(t, r)
 				assert.Equal(t, n, got)
-				cp, _, ok := dscp.ReceivedMark(oob[:oobn])
-				assert.True(t, ok)
 				assert.Equal(t, want, cp)
 			}
 			// The segment size in a control message, next to the one with the mark.
@@ -286,26 +278,18 @@ func TestDatagramsWithDF(t *testing.T) {
 	for _, s := range datagramSockets {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			receiver, err := (&dscp.ListenConfig{}).ListenPacket(t.Context(), "udp", net.JoinHostPort(s.host, "0"))
-			require.NoError(t, err)
-			defer receiver.Close() //nolint:errcheck // nothing was sent
-			r := receiver.(*dscp.UDPConn)
-			require.NoError(t, r.ReceiveMarks())
+			r := openSink(t, net.JoinHostPort(s.host, "0"))
+			defer r.Close() //nolint:errcheck // nothing was sent
 			peer := addrPort(r.LocalAddr())
 			c := s.make(t, datagramSettings{dscp: dscp.EF, further: []dscp.CodePoint{dscp.DF}}, peer)
 			defer c.Close() //nolint:errcheck // nothing is lost
 			to := s.to(peer)
-			_, err = c.WriteMarked([]byte{0}, to, dscp.DF)
+			_, err := c.WriteMarked([]byte{0}, to, dscp.DF)
 			require.NoError(t, err)
 			require.NoError(t, s.sendMsg(c, []byte{0}, s.asking(1), peer))
 			require.NoError(t, s.send(c, []byte{0}, peer))
 			for _, want := range []uint8{0, 1, dscp.EF.TOS()} {
-				b, oob := make([]byte, 1), make([]byte, 128)
-				require.NoError(t, r.SetReadDeadline(time.Now().Add(10*time.Second)))
-				_, oobn, _, _, err := r.ReadMsgUDPAddrPort(b, oob)
-				require.NoError(t, err)
-				cp, ecn, ok := dscp.ReceivedMark(oob[:oobn])
-				assert.True(t, ok)
+				_, cp, ecn := nextDatagram(t, r)
 				assert.Equal(t, want, cp.TOS()|ecn)
 			}
 		})

@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/dscp"
-	"github.com/godscp/godscp/internal/long"
 	"github.com/godscp/godscp/internal/nobody"
 	"github.com/godscp/godscp/internal/testns"
 )
@@ -625,36 +624,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 	t.Run("cancelled at any moment", func(t *testing.T) {
 		hostile(t, map[string]string{"af21": "drop", "4": "reject with icmpx type host-unreachable"})
 		onLoopbacksInTurn(t, func(t *testing.T, l net.Listener, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error)) {
-			go func() { // or the backlog fills
-				for {
-					c, err := l.Accept()
-					if err != nil {
-						return
-					}
-					c.Close()
-				}
-			}()
-			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 2 * time.Millisecond}
-			before := leftovers(t)
-			came, cancelled := 0, 0
-			points := long.N(100, 300)
-			for i := range points {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*6*time.Millisecond/time.Duration(points))
-				c, err := dial(&d, ctx)
-				cancel()
-				if err == nil {
-					came++
-					require.NoError(t, c.Close())
-					continue
-				}
-				cancelled++
-				ne, ok := err.(net.Error)
-				require.True(t, ok)
-				require.True(t, ne.Timeout(), "%v", err)
-			}
-			t.Logf("%d came up, %d were cancelled", came, cancelled)
-			assert.NotZero(t, cancelled)
-			requireNothingLeft(t, before)
+			cancelAtAnyMoment(t, l, 6*time.Millisecond, dial)
 		})
 	})
 }

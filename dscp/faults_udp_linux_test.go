@@ -94,7 +94,7 @@ func hostsOf(address string) []string {
 	return []string{address}
 }
 
-// openSink returns a socket that receives the marks of datagrams.
+// openSink returns a socket that receives datagrams with their marks.
 func openSink(t *testing.T, address string) *dscp.UDPConn {
 	t.Helper()
 	pc, err := (&dscp.ListenConfig{}).ListenPacket(t.Context(), "udp", address)
@@ -105,14 +105,21 @@ func openSink(t *testing.T, address string) *dscp.UDPConn {
 	return c
 }
 
+// nextDatagram returns the size, the mark and the ECN bits of the next datagram.
+func nextDatagram(t *testing.T, sink *dscp.UDPConn) (n int, mark dscp.CodePoint, ecn uint8) {
+	t.Helper()
+	oob := make([]byte, 128)
+	n, oobn, _, _, err := sink.ReadMsgUDP(make([]byte, 1500), oob)
+	require.NoError(t, err)
+	mark, ecn, ok := dscp.ReceivedMark(oob[:oobn])
+	require.True(t, ok)
+	return n, mark, ecn
+}
+
 // arrived returns the mark of the next datagram.
 func arrived(t *testing.T, sink *dscp.UDPConn) dscp.CodePoint {
 	t.Helper()
-	oob := make([]byte, 100)
-	_, n, _, _, err := sink.ReadMsgUDP(make([]byte, 10), oob)
-	require.NoError(t, err)
-	mark, _, ok := dscp.ReceivedMark(oob[:n])
-	require.True(t, ok)
+	_, mark, _ := nextDatagram(t, sink)
 	return mark
 }
 

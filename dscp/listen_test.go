@@ -13,6 +13,36 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
+// requireAccepts dials l, which listens on addr, on each loopback address that it takes, and
+// checks the accepted conns: plain TCP, marked EF, with a SYN marked AF21.
+func requireAccepts(t *testing.T, l net.Listener, addr string) {
+	t.Helper()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	for _, dst := range loopbacks(t) {
+		host, _, err := net.SplitHostPort(dst)
+		require.NoError(t, err)
+		if addr != ":0" && dst != addr {
+			continue
+		}
+		c, err := (&Dialer{DSCP: AF21}).Dial("tcp", net.JoinHostPort(host, port))
+		require.NoError(t, err)
+		defer c.Close()
+		accepted, err := l.Accept()
+		require.NoError(t, err)
+		defer accepted.Close()
+		s := accepted.(*Conn)
+		assert.Equal(t, EF, s.DSCP(), "peer %s", host)
+		require.NoError(t, s.Verify())
+		if peer, ok := s.PeerDSCP(); assert.Equal(t, runtime.GOOS == "linux", ok) && ok {
+			assert.Equal(t, AF21, peer, "peer %s", host)
+		}
+		mp, err := s.MultipathTCP()
+		require.NoError(t, err)
+		assert.False(t, mp)
+	}
+}
+
 func TestListenerConns(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -29,27 +59,7 @@ func TestListenerConns(t *testing.T) {
 				require.NoError(t, err)
 				defer l.Close()
 				assert.Equal(t, before, *own)
-				_, port, err := net.SplitHostPort(l.Addr().String())
-				require.NoError(t, err)
-				for _, dst := range loopbacks(t) {
-					host, _, _ := net.SplitHostPort(dst)
-					if addr != ":0" && dst != addr {
-						continue
-					}
-					c, err := (&Dialer{DSCP: AF21}).Dial("tcp", net.JoinHostPort(host, port))
-					require.NoError(t, err)
-					defer c.Close()
-					s, err := l.Accept()
-					require.NoError(t, err)
-					defer s.Close()
-					assert.Equal(t, EF, s.(*Conn).DSCP(), "peer %s", host)
-					require.NoError(t, s.(*Conn).Verify())
-					if peer, ok := s.(*Conn).PeerDSCP(); assert.Equal(t, runtime.GOOS == "linux", ok) && ok {
-						assert.Equal(t, AF21, peer, "peer %s", host)
-					}
-					mp, _ := s.(*Conn).MultipathTCP()
-					assert.False(t, mp)
-				}
+				requireAccepts(t, l, addr)
 			})
 		}
 	}
@@ -114,24 +124,7 @@ func TestWrap(t *testing.T) {
 			l, err := (&ListenConfig{DSCP: EF}).Wrap(tl.(*net.TCPListener))
 			require.NoError(t, err)
 			defer l.Close()
-			_, port, err := net.SplitHostPort(l.Addr().String())
-			require.NoError(t, err)
-			for _, dst := range loopbacks(t) {
-				host, _, _ := net.SplitHostPort(dst)
-				if addr != ":0" && dst != addr {
-					continue
-				}
-				c, err := (&Dialer{DSCP: AF21}).Dial("tcp", net.JoinHostPort(host, port))
-				require.NoError(t, err)
-				defer c.Close()
-				s, err := l.Accept()
-				require.NoError(t, err)
-				defer s.Close()
-				assert.Equal(t, EF, s.(*Conn).DSCP())
-				if peer, ok := s.(*Conn).PeerDSCP(); runtime.GOOS == "linux" && assert.True(t, ok) {
-					assert.Equal(t, AF21, peer)
-				}
-			}
+			requireAccepts(t, l, addr)
 		})
 	}
 }

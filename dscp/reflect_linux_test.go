@@ -432,15 +432,34 @@ func TestReflectDropped(t *testing.T) {
 				accepted <- accept(l.(*dscp.Listener))
 			}()
 			to := <-address
-			for range 5 {
-				runtime.GC()
-				time.Sleep(time.Millisecond) // for what the collector starts
+			// The collector would close the listener in the cycle in which it closes the
+			// first of these, or before.
+			for range 2 {
+				requireCollected(t, dropListener(t))
 			}
 			c, err := net.Dial("tcp", to)
 			require.NoError(t, err)
 			defer c.Close() //nolint:errcheck // nothing was sent
 			require.NoError(t, <-accepted)
 		})
+	}
+}
+
+// dropListener opens a group that nothing refers to, and returns its port.
+func dropListener(t *testing.T) uint16 {
+	t.Helper()
+	l, err := four.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return listenPort(l)
+}
+
+// requireCollected runs the garbage collector until no socket listens on the port.
+func requireCollected(t *testing.T, port uint16) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for len(memberFDs(t, port)) > 0 {
+		require.True(t, time.Now().Before(deadline), "the garbage collector closes an unreachable listener")
+		runtime.GC()
 	}
 }
 

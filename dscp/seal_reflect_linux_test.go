@@ -19,10 +19,7 @@ func TestSealReflect(t *testing.T) {
 	seal(t)
 	for _, r := range reflectings {
 		lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
-		l, err := lc.Listen(t.Context(), r.network, r.listen)
-		require.NoError(t, err)
-		capture := wire.Start(t, "lo", listenPort(l))
-		server := serveEcho(l, lc)
+		l, capture, server := r.serve(t, lc, lc)
 		r.ask(t, l, 64, 8)
 		capture.Until(wire.Closed(64))
 		server.end(t, l)

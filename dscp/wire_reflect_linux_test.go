@@ -104,6 +104,15 @@ func (s *echoServer) end(t *testing.T, l net.Listener) {
 	}
 }
 
+// serve listens with lc, captures the packets of the listener, and runs an echo server that
+// expects the answers of a group with the configuration answers.
+func (r reflecting) serve(t *testing.T, lc, answers *dscp.ListenConfig) (net.Listener, *wire.Capture, *echoServer) {
+	t.Helper()
+	l, err := lc.Listen(t.Context(), r.network, r.listen)
+	require.NoError(t, err)
+	return l, wire.Start(t, "lo", listenPort(l)), serveEcho(l, answers)
+}
+
 // exchange sends data to the echo server, reads it back and closes c.
 func exchange(c net.Conn) error {
 	defer c.Close()
@@ -204,10 +213,7 @@ func TestWireReflect(t *testing.T) {
 			{DSCP: dscp.EF, Reflect: []dscp.CodePoint{dscp.AF21, dscp.CS1, dscp.AF11, 5}, NATSafe: true},
 		} {
 			t.Run(r.name+"/"+mark(lc.DSCP), func(t *testing.T) {
-				l, err := lc.Listen(t.Context(), r.network, r.listen)
-				require.NoError(t, err)
-				capture := wire.Start(t, "lo", listenPort(l))
-				server := serveEcho(l, lc)
+				l, capture, server := r.serve(t, lc, lc)
 				total := long.N(128, 640)
 				r.ask(t, l, total, 8)
 				capture.Until(wire.Closed(total))
@@ -228,10 +234,7 @@ func TestWireReflectBusy(t *testing.T) {
 	}
 	r := reflectings[4]
 	lc := &dscp.ListenConfig{Reflect: eight}
-	l, err := lc.Listen(t.Context(), r.network, r.listen)
-	require.NoError(t, err)
-	capture := wire.Start(t, "lo", listenPort(l))
-	server := serveEcho(l, lc)
+	l, capture, server := r.serve(t, lc, lc)
 	total := long.N(1000, 10_000)
 	begin := time.Now()
 	r.ask(t, l, total, 64)
@@ -254,11 +257,8 @@ func TestWireReflectSysctl(t *testing.T) {
 	for _, r := range reflectings {
 		t.Run(r.name, func(t *testing.T) {
 			lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
-			l, err := lc.Listen(t.Context(), r.network, r.listen)
-			require.NoError(t, err)
-			capture := wire.Start(t, "lo", listenPort(l))
 			all := &dscp.ListenConfig{Reflect: codePoints()}
-			server := serveEcho(l, all)
+			l, capture, server := r.serve(t, lc, all)
 			r.ask(t, l, 128, 8)
 			capture.Until(wire.Closed(128))
 			server.end(t, l)
@@ -279,10 +279,7 @@ func TestWireReflectSYNCookies(t *testing.T) {
 	for _, r := range reflectings {
 		t.Run(r.name, func(t *testing.T) {
 			lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
-			l, err := lc.Listen(t.Context(), r.network, r.listen)
-			require.NoError(t, err)
-			capture := wire.Start(t, "lo", listenPort(l))
-			server := serveEcho(l, lc)
+			l, capture, server := r.serve(t, lc, lc)
 			r.ask(t, l, 128, 8)
 			capture.Until(wire.Closed(128))
 			requireAnswers(t, capture.Packets(), listenPort(l), lc, 128)
@@ -323,10 +320,7 @@ func TestWireReflectSYNDecides(t *testing.T) {
 	for _, r := range reflectings {
 		t.Run(r.name, func(t *testing.T) {
 			lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
-			l, err := lc.Listen(t.Context(), r.network, r.listen)
-			require.NoError(t, err)
-			capture := wire.Start(t, "lo", listenPort(l))
-			server := serveEcho(l, lc)
+			l, capture, server := r.serve(t, lc, lc)
 			packets := r.remarkBetween(t, l, dscp.AF21, dscp.CS1).packets(capture)
 			server.end(t, l)
 			requireAnswers(t, packets, listenPort(l), lc, 1)
