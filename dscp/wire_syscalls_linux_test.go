@@ -135,7 +135,7 @@ func strace(t *testing.T, calls, test, env string) string {
 	cmd.Env = append(os.Environ(), env)
 	out, err := cmd.CombinedOutput()
 	if strings.Contains(string(out), "ptrace(") {
-		testns.Lacks(t, "strace may not trace here: %s", out)
+		testns.Lacks(t, "permission for strace to trace: %s", out)
 	}
 	require.NoError(t, err, "%s", out)
 	trace, err := os.ReadFile(log)
