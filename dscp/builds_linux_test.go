@@ -45,7 +45,7 @@ func TestEveryBuild(t *testing.T) {
 	}
 	tool, err := exec.LookPath("go")
 	if err != nil {
-		testns.Lacks(t, "the go command: %v", err)
+		testns.Lacks(t, "needs the go command: %v", err)
 	}
 	profile := filepath.Join(t.TempDir(), "default.pgo")
 	f, err := os.Create(profile)

@@ -765,7 +765,7 @@ func TestReflectCloseUnderLoad(t *testing.T) {
 	for _, migrate := range []string{"0", "1"} {
 		if migrate == "1" {
 			if _, err := os.Stat("/proc/sys/net/ipv4/tcp_migrate_req"); err != nil {
-				testns.Lacks(t, "no tcp_migrate_req: %v", err)
+				testns.Lacks(t, "this kernel has no tcp_migrate_req: %v", err)
 			}
 			testns.Current(t).Sysctl("net.ipv4.tcp_migrate_req", migrate)
 		}

@@ -57,7 +57,7 @@ func seal(t *testing.T) {
 		t.Skipf("Seal does not support this architecture: %v", err)
 	}
 	if errors.Is(err, unix.EPERM) || errors.Is(err, errors.ErrUnsupported) {
-		testns.Lacks(t, "a seal: %v", err)
+		testns.Lacks(t, "cannot seal the process: %v", err)
 	}
 	require.NoError(t, err)
 }
@@ -222,7 +222,7 @@ func sealedConn(t *testing.T, f family, c *dscp.Conn) {
 // TestSealedChild runs in a child of a sealed process.
 func TestSealedChild(t *testing.T) {
 	if os.Getenv(childEnv) != t.Name() {
-		t.Skip("run by TestSeal")
+		t.Skip("runs only as a child of TestSeal")
 	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
@@ -255,7 +255,7 @@ func refuseFilters(t *testing.T, errno syscall.Errno) {
 	p.When(func() { p.Return(seccomp.Errno(errno)) }, seccomp.Number.Is(unix.SYS_SECCOMP))
 	p.Return(seccomp.Allow)
 	if err := p.InstallAll(); err != nil {
-		testns.Lacks(t, "filters: %v", err)
+		testns.Lacks(t, "cannot install a seccomp filter: %v", err)
 	}
 }
 
@@ -302,7 +302,7 @@ func TestSealBesideAnotherFilter(t *testing.T) {
 		<-end
 	}()
 	if err := <-installed; err != nil {
-		testns.Lacks(t, "filters: %v", err)
+		testns.Lacks(t, "cannot install a seccomp filter: %v", err)
 	}
 	require.ErrorIs(t, dscp.Seal(), unix.EBUSY)
 	requireUnsealed(t)
@@ -313,7 +313,7 @@ func TestSealBesideAnotherFilter(t *testing.T) {
 // TestSealedGuardMakesNoSystemCalls traces.
 func TestSealedGuardMakesNoSystemCallsChild(t *testing.T) {
 	if os.Getenv("DSCP_SEALED_CALLS") == "" {
-		t.Skip("run by TestSealedGuardMakesNoSystemCalls")
+		t.Skip("runs only as a child of TestSealedGuardMakesNoSystemCalls")
 	}
 	seal(t)
 	client, server := families[0].connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{}))
@@ -335,7 +335,7 @@ func TestSealedGuardMakesNoSystemCalls(t *testing.T) {
 	t.Parallel()
 	trace := strace(t, "getsockopt,setsockopt", "TestSealedGuardMakesNoSystemCallsChild", "DSCP_SEALED_CALLS=1")
 	if !strings.Contains(trace, "IP_TOS") {
-		testns.Lacks(t, "a seal")
+		testns.Lacks(t, "the traced process could not seal itself")
 	}
 	got := map[string]int{}
 	for _, m := range regexp.MustCompile(`([gs]etsockopt)\(\d+, \w+, (IP_TOS|IPV6_TCLASS|SO_PRIORITY)\b`).FindAllStringSubmatch(trace, -1) {

@@ -88,7 +88,7 @@ func ourSetDSCP(t *testing.T) {
 func TestSystemCallsChild(t *testing.T) {
 	name := os.Getenv("DSCP_SYSTEM_CALLS")
 	if name == "" {
-		t.Skip("run by TestSystemCalls")
+		t.Skip("runs only as a child of TestSystemCalls")
 	}
 	for _, f := range callCosts {
 		if f.name == name {

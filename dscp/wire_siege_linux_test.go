@@ -29,8 +29,8 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// A packetCount counts packets on loopback in the kernel, which copies none of them, so
-// that none is lost.
+// A packetCount makes the kernel count packets on loopback. It reads none of them, so that
+// none is missed.
 type packetCount struct {
 	fd    int
 	total int
@@ -83,7 +83,7 @@ func countPackets(t *testing.T, which func(cp dscp.CodePoint) bool) *packetCount
 
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) // protocol 0: receives nothing until bind
 	if errors.Is(err, unix.EPERM) {
-		testns.Lacks(t, "AF_PACKET: %v", err)
+		testns.Lacks(t, "cannot open an AF_PACKET socket: %v", err)
 	}
 	require.NoError(t, err)
 	t.Cleanup(func() { unix.Close(fd) }) //nolint:errcheck,gosec // nothing is read from it

@@ -34,14 +34,14 @@ func newHandMadePeers(t *testing.T) []*handMadePeer {
 		t.Skipf("/dev/net/tun is for root only: %v", err) // the file's mode, not a missing capability
 	}
 	if err != nil {
-		testns.Lacks(t, "a TUN device: %v", err)
+		testns.Lacks(t, "cannot make a TUN device: %v", err)
 	}
 	t.Cleanup(func() { unix.Close(fd) }) //nolint:errcheck,gosec // the device lives on in the copy below
 	request, err := unix.NewIfreq("dscp0")
 	require.NoError(t, err)
 	request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); errors.Is(err, unix.EPERM) {
-		testns.Lacks(t, "a TUN device: %v", err)
+		testns.Lacks(t, "cannot make a TUN device: %v", err)
 	} else {
 		require.NoError(t, err)
 	}
@@ -122,7 +122,7 @@ func (h *handMadePeer) await(port uint16, flags packet.Flags, timeout time.Durat
 	}
 }
 
-// handshake sends SYNs until one is answered, because a new interface loses the first
+// handshake sends SYNs until one is answered, because a new interface may lose the first
 // packets, and returns the SYN-ACK.
 func (h *handMadePeer) handshake(cp dscp.CodePoint, from, to uint16, seq uint32) packet.Packet {
 	h.t.Helper()

@@ -90,7 +90,7 @@ func (w *workbench) file(t *testing.T) *os.File {
 func TestFastPathChild(t *testing.T) {
 	name := os.Getenv("DSCP_FAST_PATH")
 	if name == "" {
-		t.Skip("run by TestFastPaths")
+		t.Skip("runs only as a child of TestFastPaths")
 	}
 	w := &workbench{data: bytes.Repeat([]byte("octet of"), payload/8), path: filepath.Join(t.TempDir(), "data")}
 	require.NoError(t, os.WriteFile(w.path, w.data, 0o600))
@@ -135,7 +135,7 @@ func strace(t *testing.T, calls, test, env string) string {
 	cmd.Env = append(os.Environ(), env)
 	out, err := cmd.CombinedOutput()
 	if strings.Contains(string(out), "ptrace(") {
-		testns.Lacks(t, "permission for strace to trace: %s", out)
+		testns.Lacks(t, "strace may not trace: %s", out)
 	}
 	require.NoError(t, err, "%s", out)
 	trace, err := os.ReadFile(log)
