@@ -87,7 +87,7 @@ func BenchmarkDial(b *testing.B) {
 	} {
 		b.Run(d.name, func(b *testing.B) {
 			if c, err := d.dial("tcp4", l.Addr().String()); err != nil {
-				b.Skip(err) // sealed
+				b.Skip(err) // byHand under Seal
 			} else {
 				require.NoError(b, c.Close())
 			}

@@ -213,7 +213,7 @@ func listenIn(t *testing.T, fam family) (l net.Listener, address string) {
 	return l, net.JoinHostPort(fam.dial, port)
 }
 
-// requireFlow requires that a connection comes up, marked on both sides.
+// requireFlow requires that l accepts a connection, and that both sides are marked.
 func requireFlow(t *testing.T, l net.Listener, address string) {
 	t.Helper()
 	client, err := (&dscp.Dialer{DSCP: dscp.AF21}).Dial("tcp", address)

@@ -233,7 +233,7 @@ func TestXNetIsRefusedWhileAClosureRuns(t *testing.T) {
 		var refused error
 		err = raw.Control(func(fd uintptr) {
 			assert.NoError(t, c.pin.option.Set(tos.FD(fd), CS1.TOS()))
-			refused = c.pin.option.Set(raw, CS1.TOS()) // as x/net's SetTOS
+			refused = c.pin.option.Set(raw, CS1.TOS()) // as x/net's SetTOS does
 		})
 		require.ErrorIs(t, refused, ErrMidFlow)
 		require.ErrorIs(t, err, ErrMidFlow)

@@ -115,8 +115,8 @@ func TestIPQoSString(t *testing.T) {
 	}
 }
 
-// ipqosWordsOf57 are the words that OpenSSH 5.7, the first with the option, and
-// all later ones give a meaning to.
+// ipqosWordsOf57 are the words that every OpenSSH accepts since 5.7, the first version with
+// the option.
 var ipqosWordsOf57 = strings.Fields("af11 af12 af13 af21 af22 af23 af31 af32 af33 af41 af42 af43 " +
 	"cs0 cs1 cs2 cs3 cs4 cs5 cs6 cs7 ef")
 

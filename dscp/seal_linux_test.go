@@ -174,7 +174,7 @@ func TestSeal(t *testing.T) {
 		assert.Contains(t, string(out), "--- PASS: TestSealedChild")
 	})
 
-	const flowinfoSend = 33 // IPV6_FLOWINFO_SEND, with which an address marks a datagram
+	const flowinfoSend = 33 // IPV6_FLOWINFO_SEND, after which the flow information of an address marks a datagram
 	require.ErrorIs(t, unix.SetsockoptInt(socket, unix.IPPROTO_IPV6, flowinfoSend, 1), unix.EPERM)
 	require.NoError(t, unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.IP_TOS, 0), "SO_DEBUG has the number of IP_TOS")
 
