@@ -21,7 +21,7 @@ var connRules = part("Conn",
 	},
 	mutation{
 		rule: "if Pin fails the conn is left open", how: "it is closed",
-		file: conn, old: "conn := &Conn{TCPConn: c}\n\tif err := conn.pin.set(c); err != nil {\n\t\treturn nil, err", new: "conn := &Conn{TCPConn: c}\n\tif err := conn.pin.set(c); err != nil {\n\t\tc.Close()\n\t\treturn nil, err", test: "TestWhatCannotBePinnedIsClosed",
+		file: conn, old: "conn := &Conn{TCPConn: c}\n\tif err := conn.pin.set(c); err != nil {\n\t\treturn nil, err", new: "conn := &Conn{TCPConn: c}\n\tif err := conn.pin.set(c); err != nil {\n\t\tc.Close()\n\t\treturn nil, err", test: "TestUnpinnableConnIsClosed",
 	},
 	mutation{
 		rule: "Pin(nil) is an error", how: "a panic",
@@ -29,15 +29,15 @@ var connRules = part("Conn",
 	},
 	mutation{
 		rule: "a dialled conn that cannot be pinned is closed", how: "it stays open",
-		file: conn, old: "if err != nil {\n\t\tc.Close()\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", new: "if err != nil {\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", test: "TestWhatCannotBePinnedIsClosed",
+		file: conn, old: "if err != nil {\n\t\tc.Close()\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", new: "if err != nil {\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", test: "TestUnpinnableConnIsClosed",
 	},
 	mutation{
 		rule: "one whose mark cannot be read back names the mark", how: "it does not",
-		file: conn, old: "\t\terr = conn.pin.unreadable(m.cp, err)\n", new: "", test: "TestDialledMarkThatCannotBeReadIsAMarkError",
+		file: conn, old: "\t\terr = conn.pin.unreadable(m.cp, err)\n", new: "", test: "TestUnreadableMarkIsMarkError",
 	},
 	mutation{
 		rule: "an accepted conn that cannot be pinned is closed", how: "it stays open",
-		file: conn, old: "if err != nil {\n\t\tc.Close()\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// inherits", new: "if err != nil {\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// inherits", test: "TestWhatCannotBePinnedIsClosed",
+		file: conn, old: "if err != nil {\n\t\tc.Close()\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// inherits", new: "if err != nil {\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// inherits", test: "TestUnpinnableConnIsClosed",
 	},
 	mutation{
 		rule: "an accepted conn has its listener's mark", how: "it is not read",
@@ -49,7 +49,7 @@ var connRules = part("Conn",
 	},
 	mutation{
 		rule: "an unmarked listener asks for nothing", how: "it asks for DF",
-		file: conn, old: "if cp == DF || cp == c.pin.cp {", new: "if cp == c.pin.cp {", test: "TestUnmarkedListenerHandsOutWhatComes",
+		file: conn, old: "if cp == DF || cp == c.pin.cp {", new: "if cp == c.pin.cp {", test: "TestUnmarkedListenerAcceptsAnyMark",
 	},
 	mutation{
 		rule: "a conn with the mark of its SYN (tcp_reflect_tos) is accepted", how: "it is refused",

@@ -25,23 +25,23 @@ var datagramRules = part("Datagrams and WriteMarked",
 	},
 	mutation{
 		rule: "a system that cannot mark fails before there is a socket", how: "it goes on",
-		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && udp && false {", test: "TestDatagramsWhereUnmarkable",
+		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && udp && false {", test: "TestDatagramsOnUnmarkableSystem",
 	},
 	mutation{
 		rule: "on networks other than UDP Datagrams has no effect", how: "it has",
-		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && (udp || true) {", test: "TestDatagramsWhereUnmarkable",
+		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && (udp || true) {", test: "TestDatagramsOnUnmarkableSystem",
 	},
 	mutation{
 		rule: "DSCP can be asked for where AllowUnmarked has let the socket come up without it", how: "it is refused",
-		file: datagrams, old: "if dscp != DF {", new: "if dscp > maxCodePoint {", test: "TestDatagramsWhereUnmarkable",
+		file: datagrams, old: "if dscp != DF {", new: "if dscp > maxCodePoint {", test: "TestDatagramsOnUnmarkableSystem",
 	},
 	mutation{
 		rule: "a system that does not take the mark of one datagram fails the dial", how: "the first datagram does",
-		file: datagrams, old: "return c.pin.opError(\"pin\", err)", new: "return nil", test: "TestDatagramsWhereMessagesAreNotTaken",
+		file: datagrams, old: "return c.pin.opError(\"pin\", err)", new: "return nil", test: "TestDatagramsWithoutControlMessages",
 	},
 	mutation{
 		rule: "under AllowUnmarked such a datagram carries the socket's mark", how: "it fails",
-		file: datagrams, old: "case p.datagrams.allowUnmarked:", new: "case p.datagrams.allowUnmarked && false:", test: "TestDatagramsWhereMessagesAreNotTaken",
+		file: datagrams, old: "case p.datagrams.allowUnmarked:", new: "case p.datagrams.allowUnmarked && false:", test: "TestDatagramsWithoutControlMessages",
 	},
 	mutation{
 		rule: "under NATSafe a datagram carries the NAT-safe mark", how: "the mark itself",

@@ -69,7 +69,7 @@ var dialerRules = part("Dialer",
 	},
 	mutation{
 		rule: "errors of a marked dial name the code point", how: "they do not",
-		file: dialerGo, old: "c, err := d.dialOnce(ctx, network, address)\n\terr = withCodePoint(err, d.marking().cp)", new: "c, err := d.dialOnce(ctx, network, address)", test: "TestErrorsOfNet",
+		file: dialerGo, old: "c, err := d.dialOnce(ctx, network, address)\n\terr = withCodePoint(err, d.marking().cp)", new: "c, err := d.dialOnce(ctx, network, address)", test: "TestDialKeepsNetErrors",
 	},
 	mutation{
 		rule: "a failed dial returns nil, not a nil *Conn", how: "a typed nil",

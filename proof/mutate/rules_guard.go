@@ -58,7 +58,7 @@ var xnetRules = part("What x/net does to a pinned socket",
 	},
 	mutation{
 		rule: "the trial socket holds the pinned marks", how: "it is unmarked",
-		file: xnet, old: "if p.marks(opt) {", new: "if false {", test: "TestXNetIsRefusedWhateverTheSocketHolds",
+		file: xnet, old: "if p.marks(opt) {", new: "if false {", test: "TestXNetIsRefusedForCurrentMark",
 	},
 	mutation{
 		rule: "the trial socket is closed afterwards", how: "it is bound and stays open",
@@ -105,19 +105,19 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "to what it was just before", how: "to the pinned mark",
-		file: watch, old: "if err := before.write(fd, changed); err != nil {", new: "for _, opt := range tos.Both {\n\t\tbefore.octet[opt] = p.pinned(opt).TOS()\n\t}\n\tif err := before.write(fd, changed); err != nil {", test: "TestPutBackToWhatWasJustBefore",
+		file: watch, old: "if err := before.write(fd, changed); err != nil {", new: "for _, opt := range tos.Both {\n\t\tbefore.octet[opt] = p.pinned(opt).TOS()\n\t}\n\tif err := before.write(fd, changed); err != nil {", test: "TestGuardRestoresMarkBeforeCall",
 	},
 	mutation{
 		rule: "with the priority that Linux changes along", how: "that stays",
-		file: marks, old: "ok && now == m.priority {", new: "ok && now == m.priority || true {", test: "TestPriorityIsPutBack",
+		file: marks, old: "ok && now == m.priority {", new: "ok && now == m.priority || true {", test: "TestPriorityIsRestored",
 	},
 	mutation{
 		rule: "only a value that the function changed is put back", how: "whatever is not the pinned mark",
-		file: watch, old: "other && cp != p.pinned(opt) {", new: "(other || true) && cp != p.pinned(opt) {", test: "TestPutBackToWhatWasJustBefore",
+		file: watch, old: "other && cp != p.pinned(opt) {", new: "(other || true) && cp != p.pinned(opt) {", test: "TestGuardRestoresMarkBeforeCall",
 	},
 	mutation{
 		rule: "to set the pinned mark is no offence", how: "it is refused",
-		file: watch, old: "other && cp != p.pinned(opt) {", new: "other {", test: "TestPutBackToWhatWasJustBefore",
+		file: watch, old: "other && cp != p.pinned(opt) {", new: "other {", test: "TestGuardRestoresMarkBeforeCall",
 	},
 	mutation{
 		rule: "ECN bits are not guarded", how: "they are",

@@ -23,15 +23,15 @@ var markRules = part("How a socket is marked",
 	},
 	mutation{
 		rule: "on a Multipath TCP socket the hook returns EOPNOTSUPP, and net goes back to plain TCP", how: "it goes on",
-		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: "if false && tos.IsMPTCP(c) {", test: "TestControlKeepsMPTCPAway",
+		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: "if false && tos.IsMPTCP(c) {", test: "TestControlAvoidsMPTCP",
 	},
 	mutation{
 		rule: "AllowUnmarked does not defeat that", how: "it does",
-		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: "if isTCP(network) && tos.IsMPTCP(c) && !m.allowUnmarked {", test: "TestControlKeepsMPTCPAway",
+		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: "if isTCP(network) && tos.IsMPTCP(c) && !m.allowUnmarked {", test: "TestControlAvoidsMPTCP",
 	},
 	mutation{
 		rule: "of either family", how: "IPv6's alone",
-		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: `if network == "tcp6" && tos.IsMPTCP(c) {`, test: "TestControlKeepsMPTCPAway",
+		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: `if network == "tcp6" && tos.IsMPTCP(c) {`, test: "TestControlAvoidsMPTCP",
 	},
 	mutation{
 		rule: "marking keeps the ECN bits of a UDP socket", how: "they are cleared",
@@ -79,7 +79,7 @@ var markRules = part("How a socket is marked",
 	},
 	mutation{
 		rule: "zero DSCP installs no marking hook", how: "it installs one",
-		file: mark, old: "return m.cp == DF || m.allowUnmarked", new: "return m.allowUnmarked", test: "TestZeroDialerPinsWhatItHas",
+		file: mark, old: "return m.cp == DF || m.allowUnmarked", new: "return m.allowUnmarked", test: "TestZeroDialerPinsMarkOfHook",
 	},
 	mutation{
 		rule: "Control(DF) does nothing", how: "it marks with 0",

@@ -9,7 +9,7 @@ var memoryRules = part("Memory",
 	},
 	mutation{
 		rule: "a mark that Fallback does not have any more is not tried", how: "it is",
-		file: fallback, old: "ok && slices.Contains(f.marks, works) {", new: "ok {", test: "TestMemoryBringsInNoMark",
+		file: fallback, old: "ok && slices.Contains(f.marks, works) {", new: "ok {", test: "TestMemoryAddsNoMark",
 	},
 	mutation{
 		rule: "what is remembered is not prolonged", how: "each use renews it",
@@ -41,10 +41,10 @@ var memoryRules = part("Memory",
 	},
 	mutation{
 		rule: "the first mark coming up is learnt by forgetting", how: "it is kept as an entry",
-		file: memory, old: "if works == d.first {", new: "if works > maxCodePoint {", test: "TestMemoryLearnsTheFirstMarkByForgetting",
+		file: memory, old: "if works == d.first {", new: "if works > maxCodePoint {", test: "TestMemoryForgetsIfTheFirstMarkConnects",
 	},
 	mutation{
 		rule: "Clear forgets everything", how: "nothing",
-		file: memory, old: "clear(m.known)\n\tm.order.Init()\n", new: "", test: "TestMemoryTellsDestinationsApart",
+		file: memory, old: "clear(m.known)\n\tm.order.Init()\n", new: "", test: "TestMemoryIsPerDestination",
 	},
 )

@@ -7,11 +7,11 @@ var pinRules = part("What a conn is pinned at",
 		rule: "DSCP is what the kernel held, not what was asked for", how: "what was asked for",
 		file: dialerGo, old: "case *net.TCPConn:\n\t\treturn noNil(pinDialed(c, m))",
 		new:  "case *net.TCPConn:\n\t\tconn, err := pinDialed(c, m)\n\t\tif err == nil {\n\t\t\tconn.pin.cp = m.cp\n\t\t}\n\t\treturn noNil(conn, err)",
-		test: "TestZeroDialerPinsWhatItHas",
+		test: "TestZeroDialerPinsMarkOfHook",
 	},
 	mutation{
 		rule: "a zero Dialer still pins", how: "it returns net's conn",
-		file: dialerGo, old: "switch c := c.(type) {\n\tcase *net.TCPConn:", new: "if d.DSCP == DF {\n\t\treturn c, nil\n\t}\n\tswitch c := c.(type) {\n\tcase *net.TCPConn:", test: "TestZeroDialerPinsWhatItHas",
+		file: dialerGo, old: "switch c := c.(type) {\n\tcase *net.TCPConn:", new: "if d.DSCP == DF {\n\t\treturn c, nil\n\t}\n\tswitch c := c.(type) {\n\tcase *net.TCPConn:", test: "TestZeroDialerPinsMarkOfHook",
 	},
 	mutation{
 		rule: "IPv4 packets are pinned by IP_TOS", how: "TCP is taken for IPv6",
@@ -87,7 +87,7 @@ var pinRules = part("What a conn is pinned at",
 	},
 	mutation{
 		rule: "unless Datagrams names DF", how: "also then",
-		file: pin, old: "if !ok && cp == DF {", new: "if cp == DF {", test: "TestDatagramsNameDF",
+		file: pin, old: "if !ok && cp == DF {", new: "if cp == DF {", test: "TestDatagramsWithDF",
 	},
 	mutation{
 		rule: "its ECN bits are kept", how: "they are cleared",

@@ -25,7 +25,7 @@ var udpConnRules = part("UDPConn",
 	},
 	mutation{
 		rule: "a UDP socket that cannot be pinned is closed", how: "it stays open",
-		file: udpConn, old: "if err != nil {\n\t\tc.Close()\n\t}\n", new: "", test: "TestWhatCannotBePinnedIsClosed",
+		file: udpConn, old: "if err != nil {\n\t\tc.Close()\n\t}\n", new: "", test: "TestUnpinnableConnIsClosed",
 	},
 	mutation{
 		rule: "PinUDP(nil) is an error", how: "a panic",
