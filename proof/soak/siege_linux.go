@@ -59,9 +59,9 @@ func setDSCP(c *dscp.Conn, cp dscp.CodePoint) error { return c.SetDSCP(cp) }
 
 func setByXNet(c *dscp.Conn, cp dscp.CodePoint) error {
 	if sendsIPv4(c) {
-		return ipv4.NewConn(c).SetTOS(int(cp.TOS()))
+		return ipv4.NewConn(c).SetTOS(int(cp.TOS())) //nolint:dscpvet // the soak test attacks the mark
 	}
-	return ipv6.NewConn(c).SetTrafficClass(int(cp.TOS()))
+	return ipv6.NewConn(c).SetTrafficClass(int(cp.TOS())) //nolint:dscpvet // the soak test attacks the mark
 }
 
 func setByControl(c *dscp.Conn, cp dscp.CodePoint) error {
@@ -69,7 +69,7 @@ func setByControl(c *dscp.Conn, cp dscp.CodePoint) error {
 	if err != nil {
 		return err
 	}
-	return raw.Control(func(fd uintptr) { set(fd, c, cp) }) //nolint:errcheck // the guard is what is tried
+	return raw.Control(func(fd uintptr) { set(fd, c, cp) }) //nolint:errcheck,dscpvet // the soak test attacks the mark
 }
 
 func setByRead(c *dscp.Conn, cp dscp.CodePoint) error {
@@ -77,7 +77,7 @@ func setByRead(c *dscp.Conn, cp dscp.CodePoint) error {
 	if err != nil {
 		return err
 	}
-	return raw.Read(func(fd uintptr) bool { return set(fd, c, cp) == nil })
+	return raw.Read(func(fd uintptr) bool { return set(fd, c, cp) == nil }) //nolint:dscpvet // the soak test attacks the mark
 }
 
 func setByWrite(c *dscp.Conn, cp dscp.CodePoint) error {
@@ -85,7 +85,7 @@ func setByWrite(c *dscp.Conn, cp dscp.CodePoint) error {
 	if err != nil {
 		return err
 	}
-	return raw.Write(func(fd uintptr) bool { return set(fd, c, cp) == nil })
+	return raw.Write(func(fd uintptr) bool { return set(fd, c, cp) == nil }) //nolint:dscpvet // the soak test attacks the mark
 }
 
 // set sets the option that marks what c sends.
