@@ -11,8 +11,8 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshtest"
 )
 
-// TestTerminal claims that what is typed at the terminal does to the program what
-// it would do without pinexec.
+// TestTerminal claims that input, job control and signals of the terminal work as
+// they do without pinexec.
 func TestTerminal(t *testing.T) {
 	t.Parallel()
 	needFilters(t)
@@ -26,7 +26,7 @@ func TestTerminal(t *testing.T) {
 			p.Sees("ready> ")
 			run := func(command string) { p.Types(pinexec + " " + mark + " " + command + "\n") }
 
-			// What is typed before the program reads may go to the shell.
+			// Type only after the program has started: the shell may read earlier input.
 			run("sh -c 'echo begun; exec cat'")
 			p.Sees("\r\nbegun\r\n")
 			p.Types("one\n")
