@@ -27,9 +27,9 @@ func TestAskRestores(t *testing.T) {
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestAskRestores$", "-test.count=1")
 	cmd.Env = append(os.Environ(), asker+"=1")
-	p := sshtest.SitDown(t, cmd)
-	assert.Zero(t, p.Waits(), "%s", p.Everything())
-	assert.Contains(t, p.Everything(), "PASS")
+	p := sshtest.StartTerminal(t, cmd)
+	assert.Zero(t, p.Wait(), "%s", p.Output())
+	assert.Contains(t, p.Output(), "PASS")
 }
 
 func askAndCompare(t *testing.T) {
@@ -73,16 +73,16 @@ func TestAskKeepsTheSecret(t *testing.T) {
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestAskKeepsTheSecret$", "-test.count=1")
 	cmd.Env = append(os.Environ(), asker+"=1")
-	p := sshtest.SitDown(t, cmd)
-	p.Sees("secret? ")
-	p.Types(" open sesame \n")
-	p.Sees("length 13, <nil>\r\n")
-	p.Sees("secret? ")
-	p.Types("sesame\x04\x04")
-	p.Sees("length 6, <nil>\r\n")
-	p.Sees("answer? ")
-	p.Types(" yes \n")
-	p.Sees("answer \"yes\", <nil>\r\n")
-	assert.Zero(t, p.Waits())
-	assert.NotContains(t, p.Everything(), "sesame")
+	p := sshtest.StartTerminal(t, cmd)
+	p.Expect("secret? ")
+	p.Type(" open sesame \n")
+	p.Expect("length 13, <nil>\r\n")
+	p.Expect("secret? ")
+	p.Type("sesame\x04\x04")
+	p.Expect("length 6, <nil>\r\n")
+	p.Expect("answer? ")
+	p.Type(" yes \n")
+	p.Expect("answer \"yes\", <nil>\r\n")
+	assert.Zero(t, p.Wait())
+	assert.NotContains(t, p.Output(), "sesame")
 }

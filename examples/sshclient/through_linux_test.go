@@ -78,11 +78,11 @@ func TestPrintedConfiguration(t *testing.T) {
 				capture := wire.Start(t, "lo", server.Port())
 				config := block(t, "web", sshd, key) + string(printed)
 				if terminal {
-					p := sshtest.SitDown(t, configured(t, config, "-v", "web"))
-					p.Sees("marked " + mark.String())
-					p.Types("echo $((6*7)); exit\n")
-					p.Sees("42\r\n")
-					p.Waits()
+					p := sshtest.StartTerminal(t, configured(t, config, "-v", "web"))
+					p.Expect("marked " + mark.String())
+					p.Type("echo $((6*7)); exit\n")
+					p.Expect("42\r\n")
+					p.Wait()
 				} else {
 					cmd := configured(t, config, "-v", "web", "head -c 300000 /dev/zero | wc -c; cat >/dev/null")
 					cmd.Stdin = strings.NewReader(strings.Repeat("x", 300000))

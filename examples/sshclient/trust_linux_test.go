@@ -225,10 +225,10 @@ func TestKeysThatAreNotUsed(t *testing.T) {
 		assert.Equal(t, "in\n", stdout, stderr)
 	})
 	t.Run("another one behind it, with a terminal", func(t *testing.T) {
-		p := sshtest.SitDown(t, before(client(t, sshd, key, "HOST", "echo in"), "-i", encrypted.File))
-		p.Sees("in\r\n")
-		assert.Zero(t, p.Waits())
-		assert.NotContains(t, p.Everything(), "passphrase")
+		p := sshtest.StartTerminal(t, before(client(t, sshd, key, "HOST", "echo in"), "-i", encrypted.File))
+		p.Expect("in\r\n")
+		assert.Zero(t, p.Wait())
+		assert.NotContains(t, p.Output(), "passphrase")
 	})
 	t.Run("batch mode", func(t *testing.T) {
 		_, stderr, _ := alone(t, before(client(t, locked, encrypted, "HOST", "echo in"), "-o", "BatchMode=yes"))
@@ -269,10 +269,10 @@ func TestUserCertificate(t *testing.T) {
 func TestSSHDWithoutPAM(t *testing.T) {
 	key, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, other, "Match all", "KbdInteractiveAuthentication yes")
-	p := sshtest.SitDown(t, client(t, sshd, key, "HOST", "echo in"))
-	p.Sees("unable to authenticate")
-	assert.Equal(t, statusError, p.Waits())
-	assert.NotContains(t, p.Everything(), "unexpected message")
+	p := sshtest.StartTerminal(t, client(t, sshd, key, "HOST", "echo in"))
+	p.Expect("unable to authenticate")
+	assert.Equal(t, statusError, p.Wait())
+	assert.NotContains(t, p.Output(), "unexpected message")
 }
 
 func readFile(t *testing.T, name string) string {
@@ -304,8 +304,8 @@ func TestKeyboardInteractiveWithoutAQuestion(t *testing.T) {
 		_, _, _, _ = ssh.NewServerConn(c, config)
 	}()
 	sshd := &sshtest.SSHD{Addr: l.Addr().String(), User: "me", HostKey: hostKey.Signer.PublicKey()}
-	p := sshtest.SitDown(t, client(t, sshd, key, "HOST", "echo in"))
-	p.Sees("unable to authenticate: the server offers keyboard-interactive, and refuses it without a question")
-	assert.Equal(t, statusError, p.Waits())
-	assert.NotContains(t, p.Everything(), "unexpected message")
+	p := sshtest.StartTerminal(t, client(t, sshd, key, "HOST", "echo in"))
+	p.Expect("unable to authenticate: the server offers keyboard-interactive, and refuses it without a question")
+	assert.Equal(t, statusError, p.Wait())
+	assert.NotContains(t, p.Output(), "unexpected message")
 }
