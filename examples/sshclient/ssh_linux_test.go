@@ -45,7 +45,7 @@ func client(t *testing.T, sshd *sshtest.SSHD, key *sshtest.Key, args ...string) 
 	return cmd
 }
 
-// TestMarks looks at every packet that the client sends to the real sshd.
+// TestMarks checks the marks of all packets that the client sends to sshd.
 func TestMarks(t *testing.T) {
 	sshtest.Built(t, "sshclient")
 	if !testns.Inside(t) {
@@ -94,7 +94,7 @@ func TestMarks(t *testing.T) {
 				p.Wait()
 			} else {
 				cmd.Stdin = io.LimitReader(zeros{}, 300000)
-				if err := cmd.Run(); err != nil { // the sftp server does not like zeros
+				if err := cmd.Run(); err != nil { // the zeros are no sftp packets
 					require.Contains(t, tt.args, "sftp", "%v", err)
 				}
 			}
@@ -160,7 +160,7 @@ func TestSftp(t *testing.T) {
 		return sftp.CombinedOutput()
 	}
 	out, err := put(line)
-	if strings.Contains(string(out), "exec: "+line) { // before 9.1 sftp takes no arguments there
+	if strings.Contains(string(out), "exec: "+line) { // before 9.1, -D takes a command without arguments
 		script := filepath.Join(dir, "transport")
 		require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\nexec "+line+"\n"), 0o700))
 		out, err = put(script)
@@ -171,7 +171,8 @@ func TestSftp(t *testing.T) {
 	assert.True(t, bytes.Equal(data, got))
 }
 
-// TestSeal has a ProxyCommand, which inherits the filter, tell of it.
+// TestSeal claims that -seal installs a filter: the ProxyCommand, which inherits it,
+// prints its seccomp mode.
 func TestSeal(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
@@ -179,7 +180,7 @@ func TestSeal(t *testing.T) {
 		cmd := client(t, sshd, key, append(args, "-o", "ProxyCommand=grep Seccomp: /proc/self/status >&2", "HOST", "true")...)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
-		require.Error(t, cmd.Run(), "that is no transport")
+		require.Error(t, cmd.Run(), "the ProxyCommand does not relay")
 		if len(args) == 0 {
 			if !strings.Contains(stderr.String(), "Seccomp:\t0") {
 				t.Skipf("this process is under a filter already: %s", &stderr)
@@ -187,7 +188,7 @@ func TestSeal(t *testing.T) {
 			continue
 		}
 		if strings.Contains(stderr.String(), "seccomp: ") {
-			testns.Lacks(t, "a seal: %s", &stderr)
+			testns.Lacks(t, "no seal here: %s", &stderr)
 		}
 		assert.Contains(t, stderr.String(), "Seccomp:\t2")
 	}
@@ -213,7 +214,7 @@ func TestRefusals(t *testing.T) {
 			cmd := client(t, sshd, tt.key, args...)
 			// The options of the test come first, so they win.
 			cmd.Args = append(append([]string{cmd.Args[0]}, tt.options...), cmd.Args[1:]...)
-			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // nobody to ask
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal
 			var stdout, stderr bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
 			assert.Error(t, cmd.Run())
@@ -258,8 +259,8 @@ func TestUnknownHostIsAskedAbout(t *testing.T) {
 	assert.NotContains(t, p.Unread(), "authenticity")
 }
 
-// TestKnownHostsWithoutNewline adds a host to a file whose last line somebody has
-// left without its end.
+// TestKnownHostsWithoutNewline claims that the client adds a host on a new line to a
+// file that does not end with a newline.
 func TestKnownHostsWithoutNewline(t *testing.T) {
 	key, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
@@ -326,15 +327,15 @@ func TestAgent(t *testing.T) {
 	cmd := client(t, sshd, public, "HOST", "echo in")
 	cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
 	stdout, stderr, _ := alone(t, before(cmd, "-o", "IdentitiesOnly=yes"))
-	assert.Equal(t, "in\n", stdout, "by a public key: %s", stderr)
+	assert.Equal(t, "in\n", stdout, "-i names a public key, and the agent has the private one: %s", stderr)
 	cmd = client(t, sshd, other, "HOST", "echo in")
 	cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
 	_, stderr, status := alone(t, before(cmd, "-o", "IdentitiesOnly=yes"))
-	assert.Equal(t, statusError, status, "the agent's other keys are not asked for: %s", stderr)
+	assert.Equal(t, statusError, status, "IdentitiesOnly excludes the agent's other keys: %s", stderr)
 	_, stderr, status = alone(t, client(t, sshd, public, "HOST", "echo in"))
 	assert.Equal(t, statusError, status)
 	assert.Contains(t, stderr, "this is a public key, and no agent has its private key")
-	for _, identity := range []*sshtest.Key{key, other} { // in the file too, which then needs no passphrase, or in the agent alone
+	for _, identity := range []*sshtest.Key{key, other} { // in the agent and in an encrypted file, or only in the agent
 		cmd := client(t, sshd, identity, "HOST", "echo in")
 		cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -344,8 +345,8 @@ func TestAgent(t *testing.T) {
 	}
 }
 
-// TestInterruptedAtTheAgent interrupts the program while an agent leaves it
-// without an answer.
+// TestInterruptedAtTheAgent claims that SIGTERM ends the program while it waits for an
+// agent that does not answer.
 func TestInterruptedAtTheAgent(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
@@ -394,7 +395,7 @@ func TestInterruptedAtTheAgent(t *testing.T) {
 			select {
 			case <-ring.asked:
 			case <-ended:
-				t.Fatalf("the agent was not asked: %s", stderr.String())
+				t.Fatalf("the program ended without a request to the agent: %s", stderr.String())
 			}
 			cmd.Process.Signal(syscall.SIGTERM)
 			select {
@@ -402,7 +403,7 @@ func TestInterruptedAtTheAgent(t *testing.T) {
 				assert.Equal(t, statusError, cmd.ProcessState.ExitCode())
 				assert.Contains(t, stderr.String(), "terminated signal received")
 			case <-time.After(20 * time.Second):
-				t.Fatal("the agent keeps the program")
+				t.Fatal("the program does not end while it waits for the agent")
 			}
 		})
 	}
@@ -420,8 +421,8 @@ func (m muteKeyring) Sign(key ssh.PublicKey, data []byte) (*ssh.Signature, error
 	return m.Agent.Sign(key, data)
 }
 
-// TestSecondSignalKills stops the program where nothing can interrupt it: it
-// opens a known_hosts that is a pipe to which nobody writes.
+// TestSecondSignalKills claims that a second signal ends the program while it blocks in
+// a call without a context: it opens a known_hosts that is a FIFO without a writer.
 func TestSecondSignalKills(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
@@ -440,14 +441,14 @@ func TestSecondSignalKills(t *testing.T) {
 		case <-p.Ended():
 			assert.Equal(t, -1, p.Wait())
 		case <-deadline:
-			t.Fatal("only SIGKILL would end it")
+			t.Fatal("SIGTERM does not end the program")
 		}
 		return
 	}
 }
 
-// stty runs the program under a shell that tells the state of the terminal
-// before and after.
+// stty runs the program under a shell that prints the state of the terminal before and
+// after.
 func stty(t *testing.T, cmd *exec.Cmd) *sshtest.Terminal {
 	t.Helper()
 	script := `stty -g; trap : INT; "$@"; echo status=$?; stty -g; echo over`
@@ -456,7 +457,7 @@ func stty(t *testing.T, cmd *exec.Cmd) *sshtest.Terminal {
 	return sshtest.StartTerminal(t, shell)
 }
 
-// restored checks that the terminal is as it was.
+// restored checks the exit status, and that the terminal has the same state as before.
 func restored(t *testing.T, p *sshtest.Terminal, before, status string) {
 	t.Helper()
 	p.Expect("status=" + status + "\r\n")
@@ -478,7 +479,7 @@ func TestTerminal(t *testing.T) {
 	p.Expect("resized")
 	p.Type("sh -c 'trap \"echo interrupted; exit\" INT; echo set; while :; do sleep 0.01; done'\n")
 	p.Expect("set")
-	p.Type("\x03") // goes to the other side
+	p.Type("\x03") // goes to the server
 	p.Expect("interrupted")
 	p.Type("exit 5\n")
 	p.Expect("Connection to 127.0.0.1 closed.")
