@@ -36,7 +36,7 @@ be run, 127 if it was not found. Needs Linux 5.19 or newer on amd64 or arm64.
 Flags:
   -strict          make setting another mark fail with EPERM (default: setting
                    another mark does nothing and succeeds)
-  -nat-safe        use the mark with IP precedence 0 that stands in for MARK, for
+  -nat-safe        use the NAT-safe mark, with IP precedence 0, instead of MARK, for
                    networks behind VMware's NAT and similar NATs
   -v, -v=FILE      write a line for each socket to standard error, or to FILE
   -class CLASS     take MARK from -ipqos: interactive or bulk (default interactive)

@@ -69,7 +69,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs := flag.NewFlagSet("proxycommand", flag.ContinueOnError)
 	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, with the words of OpenSSH's IPQoS")
 	fs.TextVar(&o.class, "class", class.Interactive, "use the mark of this `class`, interactive or bulk")
-	fs.BoolVar(&o.natSafe, "nat-safe", false, "use the marks with IP precedence 0 that stand in for those of -ipqos, for networks behind VMware's NAT and similar NATs")
+	fs.BoolVar(&o.natSafe, "nat-safe", false, "use the NAT-safe marks, with IP precedence 0, instead of those of -ipqos, for networks behind VMware's NAT and similar NATs")
 	fs.TextVar(&o.fallback, "fallback", markList(nil), "`marks` to try one after another, each on a new connection, if the connection with the first mark fails")
 	fs.BoolVar(&o.fdpass, "fdpass", false, "pass the connection to ssh and exit (needs ProxyUseFdpass yes and IPQoS none)")
 	fs.BoolVar(&o.printConfig, "print-config", false, "print lines for ~/.ssh/config and exit")

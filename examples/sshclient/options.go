@@ -77,7 +77,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		o.settings = append(o.settings, set)
 		return err
 	})
-	fs.BoolVar(&o.natSafe, "nat-safe", false, "use the marks with IP precedence 0 that stand in for those of IPQoS, for networks behind VMware's NAT and similar NATs")
+	fs.BoolVar(&o.natSafe, "nat-safe", false, "use the NAT-safe marks, with IP precedence 0, instead of those of IPQoS, for networks behind VMware's NAT and similar NATs")
 	fs.BoolVar(&o.seal, "seal", false, "make Linux refuse all changes of marks in this process and in a ProxyCommand")
 	fs.BoolVar(&o.terminal, "t", false, "request a terminal on the server, also for a command and if standard input is not a terminal")
 	fs.BoolVar(&o.subsystem, "s", false, "run the command as a subsystem, such as sftp")

@@ -109,9 +109,9 @@ func TestConfigThatOthersCanWrite(t *testing.T) {
 	assert.Equal(t, "7", s.port)
 }
 
-// TestNotes claims that the client warns once about each unsupported option, except the
+// TestWarnsAboutUnsupportedOptions claims that the client warns once about each unsupported option, except the
 // harmless ones.
-func TestNotes(t *testing.T) {
+func TestWarnsAboutUnsupportedOptions(t *testing.T) {
 	dir := withConfig(t, `
 IgnoreUnknown Wanted*
 LocalForward 8080 localhost:80
@@ -167,9 +167,9 @@ func TestAliasWithAColon(t *testing.T) {
 	require.ErrorContains(t, new(settings).complete("work:git"), `bad host name "work:git"`)
 }
 
-// TestNamesThatAShellObeys claims that host and user names with shell commands are
+// TestRejectsNamesWithShellSyntax claims that host and user names with shell commands are
 // rejected before Match exec or ProxyCommand uses them.
-func TestNamesThatAShellObeys(t *testing.T) {
+func TestRejectsNamesWithShellSyntax(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "made")
 	config := writeFile(t, "config", "Match exec \"true %n %r\"\nProxyCommand true %h %r\n")
 	for _, args := range [][]string{{"`>" + made + "`"}, {"a;>" + made}, {"$(>" + made + ")@host"}, {"-l", "a|>" + made, "host"}, {"-o", "User=a&>" + made, "host"}} {

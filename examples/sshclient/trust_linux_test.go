@@ -46,8 +46,8 @@ func certify(t *testing.T, authority ssh.Signer, key ssh.PublicKey, names ...str
 	return cert
 }
 
-// TestTrust claims which host keys the client accepts, by the content of known_hosts.
-func TestTrust(t *testing.T) {
+// TestHostKeyTrust claims which host keys the client accepts, by the content of known_hosts.
+func TestHostKeyTrust(t *testing.T) {
 	key, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
 	_, port, err := net.SplitHostPort(sshd.Addr)
@@ -186,8 +186,8 @@ func TestCertificateOfUnknownAuthority(t *testing.T) {
 	require.ErrorIs(t, knownIn(t, file, settings{hostName: "other", port: "22", strict: strictYes}).check("", nil, cert), errHostKey)
 }
 
-// TestKeysThatAreNotUsed claims that the client says why it does not use a key.
-func TestKeysThatAreNotUsed(t *testing.T) {
+// TestReasonForUnusedKeys claims that the client says why it does not use a key.
+func TestReasonForUnusedKeys(t *testing.T) {
 	key, encrypted := sshtest.NewKey(t, ""), sshtest.NewKey(t, "secret")
 	sshd := sshtest.StartSSHD(t, key)
 	locked := sshtest.StartSSHD(t, encrypted)

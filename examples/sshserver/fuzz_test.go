@@ -79,7 +79,7 @@ func FuzzRequests(f *testing.F) {
 	server := &server{account: account{name: "me", home: "/", shell: "/bin/sh"}}
 	log := slog.New(slog.DiscardHandler)
 	f.Fuzz(func(t *testing.T, kind string, payload []byte) {
-		s := newSession(server, log, nobody{}, nil, nil)
+		s := newSession(server, log, noAddr{}, nil, nil)
 		before := len(s.env)
 		requests := make(chan *ssh.Request, 20)
 		for range cap(requests) {
@@ -101,8 +101,8 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
-// nobody is a conn without addresses.
-type nobody struct{ net.Conn }
+// noAddr is a conn without addresses.
+type noAddr struct{ net.Conn }
 
-func (nobody) LocalAddr() net.Addr  { return &net.UnixAddr{} }
-func (nobody) RemoteAddr() net.Addr { return &net.UnixAddr{} }
+func (noAddr) LocalAddr() net.Addr  { return &net.UnixAddr{} }
+func (noAddr) RemoteAddr() net.Addr { return &net.UnixAddr{} }

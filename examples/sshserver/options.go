@@ -52,7 +52,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, with the words of OpenSSH's IPQoS")
 	fs.TextVar(&o.class, "class", class.Interactive, "use the mark of this `class`, interactive or bulk")
 	fs.TextVar(&o.reflect, "reflect", classes(nil), "if a client's SYN has one of these `marks`, answer with that mark (Linux only); \"none\" for no reflection (default those of -ipqos, on Linux)")
-	fs.BoolVar(&o.natSafe, "nat-safe", false, "use the marks with IP precedence 0 that stand in for those of -ipqos, for networks behind VMware's NAT and similar NATs")
+	fs.BoolVar(&o.natSafe, "nat-safe", false, "use the NAT-safe marks, with IP precedence 0, instead of those of -ipqos, for networks behind VMware's NAT and similar NATs")
 	fs.StringVar(&o.hostKey, "hostkey", filepath.Join(config, "sshserver", "host_key"), "`file` with the host key; made if it does not exist")
 	fs.StringVar(&o.authorizedKeys, "authorized-keys", filepath.Join(home, ".ssh", "authorized_keys"), "`file` with the public keys that can log in")
 	if err := cli.Parse(fs, usage, args, stderr); err != nil {

@@ -142,9 +142,9 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestStartups claims that the server closes connections above the limit of those
+// TestServerLimitsStartups claims that the server closes connections above the limit of those
 // that have not logged in, and that a client that has logged in does not count.
-func TestStartups(t *testing.T) {
+func TestServerLimitsStartups(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	server := sshtest.StartGoServer(t, key)
 	dial := func() net.Conn {
@@ -251,9 +251,9 @@ func gone(t *testing.T, pids []int) {
 	}, patience, 10*time.Millisecond, "%v", pids)
 }
 
-// TestLeaderIsKept claims that a command that ends before its group keeps its process
+// TestLeaderIsReapedLast claims that a command that ends before its group keeps its process
 // id as long as the server may kill the group.
-func TestLeaderIsKept(t *testing.T) {
+func TestLeaderIsReapedLast(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	server := sshtest.StartGoServer(t, key)
 	const command = "(trap '' HUP; while :; do sleep 600; done) & echo $$ $!"

@@ -48,7 +48,7 @@ func TestCancelledMidway(t *testing.T) {
 	assertNothingLeft(t, tmp)
 }
 
-func TestNothingLeft(t *testing.T) {
+func TestLeavesNothingBehind(t *testing.T) {
 	needBox(t)
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)

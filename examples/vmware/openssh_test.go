@@ -36,8 +36,8 @@ var sshRows = len(new(openSSH).strategies()) + len(new(openSSH).servers()) + pin
 // and the sealed process.
 const pinnedSSHRows, otherRows = 2, 2
 
-// TestRealSSH claims that the rows of this machine's ssh and sshd are as expected.
-func TestRealSSH(t *testing.T) {
+// TestRealSSHAsExpected claims that the rows of this machine's ssh and sshd are as expected.
+func TestRealSSHAsExpected(t *testing.T) {
 	needBox(t)
 	if err := exec.Command("ssh", "-V").Run(); err != nil {
 		skip(t, "ssh does not run here: ", err)
@@ -74,9 +74,9 @@ func TestRealSSH(t *testing.T) {
 	}
 }
 
-// TestRealSSHBehaves claims that the marks in the rows of this machine's ssh agree with
+// TestRealSSHRowsAgree claims that the marks in the rows of this machine's ssh agree with
 // each other and with the IPQoS that -G prints.
-func TestRealSSHBehaves(t *testing.T) {
+func TestRealSSHRowsAgree(t *testing.T) {
 	needBox(t)
 	keys, err := newKeyring()
 	require.NoError(t, err)

@@ -89,11 +89,11 @@ func TestTargetNotHTTP(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	lives, dies := row{outcome: works}, row{outcome: broken}
+	survives, breaks := row{outcome: works}, row{outcome: broken}
 	silent := row{outcome: broken, hung: true}
-	assert.Contains(t, judge(lives, dies), "behaves like VMware's NAT")
-	assert.Contains(t, judge(lives, lives), "does not behave like VMware's NAT")
-	assert.Contains(t, judge(dies, dies), "from the first packet on")
-	assert.Contains(t, judge(lives, silent), "by a timeout")
-	assert.Contains(t, judge(row{outcome: skipped}, lives), "cannot set the mark")
+	assert.Contains(t, judge(survives, breaks), "behaves like VMware's NAT")
+	assert.Contains(t, judge(survives, survives), "does not behave like VMware's NAT")
+	assert.Contains(t, judge(breaks, breaks), "from the first packet on")
+	assert.Contains(t, judge(survives, silent), "by a timeout")
+	assert.Contains(t, judge(row{outcome: skipped}, survives), "cannot set the mark")
 }

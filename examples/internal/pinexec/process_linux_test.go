@@ -65,9 +65,9 @@ func probeProcess([]string) {
 	fmt.Println("children", err)
 }
 
-// TestInPlace claims that the program has the same process attributes as without
+// TestProcessAttributesUnchanged claims that the program has the same process attributes as without
 // pinexec.
-func TestInPlace(t *testing.T) {
+func TestProcessAttributesUnchanged(t *testing.T) {
 	t.Parallel()
 	p := probe(t, "process")
 	pipe, other, err := os.Pipe()
@@ -311,8 +311,8 @@ func TestDaemon(t *testing.T) {
 	require.NoError(t, waitEnd(supervisor))
 }
 
-// TestNested claims that pinexec fails under another pinexec and says so.
-func TestNested(t *testing.T) {
+// TestNestedFails claims that pinexec fails under another pinexec and says so.
+func TestNestedFails(t *testing.T) {
 	t.Parallel()
 	pinexec := sshtest.Program(t, "pinexec")
 	for name, tt := range map[string]struct{ outer, inner []string }{
@@ -499,9 +499,9 @@ func probeGodscp(args []string) {
 	fmt.Println(c.(*dscp.Conn).DSCP(), c.(*dscp.Conn).Verify())
 }
 
-// TestGodscpInside claims that a program which uses package dscp works with the same
+// TestDialerUnderPinexec claims that a program which uses package dscp works with the same
 // mark, and with another gets an error that names the mark of its sockets.
-func TestGodscpInside(t *testing.T) {
+func TestDialerUnderPinexec(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, "AF21 <nil>\n", output(t, pinned(t, []string{"AF21"}, probe(t, "godscp", "AF21")...)))
 	got := output(t, pinned(t, []string{"AF21"}, probe(t, "godscp", "EF")...))
@@ -530,9 +530,9 @@ func TestVerbose(t *testing.T) {
 	assert.Equal(t, len(kinds), strings.Count(stderr.String(), "is marked AF21\n"), "%s", &stderr)
 }
 
-// TestStart claims that pinexec adds little to the time that a program takes to
+// TestStartupTime claims that pinexec adds little to the time that a program takes to
 // start. It tests time itself.
-func TestStart(t *testing.T) {
+func TestStartupTime(t *testing.T) {
 	needFilters(t)
 	pinexec := sshtest.Program(t, "pinexec")
 	least := func(args ...string) time.Duration {

@@ -80,10 +80,10 @@ func probeGuard([]string) {
 	fmt.Println(unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, 0x20), errno, markOf(fd))
 }
 
-// TestSealInside claims that a program under the filter of dscp.Seal and under
+// TestGuardUnderPinexec claims that a program under the filter of dscp.Seal and under
 // pinexec can make sockets, and that they keep pinexec's mark even if the program
 // sets another with the secret.
-func TestSealInside(t *testing.T) {
+func TestGuardUnderPinexec(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, "operation not permitted errno 0 0x48\n", output(t, pinned(t, []string{"AF21"}, probe(t, "guard")...)))
 	assert.Equal(t, "operation not permitted operation not permitted 0x48\n", output(t, pinned(t, []string{"-strict", "AF21"}, probe(t, "guard")...)))

@@ -76,10 +76,10 @@ func probeSockets([]string) {
 	fmt.Println(pair[1]-pair[0], err)
 }
 
-// TestSocketsAsBare claims that the sockets differ only in the mark from those that
+// TestSocketsDifferOnlyInMark claims that the sockets differ only in the mark from those that
 // the kernel makes without pinexec, and that descriptor numbers and errors are the
 // same.
-func TestSocketsAsBare(t *testing.T) {
+func TestSocketsDifferOnlyInMark(t *testing.T) {
 	t.Parallel()
 	p := probe(t, "sockets")
 	bare := output(t, exec.Command(p[0], p[1:]...))
