@@ -268,6 +268,7 @@ func TestLeaderIsReapedLast(t *testing.T) {
 	require.NoError(t, err)
 	defer syscall.Kill(rest, syscall.SIGKILL)
 	require.Eventually(t, func() bool { return !sshtest.Alive(leader) }, patience, 10*time.Millisecond)
+	// Watch for a while that the id does not become free.
 	assert.Never(t, func() bool { return syscall.Kill(leader, 0) != nil }, 100*time.Millisecond, 5*time.Millisecond, "the server has reaped the command")
 	assert.True(t, sshtest.Alive(rest))
 	cmd.Process.Kill()
