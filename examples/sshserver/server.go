@@ -96,7 +96,8 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// handle serves one connection, and takes its value from s.startups after the login.
+// handle serves one connection. It takes the connection's value from s.startups when the
+// login has succeeded or failed.
 func (s *server) handle(ctx context.Context, c net.Conn) {
 	log := s.log.With("peer", c.RemoteAddr().String())
 	logMarks(log, c)

@@ -151,8 +151,8 @@ func main() {
 }
 `
 
-// static builds a static program. The test calls it before it enters its network
-// namespace, where modules cannot be downloaded.
+// static builds a static program and puts its file name into the environment. The test
+// calls it before testns.Inside, whose child process inherits the environment.
 func static(t *testing.T, name, source string) {
 	t.Helper()
 	if os.Getenv("PINEXEC_TEST_"+name) != "" {

@@ -11,7 +11,7 @@ type Setting struct {
 	Key   string   // in lower case
 	Words []string // the arguments, without their quotes
 	Text  string   // the arguments as written, for options that take the rest of the line
-	From  string   // file and line, or "command line"
+	From  string   // its origin for messages, such as a file and line
 }
 
 const blanks = " \t\r\n"

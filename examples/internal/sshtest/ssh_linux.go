@@ -50,7 +50,8 @@ func clientArgs(tb testing.TB, user string, hostKey ssh.PublicKey, key *Key, add
 	return args
 }
 
-// Tool returns the file name of an installed program, or skips the test.
+// Tool returns the file name of an installed program, or ends the test as
+// [testns.Lacks] does.
 func Tool(tb testing.TB, name string) string {
 	tb.Helper()
 	testns.Require(tb, name)

@@ -30,8 +30,8 @@ type SSHD struct {
 	done chan struct{} // closed when all its processes have ended
 }
 
-// Daemon returns the absolute file name of the installed sshd, or skips the test.
-// sshd does not start by a relative name.
+// Daemon returns the absolute file name of the installed sshd, or ends the test as
+// [testns.Lacks] does. sshd does not start by a relative name.
 func Daemon(tb testing.TB) string {
 	tb.Helper()
 	sshd, err := exec.LookPath("sshd")
