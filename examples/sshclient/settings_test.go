@@ -109,8 +109,8 @@ func TestConfigThatOthersCanWrite(t *testing.T) {
 	assert.Equal(t, "7", s.port)
 }
 
-// TestWarnsAboutUnsupportedOptions claims that the client warns once about each unsupported option, except the
-// harmless ones.
+// TestWarnsAboutUnsupportedOptions claims that the client warns once about each
+// unsupported option, except the harmless ones.
 func TestWarnsAboutUnsupportedOptions(t *testing.T) {
 	dir := withConfig(t, `
 IgnoreUnknown Wanted*
