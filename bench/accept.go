@@ -12,8 +12,8 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// listeners are what is compared; the base is the first. markLate is what
-// programs do that set the option on what they accepted.
+// listeners are compared to the first of them. markLate is for programs that set the option
+// on accepted connections.
 var listeners = []struct {
 	name   string
 	listen func(ctx context.Context, network, address string) (net.Listener, error)
@@ -34,11 +34,11 @@ func plainConfig() *net.ListenConfig {
 	return lc
 }
 
-// A Caller is the far end of accepts: it dials and holds the connections until
-// the clock has stopped.
+// A Caller is the far end of accepts: it dials and keeps the connections open until the
+// clock has stopped.
 type Caller struct{ conns []net.Conn }
 
-// Dial makes as many connections as shall wait in the queue.
+// Dial makes q.Waiting connections.
 func (c *Caller) Dial(q Queue, _ *None) error {
 	for range q.Waiting {
 		conn, err := net.Dial("tcp", q.Address)
@@ -50,7 +50,7 @@ func (c *Caller) Dial(q Queue, _ *None) error {
 	return nil
 }
 
-// Drop resets all that Dial has made.
+// Drop resets all connections that Dial has made.
 func (c *Caller) Drop(None, *None) error {
 	var errs []error
 	for _, conn := range c.conns {
@@ -126,12 +126,12 @@ func accepting(far *farEnd, l net.Listener, n int, f func() error) error {
 	return errors.Join(f(), far.Call("Caller.Drop", None{}, &None{}))
 }
 
-// giveUpAfter bounds the wait for connections: the other end may have died.
+// giveUpAfter sets a deadline for Accept, in case the other end has failed.
 func giveUpAfter(l net.Listener, wait time.Duration) error {
 	return l.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(wait))
 }
 
-// acceptAll takes n connections and closes them when the clock has stopped.
+// acceptAll accepts n connections and resets them when the clock has stopped.
 func acceptAll(l net.Listener, after func(net.Conn) error, n int) (time.Duration, error) {
 	conns := make([]net.Conn, 0, n)
 	defer func() {
@@ -177,8 +177,8 @@ func acceptCost(b *bench, far *farEnd, listener int, l net.Listener, address str
 	return c, errors.Join(err, far.Call("Caller.Drop", None{}, &None{}))
 }
 
-// acceptJob is what is traced: args are a listener, its address and how many
-// connections to take. It prints the address that others can dial.
+// acceptJob runs under strace. Its args are the index of a listener, its address and the
+// number of connections to accept. It prints the address to dial.
 func acceptJob(args []string) error {
 	listener, err := strconv.Atoi(args[0])
 	if err != nil {

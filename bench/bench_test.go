@@ -12,12 +12,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	runChild() // the tests start this program again, too
+	runChild() // the tests start this program as children, too
 	os.Exit(m.Run())
 }
 
-// TestDocument measures next to nothing and checks that every table is there,
-// with every row, in the document that is published.
+// TestDocument makes tiny measurements and checks that the published document then has
+// every table with every row.
 func TestDocument(t *testing.T) {
 	published, err := os.ReadFile("../docs/performance.md")
 	require.NoError(t, err)
@@ -41,7 +41,7 @@ func TestDocument(t *testing.T) {
 		}
 		assert.NotContains(t, body, "NaN", s.name)
 		if os.Getenv("CI") != "" {
-			assert.NotContains(t, body, "not counted", "%s: strace may be missing on a laptop, not here", s.name)
+			assert.NotContains(t, body, "not counted", "%s: CI needs strace", s.name)
 		}
 	}
 	const head = 2
@@ -61,7 +61,7 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-func TestPrints(t *testing.T) {
+func TestRunPrintsOneSection(t *testing.T) {
 	var out, progress bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-quick", "-run", "^setdscp$"}, &out, &progress), "%s", &progress)
 	assert.True(t, strings.HasPrefix(out.String(), "## A refused change\n\n| "), "%s", &out)

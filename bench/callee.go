@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// patience is how long one end waits for what the other must do.
+// patience is how long one end waits for the other.
 const patience = 30 * time.Second
 
-// A Callee is the far end of dials. While the clock runs it does nothing at all:
-// the kernel makes the handshakes, and the connections wait in its queue.
+// A Callee is the far end of dials. It does nothing while the clock runs: the kernel makes
+// the handshakes, and the connections wait in the backlog.
 type Callee struct{ listeners map[string]*net.TCPListener }
 
-// Listen opens a listener and answers with its address.
+// Listen opens a listener and returns its address.
 func (c *Callee) Listen(address string, at *string) error {
 	l, err := listenPlain(address)
 	if err != nil {
@@ -28,15 +28,14 @@ func (c *Callee) Listen(address string, at *string) error {
 	return nil
 }
 
-// A Queue is a listener and how many connections wait for it.
+// A Queue is the address of a listener and the number of connections in its backlog.
 type Queue struct {
 	Address string
 	Waiting int
 }
 
-// Drain takes the connections out of the queue and resets them. The dialling side
-// has closed, and the reset takes it out of FIN_WAIT_2: no port is left in
-// TIME_WAIT, however many dials there are.
+// Drain accepts the connections and resets them. The dialling side has closed them and is
+// in FIN_WAIT_2, which the reset ends, so that no port is left in TIME_WAIT.
 func (c *Callee) Drain(q Queue, _ *None) error {
 	l, ok := c.listeners[q.Address]
 	if !ok {
@@ -57,8 +56,8 @@ func (c *Callee) Drain(q Queue, _ *None) error {
 	return nil
 }
 
-// listenPlain listens without Multipath TCP, Go's default: it is not what is
-// measured, and costs the far end time.
+// listenPlain listens without Multipath TCP, which is Go's default, because it costs the
+// far end time and is not measured.
 func listenPlain(address string) (*net.TCPListener, error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
@@ -69,7 +68,7 @@ func listenPlain(address string) (*net.TCPListener, error) {
 	return l.(*net.TCPListener), nil
 }
 
-// reset closes a connection so that neither end keeps its port.
+// reset closes a connection with a reset, so that neither end keeps its port.
 func reset(c net.Conn) error {
 	if l, ok := c.(interface{ SetLinger(int) error }); ok {
 		if err := l.SetLinger(0); err != nil {

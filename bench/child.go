@@ -11,12 +11,12 @@ import (
 	"slices"
 )
 
-// The program starts itself again: for the other end of the connections, so that
-// only one end is measured, and to count system calls. What such a child does is
-// in its arguments.
+// childArg is the first argument of a child. The program starts itself as a child for the
+// other end of the connections, so that only one end is measured, and to count system
+// calls.
 const childArg = "child"
 
-// jobs are what a child can be told to do.
+// jobs are the tasks of a child, by its second argument.
 var jobs = map[string]func(args []string) error{
 	"far-end": func([]string) error { return serveCalls() },
 	"dial":    dialJob,
@@ -26,7 +26,7 @@ var jobs = map[string]func(args []string) error{
 	"nothing": func([]string) error { return nil },
 }
 
-// runChild does a child's job if this process is one, and does not return then.
+// runChild does the job of a child and exits, if this process is a child.
 func runChild() {
 	if len(os.Args) < 3 || os.Args[1] != childArg {
 		return
@@ -38,8 +38,8 @@ func runChild() {
 	os.Exit(0)
 }
 
-// childCommand is the command line of a child, behind that of a program, such as
-// strace, that runs it.
+// childCommand returns the command of a child. under is the command line of a program, such
+// as strace, that runs the child.
 func childCommand(ctx context.Context, under []string, args ...string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -51,8 +51,8 @@ func childCommand(ctx context.Context, under []string, args ...string) (*exec.Cm
 	return cmd, nil
 }
 
-// A farEnd is a process that has the other end of connections. Its calls are
-// those of the types that serveCalls registers.
+// A farEnd is a child that has the other end of connections. Its methods are those of the
+// types that serveCalls registers.
 type farEnd struct {
 	*rpc.Client
 	cmd *exec.Cmd
@@ -77,7 +77,7 @@ func startFarEnd(ctx context.Context) (*farEnd, error) {
 	return &farEnd{rpc.NewClient(pipes{out, in}), cmd}, nil
 }
 
-// Close ends the process, with all its connections.
+// Close ends the child and all its connections.
 func (f *farEnd) Close() error {
 	return errors.Join(f.Client.Close(), f.cmd.Wait())
 }
@@ -102,5 +102,5 @@ func (p pipes) Close() error {
 	return errors.Join(p.WriteCloser.Close(), p.ReadCloser.Close())
 }
 
-// None is for calls that have no argument or no result.
+// None is the argument or result of calls without one.
 type None struct{}

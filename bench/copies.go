@@ -7,16 +7,16 @@ import (
 	"os"
 )
 
-// Wires are two connections to a Mover, and what goes over them in one portion.
+// wires are two connections to a Mover.
 type wires struct {
 	in, out net.Conn
-	portion int64
+	portion int64 // bytes
 	buf     []byte
-	file    *os.File // has a portion
+	file    *os.File // of one portion
 }
 
-// bare is w without the pins, on the same sockets: whatever the kernel has
-// learned of a connection is the same for both.
+// bare returns w without the pins, on the same sockets, so that the kernel's state of the
+// connections is the same for both.
 func (w wires) bare() wires {
 	w.in, w.out = netConn(w.in), netConn(w.out)
 	return w
@@ -85,7 +85,7 @@ var copies = []struct {
 	}},
 }
 
-// send tells the far end to take what f writes, and waits until it has.
+// send makes the far end read what f writes, and waits until it has read it all.
 func (w wires) send(f func() error) error {
 	if _, err := w.out.Write([]byte{take}); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (w wires) send(f func() error) error {
 	return err
 }
 
-// receive tells the far end to give what f reads.
+// receive makes the far end write what f reads.
 func (w wires) receive(f func() error) error {
 	if _, err := w.in.Write([]byte{give}); err != nil {
 		return err
@@ -105,7 +105,7 @@ func (w wires) receive(f func() error) error {
 	return f()
 }
 
-// zeros is a reader of so many octets, and nothing but a reader.
+// zeros is a reader of left bytes without further methods.
 type zeros struct{ left int64 }
 
 func (z *zeros) Read(p []byte) (int, error) {
@@ -118,9 +118,9 @@ func (z *zeros) Read(p []byte) (int, error) {
 }
 
 // errFull ends a copy from a connection that stays open.
-var errFull = errors.New("all there")
+var errFull = errors.New("counter is full")
 
-// counter is a writer that takes so many octets, and nothing but a writer.
+// counter is a writer that takes left bytes, without further methods.
 type counter struct{ left int64 }
 
 func (c *counter) Write(p []byte) (int, error) {

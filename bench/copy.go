@@ -13,8 +13,8 @@ import (
 
 const (
 	chunk = 64 << 10 // of one Read or Write
-	// What is traced moves so little at a time that it fits into any buffer: how
-	// often a call has to be made again does not depend on how fast the other end is.
+	// Under strace a portion fits into any socket buffer, so that the number of calls
+	// does not depend on the speed of the other end.
 	tracedPortion = 32 << 10
 	tracedChunk   = 4 << 10
 )
@@ -58,11 +58,11 @@ func measureCopy(b *bench) (string, error) {
 		t.add(op.name, fmt.Sprintf("%.1f GB/s", float64(b.moved)/1e9/estimateOf(base).median),
 			ratio(base, seconds[2]).String(), ratio(base, seconds[1]).String(), c[0].String(), c[1].minus(c[0]))
 	}
-	return fmt.Sprintf("%v\n%d MiB a round in chunks of %d KiB over one connection that is used with its pin and without; %s\nSystem calls for each %d KiB in chunks of %d KiB, one order and one receipt included.\n",
+	return fmt.Sprintf("%v\n%d MiB a round in chunks of %d KiB over one connection, used with its pin and without; %s\nSystem calls for each %d KiB in chunks of %d KiB, including one order and one answer.\n",
 		t, b.moved>>20, chunk>>10, conditions(b.rounds), tracedPortion>>10, tracedChunk>>10), nil
 }
 
-// connectWires connects two pinned conns to a Mover of its own.
+// connectWires connects two pinned conns to a new Mover.
 func connectWires(far *farEnd, portion int64, chunk int) (wires, func(), error) {
 	var address string
 	if err := far.Call("Mover.Serve", Portion{families[0].address, portion}, &address); err != nil {
@@ -104,8 +104,8 @@ func openWires(address string, portion int64, chunk int) (w wires, done func(), 
 
 func netConn(c net.Conn) net.Conn { return c.(*dscp.Conn).TCPConn }
 
-// copyJob is what is traced: args are a way to copy, whether the conns are pinned,
-// the far end's address and how many portions to move.
+// copyJob runs under strace. Its args are the index of a copy, "bare" or "pinned", the far
+// end's address and the number of portions.
 func copyJob(args []string) error {
 	op, err := strconv.Atoi(args[0])
 	if err != nil {

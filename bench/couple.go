@@ -5,13 +5,13 @@ import (
 	"errors"
 )
 
-// A couple is two processes that hold the ends of the same connections.
+// A couple is two children that have the two ends of the same connections.
 type couple struct {
 	dialler, acceptor *farEnd
 	hold              Hold
 }
 
-// startCouple starts them; what it has started when it fails, Close closes.
+// startCouple starts a couple. If it fails, the caller must call Close all the same.
 func startCouple(ctx context.Context, hold Hold) (*couple, error) {
 	c := &couple{hold: hold}
 	var err error
@@ -27,8 +27,8 @@ func startCouple(ctx context.Context, hold Hold) (*couple, error) {
 	return c, c.dialler.Call("Holder.Call", c.hold, &None{})
 }
 
-// open makes all connections, no more at a time than may wait for an acceptor
-// that does not run: further SYNs would be lost, and sent again a second later.
+// open makes all connections, at most a backlog at a time: further SYNs would be lost, and
+// sent again a second later.
 func (c *couple) open() error {
 	step := backlog()
 	for left := c.hold.Conns; left > 0; left -= step {
@@ -42,7 +42,7 @@ func (c *couple) open() error {
 	return nil
 }
 
-// look adds what the two have to o.
+// look adds the counts of both children to o.
 func (c *couple) look(o *opened) error {
 	for end, sum := range map[*farEnd]*Held{c.dialler: &o.dialled, c.acceptor: &o.accepted} {
 		var held Held

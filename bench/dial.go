@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// parallel is how many dials are under way at once in the second comparison.
+// parallel is the number of concurrent dials in the second comparison.
 const parallel = 64
 
-// families are the address families, by where the far end listens.
+// families are the address families, with the address that the far end listens on.
 var families = []struct{ name, address string }{
 	{"IPv4", "127.0.0.1:0"},
 	{"IPv6", "[::1]:0"},
@@ -71,13 +71,12 @@ func dialTable(b *bench, q *queue) (*table, error) {
 	return t, nil
 }
 
-// micros is the median time of one of n operations.
+// micros formats the median time of one of n operations.
 func micros(seconds []float64, n int) string {
 	return fmt.Sprintf("%.1f µs", 1e6/float64(n)*estimateOf(seconds).median)
 }
 
-// A queue is a listener at the far end whose connections wait there until it is
-// drained.
+// A queue is a listener at the far end whose connections wait in the backlog until drain.
 type queue struct {
 	far     *farEnd
 	address string
@@ -85,7 +84,7 @@ type queue struct {
 	limit   int
 }
 
-// compare dials with every dialer in turn, n times from so many goroutines.
+// compare dials n times with every dialer in turn, from that many goroutines.
 func (q *queue) compare(b *bench, goroutines, n int) ([][]float64, error) {
 	subjects := make([]subject, len(dialers))
 	for i, d := range dialers {
@@ -103,8 +102,8 @@ func (q *queue) compare(b *bench, goroutines, n int) ([][]float64, error) {
 	return seconds, q.drain()
 }
 
-// reserve makes room for n connections. A queue that is full drops SYNs, which
-// would be measured.
+// reserve makes room for n connections. A full backlog drops SYNs, which would distort the
+// measurement.
 func (q *queue) reserve(n int) error {
 	if q.waiting+n > q.limit {
 		if err := q.drain(); err != nil {
@@ -121,8 +120,8 @@ func (q *queue) drain() error {
 	return q.far.Call("Callee.Drain", Queue{q.address, n}, &None{})
 }
 
-// backlog is how many connections a listener of Go's may have waiting: the
-// kernel's limit. Half of it is sure to be had.
+// backlog returns how many connections may wait for a listener without the loss of a SYN:
+// half of somaxconn, which Go's listeners have as their backlog.
 func backlog() int {
 	const usual = 128
 	data, err := os.ReadFile("/proc/sys/net/core/somaxconn")
@@ -136,7 +135,7 @@ func backlog() int {
 	return n / 2
 }
 
-// dialAndClose makes n connections from so many goroutines.
+// dialAndClose makes n connections from that many goroutines.
 func dialAndClose(ctx context.Context, dial dialFunc, address string, goroutines, n int) (time.Duration, error) {
 	begin := time.Now()
 	err := parallelly(goroutines, func() error {
@@ -154,7 +153,7 @@ func dialAndClose(ctx context.Context, dial dialFunc, address string, goroutines
 	return time.Since(begin), err
 }
 
-// parallelly runs f in so many goroutines and returns the first error.
+// parallelly runs f in that many goroutines and returns the first error.
 func parallelly(goroutines int, f func() error) error {
 	if goroutines == 1 {
 		return f()
@@ -173,7 +172,7 @@ func parallelly(goroutines int, f func() error) error {
 	return failed
 }
 
-// A cost is what one operation takes besides time.
+// A cost is the cost of one operation, other than time.
 type cost struct {
 	allocations, bytes int
 	calls              calls
@@ -200,7 +199,7 @@ func (q *queue) cost(b *bench, dialer int) (cost, error) {
 	return c, err
 }
 
-// allocated is what each of the n operations that f does allocates.
+// allocated returns the allocations of each of the n operations of f.
 func allocated(n int, f func() error) (allocations, bytes int, err error) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -210,7 +209,8 @@ func allocated(n int, f func() error) (allocations, bytes int, err error) {
 	return each(before.Mallocs, after.Mallocs), each(before.TotalAlloc, after.TotalAlloc), err
 }
 
-// dialJob is what is traced: args are a dialer, an address and how many dials.
+// dialJob runs under strace. Its args are the index of a dialer, an address and the number
+// of dials.
 func dialJob(args []string) error {
 	dialer, err := strconv.Atoi(args[0])
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// dialers are what is compared, the bare one first. Each is made once and dials
-// many times, as in a program.
+// dialers are compared to the first of them. Each is made once and dials many times, as in
+// a program.
 var dialers = []struct {
 	name string
 	dial dialFunc
@@ -34,7 +34,7 @@ var dialers = []struct {
 	{"tfo-go `Dialer{DisableTFO: true}`", dialTFO},
 }
 
-// setOneOption is the least that marks a socket of a known family.
+// setOneOption marks a socket with the fewest calls.
 func setOneOption(network, _ string, c syscall.RawConn) error {
 	level, option := unix.IPPROTO_IP, unix.IP_TOS
 	if network == "tcp6" {
@@ -49,7 +49,7 @@ func setOneOption(network, _ string, c syscall.RawConn) error {
 
 var bareDialer net.Dialer
 
-// dialThenMark is what most programs do: their SYN is not marked.
+// dialThenMark marks after connect, as most programs do. The SYN is not marked.
 func dialThenMark(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := bareDialer.DialContext(ctx, network, address)
 	if err != nil {
@@ -62,7 +62,9 @@ func dialThenMark(ctx context.Context, network, address string) (net.Conn, error
 	return c, nil
 }
 
-// markLate marks a connection that is up.
+// markLate marks an established connection.
+//
+//nolint:dscpvet // the late mark of other programs is one of the things that are compared
 func markLate(c net.Conn) error {
 	if c.RemoteAddr().(*net.TCPAddr).IP.To4() != nil {
 		return ipv4.NewConn(c).SetTOS(int(dscp.AF21.TOS()))

@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// The document is written by hand; what is measured stands in it between
-// comments that name the section, and only that is replaced.
+// marks returns the comments around a section's results in the document. The rest of the
+// document is written by hand and not replaced.
 func marks(section string) (begin, end string) {
 	return "<!-- bench:" + section + " -->", "<!-- /bench:" + section + " -->"
 }

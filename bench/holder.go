@@ -17,24 +17,24 @@ type Holder struct {
 	listen net.Listener
 	mu     sync.Mutex
 	conns  []net.Conn
-	before uint64 // octets on the heap
+	before uint64 // bytes on the heap
 }
 
-// A Hold says what a Holder shall hold.
+// A Hold configures a Holder.
 type Hold struct {
 	Address string
 	Conns   int
 	Pinned  bool
 }
 
-// Held is what a Holder has.
+// Held has the counts of a Holder.
 type Held struct {
-	Conns, Intact int // Intact are those that Verify finds nothing wrong with
+	Conns, Intact int // Intact counts pinned conns at AF21 whose Verify succeeds
 	Heap          uint64
 	Goroutines    int
 }
 
-// Listen makes the Holder one that accepts and answers with the address.
+// Listen makes the Holder accept connections and returns its address.
 func (h *Holder) Listen(want Hold, at *string) error {
 	listen := plainConfig().Listen
 	if want.Pinned {
@@ -49,7 +49,7 @@ func (h *Holder) Listen(want Hold, at *string) error {
 	return nil
 }
 
-// Call makes the Holder one that dials.
+// Call makes the Holder dial.
 func (h *Holder) Call(want Hold, _ *None) error {
 	dial := new(net.Dialer).DialContext
 	if want.Pinned {
@@ -65,8 +65,8 @@ func (h *Holder) prepare(conns int, one func() (net.Conn, error)) {
 	h.before = heap()
 }
 
-// Open opens n connections more: many at once if it dials, for each of which the
-// other end has to accept one.
+// Open opens n more connections, concurrently if the Holder dials. The other end must open
+// as many at the same time.
 func (h *Holder) Open(n int, _ *None) error {
 	if h.listen == nil {
 		return h.open(parallel, n)
@@ -93,7 +93,7 @@ func (h *Holder) open(goroutines, n int) error {
 	})
 }
 
-// Look counts what there is.
+// Look returns the counts.
 func (h *Holder) Look(_ None, held *Held) error {
 	*held = Held{Conns: len(h.conns), Heap: heap() - h.before, Goroutines: runtime.NumGoroutine()}
 	for _, c := range h.conns {
@@ -116,10 +116,10 @@ func (h *Holder) Drop(None, *None) error {
 	return errors.Join(errs...)
 }
 
-// heap is what is in use after all garbage is gone.
+// heap returns the bytes on the heap after a garbage collection.
 func heap() uint64 {
 	runtime.GC()
-	runtime.GC() // what the first has finalized
+	runtime.GC() // frees objects that the first finalized
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc

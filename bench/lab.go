@@ -69,20 +69,30 @@ func labTable(b *bench, address string) (*table, error) {
 	return t, nil
 }
 
-// labDialer marks, so that a box has one mark to see; that is the same for all.
+// labDialer marks every connection, so that the middlebox sees a marked flow on all paths.
 var labDialer = net.Dialer{Control: dscp.Control(dscp.AF21)}
 
-// stream times one payload, from the dial until the server has had all of it.
+// dialLab returns a conn with a deadline.
+func dialLab(ctx context.Context, address string) (net.Conn, error) {
+	c, err := labDialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// stream times one payload, from the dial until the server has read all of it.
 func stream(ctx context.Context, address string, payload []byte) (time.Duration, error) {
 	begin := time.Now()
-	c, err := labDialer.DialContext(ctx, "tcp", address)
+	c, err := dialLab(ctx, address)
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(begin.Add(patience)); err != nil {
-		return 0, err
-	}
 	receipt := []byte{take}
 	for _, b := range [][]byte{receipt, payload} {
 		if _, err := c.Write(b); err != nil {
@@ -93,18 +103,14 @@ func stream(ctx context.Context, address string, payload []byte) (time.Duration,
 	return time.Since(begin), err
 }
 
-// firstByte times a connection from the dial until the first byte of an answer is
-// there.
+// firstByte times a connection from the dial until the first byte of the answer arrives.
 func firstByte(ctx context.Context, address string) (time.Duration, error) {
 	begin := time.Now()
-	c, err := labDialer.DialContext(ctx, "tcp", address)
+	c, err := dialLab(ctx, address)
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(begin.Add(patience)); err != nil {
-		return 0, err
-	}
 	echo := []byte{ping}
 	if _, err := c.Write(echo); err != nil {
 		return 0, err
@@ -114,11 +120,11 @@ func firstByte(ctx context.Context, address string) (time.Duration, error) {
 	}
 	took := time.Since(begin)
 	c.(*net.TCPConn).CloseWrite()
-	io.Copy(io.Discard, c) // the flow is over before the next begins, whichever way this relay ends it
+	io.Copy(io.Discard, c) // waits for the end of the flow, by FIN or reset
 	return took, nil
 }
 
-// serveEach hands what l accepts to f, until l is closed.
+// serveEach calls f with every conn that l accepts, until l is closed.
 func serveEach(l net.Listener, f func(net.Conn)) {
 	for {
 		c, err := l.Accept()

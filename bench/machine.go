@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// conditions ends a section: where its figures come from.
+// conditions describes how and where a section was measured.
 func conditions(rounds int) string {
 	return fmt.Sprintf("%d rounds on %s, %s, %d cores, %s.", rounds, kernel(), runtime.GOARCH, runtime.NumCPU(), strings.Replace(runtime.Version(), "go", "Go ", 1))
 }
 
-// kernel is the system and the first two numbers of its version.
+// kernel returns the system and the first two numbers of its version.
 func kernel() string {
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
@@ -23,7 +23,7 @@ func kernel() string {
 	return "Linux " + strings.Join(numbers[:min(2, len(numbers))], ".")
 }
 
-// version names a library and the version of it that was measured.
+// version returns the path of a module and the version that was measured.
 func version(module string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -1,18 +1,17 @@
-// Command bench measures godscp beside what people would use instead, all in
-// one run, and prints tables of ratios as Markdown:
+// Command bench compares godscp to its alternatives, all in one run, and prints tables of
+// ratios as Markdown:
 //
 //	GOWORK=off go run -C bench .                              # from the root of the repository
 //	GOWORK=off go run -C bench . -o ../docs/performance.md    # writes them into the document
 //	GOWORK=off go run -C bench . -run dial -rounds 50
 //
-// It is a module of its own, so that the libraries it compares with never reach
-// a user's go.sum. It runs on Linux and needs no privilege. System calls are
-// counted by strace; without it those columns say so.
+// It is a separate module, so that the libraries that it compares are not in the go.sum of
+// the library's users. It runs on Linux and needs no privilege. It counts system calls with
+// strace; without strace those columns are "not counted".
 //
-// Two things that are compared are measured in turns, in an order drawn anew
-// for each round, and compared round by round. A ratio is given as the median of
-// all rounds with its 95 % interval. Rows that compare a thing with itself show
-// what the machine's noise looks like in the same table.
+// Each round measures all rows of a table once, in a random order, and rows are compared
+// round by round. A ratio is the median of all rounds with its 95 % interval. Rows that
+// compare a thing with itself show the noise of the machine.
 package main
 
 import (
@@ -56,10 +55,10 @@ var sections = []section{
 	{"lab", "The lab", measureLab},
 }
 
-// A result is what came of a section.
+// A result is the output of a section.
 type result struct{ name, title, markdown string }
 
-// A bench is what the sections have in common.
+// A bench has what all sections share.
 type bench struct {
 	ctx context.Context
 	scale
@@ -70,8 +69,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	only := flags.String("run", "", "measure the sections that match this `regexp`: dial, accept, memory, copy, setdscp, lab")
-	rounds := flags.Int("rounds", 0, "how often each thing is measured (default 800)")
-	quick := flags.Bool("quick", false, "measure next to nothing, to see that all of it works")
+	rounds := flags.Int("rounds", 0, "number of rounds (default 800)")
+	quick := flags.Bool("quick", false, "make tiny measurements, to check that everything works")
 	output := flags.String("o", "", "write the tables into this `document`, between its marks, instead of printing them")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// measureMemory opens many connections at once, bare ones and pinned ones in
-// turns, each time in fresh processes.
+// measureMemory opens many connections, alternately bare and pinned, each time in new
+// processes.
 func measureMemory(b *bench) (string, error) {
 	kinds := []struct {
 		name   string
@@ -43,24 +43,23 @@ func measureMemory(b *bench) (string, error) {
 		}
 		t.add(kind.name, took, perConn(o.dialled), perConn(o.accepted), strconv.Itoa(o.dialled.Goroutines+o.accepted.Goroutines), intact)
 	}
-	return fmt.Sprintf("%v\nGoroutines are those of all %d processes: one may have no more than %d descriptors here. %s\n",
+	return fmt.Sprintf("%v\nGoroutines are those of all %d processes, each of which may have at most %d descriptors. %s\n",
 		t, 2*got[0].processes, descriptors(), conditions(b.openings)), nil
 }
 
 func perConn(h Held) string { return fmt.Sprintf("%.0f", float64(h.Heap)/float64(h.Conns)) }
 
-// opened is what came of opening pairs of connections.
+// opened has the results of opening many connections.
 type opened struct {
 	took              time.Duration
 	dialled, accepted Held
 	processes         int // on each side
 }
 
-// openPairs opens n connections. If a process may not have that many descriptors,
-// several share them. Each couple has a destination of its own, and so all ports
-// to itself.
+// openPairs opens n connections. If a process may not have that many descriptors, several
+// couples share them. Each couple has its own destination address, and so all ports.
 func openPairs(ctx context.Context, n int, pinned bool) (o opened, err error) {
-	const spare = 500 // descriptors for all else
+	const spare = 500 // descriptors other than connections
 	const ports = 20000
 	most := min(max(descriptors()-spare, 100), ports)
 	couples := make([]*couple, (n+most-1)/most)
@@ -91,8 +90,8 @@ func openPairs(ctx context.Context, n int, pinned bool) (o opened, err error) {
 	return o, err
 }
 
-// descriptors is how many a process may have: Go has raised the limit that
-// counts to the hard one.
+// descriptors returns how many descriptors a process may have. Go has raised the soft limit
+// to the hard limit.
 func descriptors() int {
 	const usual = 1024
 	var limit unix.Rlimit

@@ -6,37 +6,37 @@ import (
 	"net"
 )
 
-// What the far end of a copy is asked for with one octet.
+// The orders that the far end of a copy takes, each of one byte.
 const (
-	give = 'g' // it sends a portion
-	take = 't' // it takes a portion and answers with one octet
-	ping = 'p' // it answers with one octet
+	give = 'g' // send a portion
+	take = 't' // read a portion and answer with one byte
+	ping = 'p' // answer with one byte
 )
 
 // A Mover is the far end of copies.
 type Mover struct{}
 
-// A Portion says how much a Mover gives and takes at a time.
+// A Portion configures a Mover: its address and the bytes of one portion.
 type Portion struct {
 	Address string
-	Octets  int64
+	Bytes   int64
 }
 
-// Serve starts to listen and answers with the address.
+// Serve starts to listen and returns the address.
 func (Mover) Serve(p Portion, at *string) error {
 	l, err := listenPlain(p.Address)
 	if err != nil {
 		return err
 	}
 	*at = l.Addr().String()
-	go serveEach(l, func(c net.Conn) { move(c, p.Octets) })
+	go serveEach(l, func(c net.Conn) { move(c, p.Bytes) })
 	return nil
 }
 
-// move gives and takes until the other side closes.
-func move(c net.Conn, octets int64) error {
+// move carries out orders until the other side closes.
+func move(c net.Conn, portion int64) error {
 	defer c.Close()
-	buf := make([]byte, min(octets, 1<<20))
+	buf := make([]byte, min(portion, 1<<20))
 	order := buf[:1]
 	for {
 		if _, err := io.ReadFull(c, order); err != nil {
@@ -44,7 +44,7 @@ func move(c net.Conn, octets int64) error {
 		}
 		switch order[0] {
 		case give:
-			for left := octets; left > 0; {
+			for left := portion; left > 0; {
 				n, err := c.Write(buf[:min(left, int64(len(buf)))])
 				if err != nil {
 					return err
@@ -52,7 +52,7 @@ func move(c net.Conn, octets int64) error {
 				left -= int64(n)
 			}
 		case take:
-			for left := octets; left > 0; {
+			for left := portion; left > 0; {
 				n, err := c.Read(buf[:min(left, int64(len(buf)))])
 				if err != nil {
 					return err

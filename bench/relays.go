@@ -17,14 +17,14 @@ import (
 // A path is a way to the server.
 type path struct{ name, address string }
 
-// The first two paths are what the others are compared with.
+// The first two paths are the base of the comparisons.
 const (
 	direct = iota
 	plain
 )
 
-// openPaths starts all relays before upstream, in this process: that is where a
-// test has them. done closes those that were started.
+// openPaths starts all relays in front of upstream, in this process, as a test does. done
+// closes those that were started.
 func openPaths(ctx context.Context, address, upstream string) (paths []path, done func(), err error) {
 	var opened []io.Closer
 	done = func() {
@@ -64,7 +64,7 @@ func openPaths(ctx context.Context, address, upstream string) (paths []path, don
 	return append(paths, path{"tcpproxy", proxied}), done, nil
 }
 
-// relay is the least that a relay can do. Both copies are splices.
+// relay copies both directions, and does no more than a relay must. Both copies use splice.
 func relay(ctx context.Context, c net.Conn, upstream string) {
 	defer c.Close()
 	u, err := new(net.Dialer).DialContext(ctx, "tcp", upstream)
@@ -88,9 +88,9 @@ type namedBox struct {
 	box  *dscptest.Middlebox
 }
 
-// openBoxes starts a box that judges nothing and one that finds nothing to
-// object to; the latter with the best sensor and, if that is another, with the
-// one that takes no privilege.
+// openBoxes starts a middlebox without a model and one whose model passes every flow of the
+// benchmark: with the best sensor and, if that is another one, with a sensor that needs no
+// privilege.
 func openBoxes(upstream string) (boxes []namedBox, err error) {
 	vmware := []dscptest.Model{dscptest.VMware}
 	for _, b := range []struct {

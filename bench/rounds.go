@@ -6,16 +6,15 @@ import (
 	"time"
 )
 
-// A subject is one of the things that are measured side by side.
+// A subject is one of the things that are compared.
 type subject struct {
 	name string
-	run  func() (time.Duration, error) // one round's work, and how long it took
+	run  func() (time.Duration, error) // does the work of one round and returns its duration
 }
 
-// interleave runs every subject once in each round, in an order that is drawn
-// anew each time, so that neither drift nor what ran before favours one. The
-// first round warms up and does not count. It returns the seconds of each
-// subject by round.
+// interleave runs every subject once in each round, in a random order, so that neither
+// drift nor the subject that ran before favours one. The first round is a warm-up and does
+// not count. It returns the seconds of each subject by round.
 func interleave(rounds int, subjects []subject) ([][]float64, error) {
 	order := rand.New(rand.NewPCG(0, 0)) // the same in every run
 	seconds := make([][]float64, len(subjects))

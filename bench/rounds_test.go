@@ -29,7 +29,7 @@ func TestInterleave(t *testing.T) {
 		assert.ElementsMatch(t, []string{"a", "b", "c"}, order[3*round:3*round+3], "round %d", round)
 		first[order[3*round]]++
 	}
-	assert.Len(t, first, 3, "each is the first at times")
+	assert.Len(t, first, 3, "each is the first in some round")
 	for i := range subjects {
 		require.Len(t, seconds[i], rounds)
 		assert.Equal(t, 2.0, seconds[i][0], "the warm-up does not count")

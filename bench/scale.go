@@ -1,20 +1,19 @@
 package main
 
-// A scale says how much is measured. Rounds are many and short: a short one is
-// less likely to be interrupted by what else runs, and the median leaves out
-// those that were.
+// A scale has the sizes of the measurements. Rounds are many and short: other load is less
+// likely to interrupt a short one, and the median ignores those that it did interrupt.
 type scale struct {
-	rounds        int   // of every comparison but those of whole connections
+	rounds        int   // of every comparison except openings
 	dials         int   // in a round
 	parallelDials int   // in a round
 	accepts       int   // in a round
 	refusals      int   // in a round
 	pairs         int   // of open connections
-	openings      int   // how often all of them are opened
-	moved         int64 // octets in a round
-	streamed      int64 // octets in a round through the lab
-	fewCalls      int   // operations of the short run under strace
-	manyCalls     int   // and of the long one
+	openings      int   // rounds in which all pairs are opened
+	moved         int64 // bytes in a round
+	streamed      int64 // bytes in a round through the lab
+	fewCalls      int   // operations in the short run under strace
+	manyCalls     int   // operations in the long run
 }
 
 var (
@@ -29,7 +28,7 @@ var (
 	}
 )
 
-// streams is how many rounds there are of streams through the lab, which take
-// long, and asks of first bytes there, which leave ports in TIME_WAIT.
+// streams returns the number of rounds of streams through the lab, which take long. asks
+// returns that of first bytes, which leave ports in TIME_WAIT.
 func (s scale) streams() int { return (s.rounds + 3) / 4 }
 func (s scale) asks() int    { return (s.rounds + 1) / 2 }

@@ -6,19 +6,18 @@ import (
 	"slices"
 )
 
-// An estimate is a median and the interval that has the true one in it with at
-// least 95 % probability.
+// An estimate is a median with its confidence interval of at least 95 %.
 type estimate struct{ median, low, high float64 }
 
-// String has three decimals: ratios are told apart by percents.
+// String returns the estimate with three decimals.
 func (e estimate) String() string {
 	return fmt.Sprintf("%.3f [%.3f, %.3f]", e.median, e.low, e.high)
 }
 
-// estimateOf supposes nothing of how the samples are distributed. Its interval
-// runs between two of them: how many lie below the true median is binomial, each
-// does so by the toss of a coin. Fewer than six samples cannot be 95 % sure:
-// then it has all of them.
+// estimateOf assumes no distribution of the samples. The interval runs between two of the
+// sorted samples. The number of samples below the true median has a binomial distribution
+// with probability 1/2, which gives their ranks. With fewer than six samples, for which no
+// interval reaches 95 %, it runs from the lowest to the highest.
 func estimateOf(samples []float64) estimate {
 	if len(samples) == 0 {
 		nan := math.NaN()
@@ -30,9 +29,9 @@ func estimateOf(samples []float64) estimate {
 	return estimate{median: (x[(n-1)/2] + x[n/2]) / 2, low: x[k], high: x[n-1-k]}
 }
 
-// outside returns how many of n sorted samples the interval leaves out at each
-// end. The interval misses the true median on one side if at most that many
-// samples lie there, which has to have a probability of 2.5 % or less.
+// outside returns how many of n sorted samples the interval excludes at each end: the
+// largest number for which the true median lies beyond that end with a probability of at
+// most 2.5 %.
 func outside(n int) int {
 	const tail = 0.025
 	k := 0
@@ -42,14 +41,14 @@ func outside(n int) int {
 	return k
 }
 
-// binomial is the probability of k heads in n tosses.
+// binomial returns the probability of k heads in n coin tosses.
 func binomial(n, k int) float64 {
 	lg := func(i int) float64 { v, _ := math.Lgamma(float64(i) + 1); return v }
 	return math.Exp(lg(n) - lg(k) - lg(n-k) - float64(n)*math.Ln2)
 }
 
-// ratio compares two subjects round by round: what else the machine did in a
-// round fell on both.
+// ratio estimates the ratio of two subjects round by round, because other load in a round
+// slows both.
 func ratio(of, to []float64) estimate {
 	r := make([]float64, len(of))
 	for i := range of {
@@ -58,7 +57,7 @@ func ratio(of, to []float64) estimate {
 	return estimateOf(r)
 }
 
-// difference is ratio's counterpart for what is added.
+// difference estimates the difference of two subjects round by round.
 func difference(of, to []float64) estimate {
 	d := make([]float64, len(of))
 	for i := range of {

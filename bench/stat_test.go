@@ -8,10 +8,10 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// The ranks are those of published tables for the 95 % interval of a median.
+// TestOutside compares the ranks to published tables for the 95 % interval of a median.
 func TestOutside(t *testing.T) {
 	for n, lowest := range map[int]int{
-		1: 1, 2: 1, 5: 1, // not enough: all of them
+		1: 1, 2: 1, 5: 1, // too few for 95 %: all samples
 		6: 1, 9: 2, 10: 2, 20: 6, 50: 18, 100: 40,
 	} {
 		assert.Equal(t, lowest, outside(n)+1, "rank of the lower end, n = %d", n)
@@ -38,8 +38,8 @@ func TestEstimateOf(t *testing.T) {
 	assert.True(t, math.IsNaN(estimateOf(nil).median))
 }
 
-// TestEstimateCovers draws from a lopsided distribution whose median is known and
-// counts how often the interval has it.
+// TestEstimateCovers draws samples from a skewed distribution with a known median and counts
+// how often the interval contains it.
 func TestEstimateCovers(t *testing.T) {
 	draw := rand.New(rand.NewPCG(1, 2))
 	const tries, n = 4000, 40
@@ -56,9 +56,9 @@ func TestEstimateCovers(t *testing.T) {
 	assert.InDelta(t, 0.96, float64(hits)/tries, 0.015)
 }
 
-// TestPaired has a machine that becomes slower and slower: round by round the
-// second subject still takes a tenth more.
-func TestPaired(t *testing.T) {
+// TestRatioIgnoresDrift has a machine that becomes slower, while the second subject takes a
+// tenth longer than the first in every round.
+func TestRatioIgnoresDrift(t *testing.T) {
 	var base, other []float64
 	for i := range 50 {
 		base = append(base, float64(100+10*i))
@@ -66,7 +66,7 @@ func TestPaired(t *testing.T) {
 	}
 	e := ratio(other, base)
 	assert.InDelta(t, 1.1, e.median, 1e-9)
-	assert.InDelta(t, 0, e.high-e.low, 1e-9, "the drift is in both, so it is not in the ratio")
+	assert.InDelta(t, 0, e.high-e.low, 1e-9, "the drift is in both subjects, so the ratio does not have it")
 	assert.InDelta(t, 0.1*345, difference(other, base).median, 1e-9)
 	assert.Equal(t, "1.100 [1.100, 1.100]", e.String())
 }

@@ -15,13 +15,13 @@ import (
 	"strings"
 )
 
-// calls are how often an operation makes each system call.
+// calls has the number of times that an operation makes each system call.
 type calls map[string]float64
 
 // A tracer counts system calls with strace, which needs no privilege.
 type tracer struct {
 	few, many int    // operations of a short and of a long run
-	lacks     string // why there is no counting, if there is none
+	lacks     string // not empty: system calls cannot be counted
 }
 
 func newTracer(ctx context.Context, few, many int) *tracer {
@@ -33,12 +33,12 @@ func newTracer(ctx context.Context, few, many int) *tracer {
 	return t
 }
 
-// perOperation runs a job for few and for many operations, a number that comes
-// as the job's last argument, and divides the difference: what a process does
-// when it starts, and when it dials for the first time, is in both.
+// perOperation runs a job for few and for many operations and divides the difference,
+// because the calls of the start and of the first dial are in both. The number of
+// operations is the job's last argument.
 //
-// started, if not nil, gets the line that the job prints when it is ready for
-// that many operations.
+// started, if not nil, is called with the line that the job prints when it is ready, and
+// with the number of operations.
 func (t *tracer) perOperation(ctx context.Context, started func(line string, n int) error, job ...string) (calls, error) {
 	if t.lacks != "" {
 		return nil, nil
@@ -65,7 +65,7 @@ func (t *tracer) perOperation(ctx context.Context, started func(line string, n i
 	return per, nil
 }
 
-// operations is how many operations perOperation has done, in all.
+// operations returns the number of operations in one call of perOperation.
 func (t *tracer) operations() int {
 	if t.lacks != "" {
 		return 0
@@ -86,7 +86,7 @@ func (t *tracer) run(ctx context.Context, ready func(line string) error, job ...
 	if err != nil {
 		return nil, err
 	}
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1") // fewer threads wake one another through descriptors
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1") // fewer wake-ups between threads, which are system calls
 	if err := runToReady(cmd, ready); err != nil {
 		return nil, fmt.Errorf("strace %v: %w", job, err)
 	}
@@ -97,7 +97,7 @@ func (t *tracer) run(ctx context.Context, ready func(line string) error, job ...
 	return parseSummary(string(summary))
 }
 
-// runToReady runs a command, and ready with the first line that it prints.
+// runToReady runs a command, and calls ready with the first line that it prints.
 func runToReady(cmd *exec.Cmd, ready func(line string) error) error {
 	if ready == nil {
 		return cmd.Run()
@@ -119,12 +119,11 @@ func runToReady(cmd *exec.Cmd, ready func(line string) error) error {
 	return errors.Join(err, cmd.Wait())
 }
 
-// uncounted calls are those of Go's scheduler and of its memory: how many there
-// are is chance.
+// uncounted are calls of Go's scheduler and memory management, whose number varies.
 var uncounted = []string{"total", "epoll_pwait", "epoll_pwait2", "epoll_wait", "mmap"}
 
-// retried calls fail when there is nothing to do yet, and are made again when
-// there is: only those that did something count.
+// retried are calls that fail with EAGAIN until there is something to do. Only those that
+// succeed are counted.
 var retried = []string{"accept4", "read", "sendfile", "splice", "write", "writev"}
 
 // parseSummary reads the table that strace -c writes: time, seconds, µs per call,
@@ -156,10 +155,10 @@ func parseSummary(summary string) (calls, error) {
 	return counted, nil
 }
 
-// String names the calls and how often each is made.
+// String lists the calls with their numbers.
 func (c calls) String() string { return c.render("%g %s") }
 
-// minus renders what c has more, or less, than base.
+// minus lists the differences from base.
 func (c calls) minus(base calls) string {
 	if c == nil {
 		return c.String()
@@ -189,7 +188,7 @@ func (c calls) render(format string) string {
 	return strings.Join(parts, ", ")
 }
 
-// tidy takes off what Go's runtime adds by chance: a tenth of a call.
+// tidy rounds away up to a tenth of a call, which the Go runtime adds at random.
 func tidy(n float64) float64 {
 	if whole := math.Round(n); math.Abs(n-whole) <= 0.1 {
 		return whole

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// A table becomes Markdown that can be read as it is. Its first column is text,
-// the others are figures.
+// A table is formatted as aligned Markdown. Its first column is text, the others are
+// numbers.
 type table struct {
 	head []string
 	rows [][]string

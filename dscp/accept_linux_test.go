@@ -15,8 +15,8 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// remarkListener changes what l hands on to the conns that it accepts, by way of
-// net's own listener, as a program in the kernel may. l says nothing of it.
+// remarkListener changes the mark that l's accepted conns inherit, through net's own
+// listener, as a BPF program in the kernel may. l does not notice.
 func remarkListener(t *testing.T, l *Listener, cp CodePoint) {
 	t.Helper()
 	raw, err := l.SyscallConn()
@@ -28,7 +28,7 @@ func remarkListener(t *testing.T, l *Listener, cp CodePoint) {
 	}
 }
 
-// acceptRoutes are how a client comes to a listener.
+// acceptRoutes are the address pairs by which a client reaches a listener.
 var acceptRoutes = []struct{ name, listen, dial string }{
 	{"IPv4", "127.0.0.1:0", "127.0.0.1"},
 	{"IPv6", "[::1]:0", "::1"},
@@ -36,8 +36,8 @@ var acceptRoutes = []struct{ name, listen, dial string }{
 	{"wildcard, IPv6", "[::]:0", "::1"},
 }
 
-// TestAcceptedConnWithoutTheMark has the kernel hand another mark on than the
-// listener was asked for.
+// TestAcceptedConnWithoutTheMark makes accepted conns inherit another mark than the
+// one that ListenConfig asks for.
 func TestAcceptedConnWithoutTheMark(t *testing.T) {
 	t.Parallel()
 	for _, r := range acceptRoutes {
@@ -76,7 +76,7 @@ func TestAcceptedConnWithoutTheMark(t *testing.T) {
 				assert.ErrorContains(t, err, client.LocalAddr().(*net.TCPAddr).AddrPort().Addr().String())
 				require.NotErrorIs(t, err, errors.ErrUnsupported)
 				_, err = client.Read(make([]byte, 1))
-				require.ErrorIs(t, err, io.EOF, "it is closed")
+				require.ErrorIs(t, err, io.EOF, "the refused conn is closed")
 				require.Len(t, events, 2)
 				assert.Equal(t, "accept", events[1].Op)
 				require.ErrorAs(t, events[1].Err, &m)
@@ -84,7 +84,7 @@ func TestAcceptedConnWithoutTheMark(t *testing.T) {
 				remarkListener(t, l, AF21)
 				dial(l)
 				c, err = l.Accept()
-				require.NoError(t, err, "the listener lives on")
+				require.NoError(t, err, "the listener goes on accepting")
 				assert.Equal(t, AF21, c.(*Conn).DSCP())
 				require.NoError(t, c.Close())
 
@@ -93,16 +93,16 @@ func TestAcceptedConnWithoutTheMark(t *testing.T) {
 				dial(l)
 				c, err = l.Accept()
 				require.NoError(t, err, "AllowUnmarked")
-				assert.Equal(t, other, c.(*Conn).DSCP(), "it says what it carries")
+				assert.Equal(t, other, c.(*Conn).DSCP(), "DSCP reports the mark that the conn carries")
 				require.NoError(t, c.Close())
 			})
 		}
 	}
 }
 
-// TestUnmarkedListenerHandsOutWhatComes holds that DF, which leaves sockets as they
-// are, asks for nothing.
-func TestUnmarkedListenerHandsOutWhatComes(t *testing.T) {
+// TestUnmarkedListenerAcceptsAnyMark checks that a ListenConfig with DF, which leaves
+// sockets as they are, accepts conns with another mark.
+func TestUnmarkedListenerAcceptsAnyMark(t *testing.T) {
 	t.Parallel()
 	l := listenOn(t, &ListenConfig{}, "127.0.0.1:0").(*Listener)
 	remarkListener(t, l, CS1)
@@ -110,13 +110,14 @@ func TestUnmarkedListenerHandsOutWhatComes(t *testing.T) {
 	assert.Equal(t, CS1, server.DSCP())
 }
 
-// TestServersGoOnAfterAnUnmarkedConn has net/http accept one.
-func TestServersGoOnAfterAnUnmarkedConn(t *testing.T) {
+// TestHTTPServerSurvivesUnmarkedConn checks that net/http takes the error of Accept
+// for a temporary one.
+func TestHTTPServerSurvivesUnmarkedConn(t *testing.T) {
 	t.Parallel()
-	told := make(chan error, 100)
+	traced := make(chan error, 100)
 	l := listenOn(t, &ListenConfig{DSCP: AF21, Trace: func(e Event) {
 		if e.Op == "accept" {
-			told <- e.Err
+			traced <- e.Err
 		}
 	}}, "127.0.0.1:0").(*Listener)
 	server := &http.Server{Handler: http.NotFoundHandler(), ErrorLog: log.New(io.Discard, "", 0)}
@@ -126,7 +127,7 @@ func TestServersGoOnAfterAnUnmarkedConn(t *testing.T) {
 	remarkListener(t, l, CS1)
 	_, err := client.Get("http://" + l.Addr().String())
 	require.Error(t, err)
-	require.Error(t, <-told)
+	require.Error(t, <-traced)
 	remarkListener(t, l, AF21)
 	resp, err := client.Get("http://" + l.Addr().String())
 	require.NoError(t, err)

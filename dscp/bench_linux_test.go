@@ -19,7 +19,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// What the benchmarks compare. BenchmarkSealed runs them in a sealed process.
+// benchmarks are those that BenchmarkSealed runs in a sealed process.
 var benchmarks = []struct {
 	name string
 	run  func(b *testing.B)
@@ -33,8 +33,9 @@ var benchmarks = []struct {
 	{"HTTP", BenchmarkHTTP},
 }
 
-// reportCPU begins to measure the processor time of the process, which other load on
-// the machine disturbs less than the time of day. What it returns reports it.
+// reportCPU starts to measure the CPU time of the process, which other load on the
+// machine disturbs less than elapsed time. The function that it returns reports the
+// CPU time as cpu-ns/op.
 func reportCPU(b *testing.B) (report func()) {
 	b.Helper()
 	b.ReportAllocs()
@@ -49,8 +50,7 @@ func reportCPU(b *testing.B) (report func()) {
 	return func() { b.ReportMetric(float64(spent()-before)/float64(b.N), "cpu-ns/op") }
 }
 
-// byHand is what a program writes that marks without this package. Under a seal it
-// cannot.
+// byHand marks a socket as a program without this package does. Under Seal it fails.
 func byHand(_, _ string, c syscall.RawConn) error {
 	var err error
 	cerr := c.Control(func(fd uintptr) {
@@ -62,7 +62,7 @@ func byHand(_, _ string, c syscall.RawConn) error {
 	return err
 }
 
-// BenchmarkDial connects and closes.
+// BenchmarkDial dials and closes TCP connections.
 func BenchmarkDial(b *testing.B) {
 	l := benchListener(b, net.Listen)
 	go func() {
@@ -87,7 +87,7 @@ func BenchmarkDial(b *testing.B) {
 	} {
 		b.Run(d.name, func(b *testing.B) {
 			if c, err := d.dial("tcp4", l.Addr().String()); err != nil {
-				b.Skip(err) // sealed
+				b.Skip(err) // byHand under Seal
 			} else {
 				require.NoError(b, c.Close())
 			}
@@ -97,7 +97,7 @@ func BenchmarkDial(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				c.(interface{ SetLinger(sec int) error }).SetLinger(0) //nolint:errcheck,gosec // no port shall stay taken
+				c.(interface{ SetLinger(sec int) error }).SetLinger(0) //nolint:errcheck,gosec // leaves no port in TIME_WAIT
 				if err := c.Close(); err != nil {
 					b.Fatal(err)
 				}
@@ -114,7 +114,7 @@ func benchListener(b *testing.B, listen listening) net.Listener {
 	return l
 }
 
-// BenchmarkListener accepts what the same goroutine dials.
+// BenchmarkListener accepts connections that the same goroutine dials.
 func BenchmarkListener(b *testing.B) {
 	plain := func(network, address string) (net.Listener, error) {
 		var lc net.ListenConfig
@@ -137,7 +137,7 @@ func BenchmarkListener(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				c.(*net.TCPConn).SetLinger(0) //nolint:errcheck,gosec // no port shall stay taken
+				c.(*net.TCPConn).SetLinger(0) //nolint:errcheck,gosec // leaves no port in TIME_WAIT
 				c.Close()                     //nolint:errcheck,gosec // the same
 				s.Close()                     //nolint:errcheck,gosec // the same
 			}
@@ -157,7 +157,7 @@ func benchConn(b *testing.B, f family) *dscp.Conn {
 	return c.(*dscp.Conn)
 }
 
-// BenchmarkSetDSCP asks for the mark that a conn has, and for another.
+// BenchmarkSetDSCP sets the mark that the conn has, and another one, which is refused.
 func BenchmarkSetDSCP(b *testing.B) {
 	c := benchConn(b, families[0])
 	for name, cp := range map[string]dscp.CodePoint{"the same": dscp.AF21, "another": dscp.CS1} {
@@ -170,7 +170,7 @@ func BenchmarkSetDSCP(b *testing.B) {
 	}
 }
 
-// BenchmarkSetters has x/net set options on a bare and on a pinned conn.
+// BenchmarkSetters sets options through x/net on a bare and on a pinned conn.
 func BenchmarkSetters(b *testing.B) {
 	for _, f := range families[:2] {
 		c := benchConn(b, f)
@@ -191,18 +191,18 @@ func BenchmarkSetters(b *testing.B) {
 					}
 				}
 			})
-			b.Run(f.name+"/the mark/"+side.name, func(b *testing.B) {
+			b.Run(f.name+"/mark/"+side.name, func(b *testing.B) {
 				defer reportCPU(b)()
 				for b.Loop() {
-					_ = mark() // sealed it is refused
+					_ = mark() // an error under Seal
 				}
 			})
 		}
 	}
 }
 
-// BenchmarkProbe is how connection pools ask whether a conn is still alive: a look
-// at what there is to read.
+// BenchmarkProbe peeks at the receive queue, as connection pools do to find out
+// whether a conn is still up.
 func BenchmarkProbe(b *testing.B) {
 	for _, f := range families[:2] {
 		c := benchConn(b, f)
@@ -230,7 +230,7 @@ func BenchmarkProbe(b *testing.B) {
 	}
 }
 
-// BenchmarkSystemCall makes one that does next to nothing.
+// BenchmarkSystemCall measures a system call that does almost nothing.
 func BenchmarkSystemCall(b *testing.B) {
 	defer reportCPU(b)()
 	for b.Loop() {
@@ -242,9 +242,9 @@ func BenchmarkSystemCall(b *testing.B) {
 func BenchmarkHTTP(b *testing.B) {
 	l := benchListener(b, net.Listen)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, "hello") //nolint:errcheck,gosec // the client would notice
+		io.WriteString(w, "hello") //nolint:errcheck,gosec // the client's Get would fail
 	})}
-	go server.Serve(l)                   //nolint:errcheck // it ends with the benchmark
+	go server.Serve(l)                   //nolint:errcheck // always fails when the benchmark ends
 	b.Cleanup(func() { server.Close() }) //nolint:errcheck,gosec // the same
 	for name, closes := range map[string]bool{"kept alive": false, "new connections": true} {
 		b.Run(name, func(b *testing.B) {
@@ -263,7 +263,7 @@ func BenchmarkHTTP(b *testing.B) {
 	}
 }
 
-// BenchmarkSealed runs the others in a sealed process, which is one of its own.
+// BenchmarkSealed runs the others in a child process that calls Seal.
 func BenchmarkSealed(b *testing.B) {
 	if os.Getenv(childEnv) == b.Name() {
 		require.NoError(b, dscp.Seal())
@@ -280,7 +280,7 @@ func BenchmarkSealed(b *testing.B) {
 	require.NoError(b, err, "%s", out)
 	for line := range strings.Lines(string(out)) {
 		if strings.HasPrefix(line, b.Name()+"/") {
-			os.Stdout.WriteString(line) //nolint:errcheck,gosec // as the others' lines
+			os.Stdout.WriteString(line) //nolint:errcheck,gosec // package testing ignores it, too
 		}
 	}
 }

@@ -17,9 +17,8 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// remarks sets the mark of c through x/net over and over, and so makes x/net's
-// functions the hottest of a profile. It is one of those that a compiler with that
-// profile inlines them into.
+// remarks sets the mark of c through x/net over and over, so that x/net's functions
+// are the hottest of a CPU profile. A compiler with that profile inlines them here.
 func remarks(c net.Conn, until time.Time) (last error) {
 	x := ipv4.NewConn(c)
 	for time.Now().Before(until) {
@@ -30,24 +29,23 @@ func remarks(c net.Conn, until time.Time) (last error) {
 	return last
 }
 
-// TestRemarksAreRefused has the very loop that a profile is made of try to change
-// a pinned mark.
+// TestRemarksAreRefused runs the loop of the profile on a pinned conn.
 func TestRemarksAreRefused(t *testing.T) {
 	client, _ := families[0].connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{}))
 	require.ErrorIs(t, remarks(client, time.Now().Add(50*time.Millisecond)), dscp.ErrMidFlow)
 	require.NoError(t, client.(*dscp.Conn).Verify())
 }
 
-// TestEveryBuild runs the sieges, and the tests of how x/net is known, in builds in
-// which the compiler names and places functions in other ways. Each compiles the
-// standard library anew.
+// TestEveryBuild runs the sieges, and the tests that package dscp recognises x/net, in
+// builds in which the compiler names and places functions differently. Each build
+// compiles the standard library again.
 func TestEveryBuild(t *testing.T) {
 	if long.N(0, 1) == 0 {
-		t.Skipf("builds the tests several times: %s=1 has it run", long.Variable)
+		t.Skipf("builds the tests several times: set %s=1 to run it", long.Variable)
 	}
 	tool, err := exec.LookPath("go")
 	if err != nil {
-		testns.Lacks(t, "the go command: %v", err)
+		testns.Lacks(t, "needs the go command: %v", err)
 	}
 	profile := filepath.Join(t.TempDir(), "default.pgo")
 	f, err := os.Create(profile)
@@ -67,16 +65,16 @@ func TestEveryBuild(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			program := filepath.Join(t.TempDir(), "dscp.test")
 			build := exec.CommandContext(t.Context(), tool, append(append([]string{"test", "-c", "-o", program}, flags...), ".")...)
-			build.Env = append(os.Environ(), "GOFLAGS=") // no -race of this run's: pie cannot have it
+			build.Env = append(os.Environ(), "GOFLAGS=") // drops -race, which -buildmode=pie does not support
 			out, err := build.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			if name == "profile" {
 				symbols, err := exec.Command(tool, "tool", "nm", program).Output()
 				require.NoError(t, err)
-				require.Contains(t, string(symbols), "SetInt.(*Option).set.func1", "the profile changes no name: it proves nothing")
+				require.Contains(t, string(symbols), "SetInt.(*Option).set.func1", "the profile does not inline x/net: the build tests nothing")
 			}
 			cmd := exec.CommandContext(t.Context(), program, "-test.run=^(TestWireSiege.*|TestXNet.*|TestRemarks.*|TestWireAttack|TestSeal)$", "-test.v")
-			cmd.Env = append(os.Environ(), long.Variable+"=") // the short sizes
+			cmd.Env = append(os.Environ(), long.Variable+"=") // the short runs
 			out, err = cmd.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			require.Contains(t, string(out), "--- PASS: TestWireSiege ")

@@ -58,7 +58,7 @@ func TestRegistry(t *testing.T) {
 			assert.EqualValues(t, r.value, r.cp)
 			assert.Equal(t, r.octet, r.cp.TOS())
 			assert.Equal(t, r.cp, dscp.FromTOS(r.octet))
-			assert.Equal(t, r.cp, dscp.FromTOS(r.octet|3), "ECN bits do not count")
+			assert.Equal(t, r.cp, dscp.FromTOS(r.octet|3), "ECN bits are ignored")
 			assert.Equal(t, r.octet>>5, r.cp.Precedence())
 			assert.Equal(t, r.name, r.cp.String())
 		})
@@ -73,7 +73,7 @@ func TestLegacyValues(t *testing.T) {
 	assert.EqualValues(t, 0x04, dscp.Reliability.TOS())
 	assert.Equal(t, "lowdelay", dscp.LowDelay.String())
 	assert.Equal(t, "throughput", dscp.Throughput.String())
-	assert.Equal(t, "LE", dscp.Reliability.String(), "the registry has given 1 to LE")
+	assert.Equal(t, "LE", dscp.Reliability.String(), "the registry assigns 1 to LE")
 }
 
 func TestEveryCodePointSurvivesText(t *testing.T) {
@@ -178,7 +178,7 @@ func TestParseTOS(t *testing.T) {
 		assert.Equal(t, want, cp, s)
 		same, err := dscp.Parse(s)
 		require.NoError(t, err, s)
-		assert.Equal(t, same, cp, "a name is the same to both")
+		assert.Equal(t, same, cp, "Parse and ParseTOS agree on names")
 	}
 	for _, tt := range []struct {
 		text    string
@@ -217,11 +217,11 @@ func TestAboveRange(t *testing.T) {
 		require.ErrorIs(t, err, dscp.ErrRange)
 		_, err = json.Marshal(cp)
 		require.ErrorIs(t, err, dscp.ErrRange)
-		assert.Equal(t, cp, cp.NATSafe(), "left to be refused where it is used")
+		assert.Equal(t, cp, cp.NATSafe(), "unchanged, so that its use fails")
 	}
 }
 
-func TestTextInOtherPackages(t *testing.T) {
+func TestTextInFlagAndJSON(t *testing.T) {
 	t.Parallel()
 	t.Run("flag", func(t *testing.T) {
 		fs := flag.NewFlagSet("", flag.ContinueOnError)
@@ -264,7 +264,7 @@ func TestNATSafe(t *testing.T) {
 		got := cp.NATSafe()
 		assert.Equal(t, w, got, "%v", cp)
 		assert.Zero(t, got.Precedence(), "%v", cp)
-		assert.Equal(t, got, got.NATSafe(), "%v: once is enough", cp)
+		assert.Equal(t, got, got.NATSafe(), "%v: applied twice", cp)
 	}
 }
 
@@ -276,7 +276,7 @@ func FuzzParse(f *testing.F) {
 		cp, err := dscp.Parse(s)
 		if err != nil {
 			require.Zero(t, cp)
-			require.True(t, errors.Is(err, dscp.ErrSyntax) != errors.Is(err, dscp.ErrRange), "one of the two: %v", err)
+			require.True(t, errors.Is(err, dscp.ErrSyntax) != errors.Is(err, dscp.ErrRange), "either ErrSyntax or ErrRange: %v", err)
 			return
 		}
 		require.LessOrEqual(t, cp, dscp.CodePoint(63))

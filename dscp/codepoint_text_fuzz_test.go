@@ -10,10 +10,9 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// FuzzUnmarshal reads both vocabularies out of JSON and as text: an error leaves
-// the value alone, a success is what the parser says and comes back from what
-// the marshaller writes, and every spelling of a number is a code point's or
-// refused.
+// FuzzUnmarshal unmarshals a CodePoint and an IPQoS from JSON and from text. An error
+// leaves the value unchanged. A success equals the parser's result, survives a round
+// trip through the marshaller, and is a valid code point.
 func FuzzUnmarshal(f *testing.F) {
 	for _, s := range []string{
 		`{"cp":"AF21","q":"af21 cs1"}`, `{"cp":"0x12","q":"72"}`, `{"cp":18}`, `{"q":18}`, `{"cp":null,"q":null}`,
@@ -60,7 +59,8 @@ func FuzzUnmarshal(f *testing.F) {
 	})
 }
 
-// requirePlain looks for what a terminal would obey in an error about a text.
+// requirePlain checks that an error which quotes input has no character that a terminal
+// interprets.
 func requirePlain(t *testing.T, err error) {
 	if err == nil {
 		return

@@ -53,7 +53,7 @@ func TestVerify(t *testing.T) {
 	requireHost(t)
 	for _, addr := range loopbacks(t) {
 		client, server := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{DSCP: EF}, addr))
-		raw, err := client.TCPConn.SyscallConn() // a way out
+		raw, err := client.TCPConn.SyscallConn() // bypasses the guard
 		require.NoError(t, err)
 		require.NoError(t, client.pin.option.Set(raw, CS1.TOS()))
 		err = client.Verify()
@@ -66,7 +66,7 @@ func TestVerify(t *testing.T) {
 		err = server.Verify()
 		require.ErrorIs(t, err, net.ErrClosed)
 		for _, a := range []net.Addr{server.LocalAddr(), server.RemoteAddr()} {
-			assert.Equal(t, 1, strings.Count(err.Error(), a.String()), "the address stands there once: %v", err)
+			assert.Equal(t, 1, strings.Count(err.Error(), a.String()), "the address appears once: %v", err)
 		}
 		_, err = server.SyscallConn()
 		require.ErrorIs(t, err, net.ErrClosed)
@@ -96,7 +96,7 @@ func TestPin(t *testing.T) {
 	}
 }
 
-// wrapper is a conn that tells what it wraps, as tls.Conn does.
+// wrapper is a conn with a NetConn method, as tls.Conn has.
 type wrapper struct {
 	net.Conn
 	under net.Conn
@@ -104,7 +104,7 @@ type wrapper struct {
 
 func (w wrapper) NetConn() net.Conn { return w.under }
 
-// panics is a wrapper that cannot tell what it wraps.
+// panics is a wrapper whose NetConn method panics.
 type panics struct{ net.Conn }
 
 func (panics) NetConn() net.Conn { panic("nothing yet") }
@@ -121,20 +121,20 @@ func TestOf(t *testing.T) {
 		want *Conn
 	}{
 		{"itself", client, client},
-		{"under tls", tls.Client(client, nil), client},
-		{"under two", wrapper{under: tls.Client(client, nil)}, client},
+		{"inside tls.Conn", tls.Client(client, nil), client},
+		{"inside two wrappers", wrapper{under: tls.Client(client, nil)}, client},
 		{"bare", client.TCPConn, nil},
-		{"wrapper of a bare one", wrapper{under: client.TCPConn}, nil},
+		{"wrapper of a bare conn", wrapper{under: client.TCPConn}, nil},
 		{"wrapper of nothing", wrapper{}, nil},
 		{"nil", nil, nil},
 		{"a nil Conn", (*Conn)(nil), nil},
-		{"a loop", &loop, nil},
+		{"a wrapper of itself", &loop, nil},
 		{"a nil tls.Conn", (*tls.Conn)(nil), nil},
 		{"wrapper of a nil tls.Conn", wrapper{under: (*tls.Conn)(nil)}, nil},
 		{"a nil wrapper", (*wrapper)(nil), nil},
 		{"wrapper of a nil Conn", wrapper{under: (*Conn)(nil)}, nil},
 		{"wrapper of a nil TCPConn", wrapper{under: (*net.TCPConn)(nil)}, nil},
-		{"tls over nothing", tls.Client(nil, nil), nil},
+		{"tls.Conn of nil", tls.Client(nil, nil), nil},
 		{"a wrapper that panics", panics{}, nil},
 	}
 	for _, tt := range tests {
@@ -166,7 +166,7 @@ func TestReadFromKeepsCount(t *testing.T) {
 	n, err := to.ReadFrom(lr)
 	require.NoError(t, err)
 	assert.EqualValues(t, 1000, n)
-	assert.Zero(t, lr.N, "the caller's reader is used up")
+	assert.Zero(t, lr.N, "ReadFrom counts in the caller's LimitedReader")
 	n, err = io.Copy(to, from)
 	require.NoError(t, err)
 	assert.EqualValues(t, len(payload)-1000, n)

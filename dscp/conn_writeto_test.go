@@ -13,8 +13,7 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// A remarker is a writer that changes the mark of whatever it reads from, as far
-// as that lets it.
+// A remarker is a writer whose ReadFrom tries to change the mark of its source.
 type remarker struct {
 	bytes.Buffer
 	option tos.Option
@@ -36,8 +35,8 @@ func (r *remarker) ReadFrom(src io.Reader) (int64, error) {
 	return r.Buffer.ReadFrom(src)
 }
 
-// TestCopyHandsOutNoBareConn has io.Copy give a conn to a writer with a ReadFrom
-// method: what that gets must be guarded.
+// TestCopyHandsOutNoBareConn copies a conn to a writer with a ReadFrom method, which
+// must get a guarded conn.
 func TestCopyHandsOutNoBareConn(t *testing.T) {
 	t.Parallel()
 	guardPairs(t, func(t *testing.T, c *Conn) {
@@ -58,7 +57,7 @@ func TestCopyHandsOutNoBareConn(t *testing.T) {
 	})
 }
 
-// TestWriteToCopies has a conn copied to writers of each kind.
+// TestWriteToCopies copies a conn to each kind of writer.
 func TestWriteToCopies(t *testing.T) {
 	t.Parallel()
 	l := listenOn(t, &ListenConfig{}, "127.0.0.1:0")
@@ -83,9 +82,9 @@ func TestWriteToCopies(t *testing.T) {
 	}
 }
 
-// TestWriteToFails has the error of a copy name the operation and both ends, as
-// net's does.
-func TestWriteToFails(t *testing.T) {
+// TestWriteToError checks that the error of a copy names the operation and both
+// addresses, as net's does.
+func TestWriteToError(t *testing.T) {
 	t.Parallel()
 	c, _ := pair(t, &Dialer{}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
 	require.NoError(t, c.Close())

@@ -18,15 +18,15 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// A datagramSocket is a way to a UDP socket whose single datagrams may carry several
+// A datagramSocket is a way to make a UDP socket whose datagrams may carry different
 // marks.
 type datagramSocket struct {
 	udpSocket
-	file bool // connected, but net does not know
+	file bool // made by net.FileConn: connected, but net does not know it
 	make func(t *testing.T, s datagramSettings, peer netip.AddrPort) *dscp.UDPConn
 }
 
-// to returns the address that WriteMarked wants.
+// to returns the address argument for WriteMarked.
 func (s datagramSocket) to(peer netip.AddrPort) netip.AddrPort {
 	if s.connected || s.file {
 		return netip.AddrPort{}
@@ -104,7 +104,7 @@ func wrapMappedDatagrams(t *testing.T, s datagramSettings, peer netip.AddrPort) 
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	file := os.NewFile(uintptr(fd), "mapped")
-	defer file.Close() //nolint:errcheck // FileConn has its own
+	defer file.Close() //nolint:errcheck // FileConn duplicates it
 	require.NoError(t, unix.Connect(fd, &unix.SockaddrInet6{Port: int(peer.Port()), Addr: peer.Addr().As16()}))
 	bare, err := net.FileConn(file)
 	require.NoError(t, err)
@@ -113,9 +113,8 @@ func wrapMappedDatagrams(t *testing.T, s datagramSettings, peer netip.AddrPort) 
 	return c
 }
 
-// TestWireWriteMarked sends a stream of three marks by every method that can, with
-// ECN bits, and reads each datagram off the wire, in order. What is refused is not
-// there.
+// TestWireWriteMarked sends datagrams with three marks, and with ECN bits, by every
+// method that can. The capture has each of them, in order, and none that was refused.
 func TestWireWriteMarked(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -162,7 +161,7 @@ func TestWireWriteMarked(t *testing.T) {
 				}
 				marked(dscp.AF41, ect0)
 				marked(pinned, ect0)
-				// Those of a control message, whose DSCP 0 is the pinned mark.
+				// The ECN bits of a control message, whose DSCP 0 means the pinned mark.
 				for _, cp := range []dscp.CodePoint{dscp.AF42, pinned, dscp.AF41} {
 					require.NoError(t, s.sendMsg(c, next(cp.TOS()|ce), s.asking(int(cp.TOS()|ce)), peer))
 					require.NoError(t, s.sendMsgAddrPort(c, next(cp.TOS()|ce), s.asking(int(cp.TOS()|ce)), peer))
@@ -183,7 +182,7 @@ func TestWireWriteMarked(t *testing.T) {
 				_, err = c.WriteBatch(batch, 0)
 				require.ErrorIs(t, err, dscp.ErrMidFlow)
 
-				require.NoError(t, c.Verify(), "the socket itself has its mark still")
+				require.NoError(t, c.Verify(), "the option of the socket is unchanged")
 				_, err = c.WriteMarked(make([]byte, 1), to, 64)
 				require.ErrorIs(t, err, dscp.ErrRange)
 				marked(pinned, ect0)
@@ -191,7 +190,7 @@ func TestWireWriteMarked(t *testing.T) {
 				for _, p := range capture.Until(ended(peer, n)) {
 					if p.Dst == peer {
 						got = append(got, p.TOS)
-						assert.Equal(t, len(got), p.Len, "in order, and nothing else")
+						assert.Equal(t, len(got), p.Len, "in order, and no other datagram")
 					}
 				}
 				assert.Equal(t, want, got)
@@ -200,8 +199,8 @@ func TestWireWriteMarked(t *testing.T) {
 	}
 }
 
-// TestWireWriteMarkedNATSafe maps the set: a mark that was named is sent as what
-// NATSafe makes of it, and that may be asked for, too.
+// TestWireWriteMarkedNATSafe checks that a mark in Datagrams is sent as its NATSafe
+// mark, and that a program may also ask for the NATSafe mark itself.
 func TestWireWriteMarkedNATSafe(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -229,40 +228,32 @@ func TestWireWriteMarkedNATSafe(t *testing.T) {
 	}
 }
 
-// TestWriteMarkedGSO has the kernel cut one write into datagrams, each of which
-// arrives with the mark.
+// TestWriteMarkedGSO checks that each datagram that the kernel cuts from one write has
+// the mark.
 func TestWriteMarkedGSO(t *testing.T) {
 	t.Parallel()
 	for _, s := range datagramSockets {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			receiver, err := (&dscp.ListenConfig{}).ListenPacket(t.Context(), "udp", net.JoinHostPort(s.host, "0"))
-			require.NoError(t, err)
-			defer receiver.Close() //nolint:errcheck // nothing was sent
-			r := receiver.(*dscp.UDPConn)
-			require.NoError(t, r.ReceiveMarks())
+			r := openSink(t, net.JoinHostPort(s.host, "0"))
+			defer r.Close() //nolint:errcheck // nothing was sent
 			peer := addrPort(r.LocalAddr())
 			c := s.make(t, datagramSettings{dscp: dscp.EF, further: []dscp.CodePoint{dscp.AF41}}, peer)
 			defer c.Close() //nolint:errcheck // nothing is lost
 			to := s.to(peer)
 			read := func(n int, want dscp.CodePoint) {
 				t.Helper()
-				b, oob := make([]byte, 1500), make([]byte, 128)
-				require.NoError(t, r.SetReadDeadline(time.Now().Add(10*time.Second)))
-				got, oobn, _, _, err := r.ReadMsgUDPAddrPort(b, oob)
-				require.NoError(t, err)
+				got, cp, _ := nextDatagram(t, r)
 				assert.Equal(t, n, got)
-				cp, _, ok := dscp.ReceivedMark(oob[:oobn])
-				assert.True(t, ok)
 				assert.Equal(t, want, cp)
 			}
-			// By a control message, beside the one with the mark.
+			// The segment size in a control message, next to the one with the mark.
 			oob := append(control(unix.SOL_UDP, unix.UDP_SEGMENT, 1000, 2), s.asking(int(dscp.AF41.TOS()))...)
 			require.NoError(t, s.sendMsg(c, make([]byte, 2500), oob, peer))
 			for _, n := range []int{1000, 1000, 500} {
 				read(n, dscp.AF41)
 			}
-			// By the option.
+			// The segment size as a socket option.
 			raw, err := c.SyscallConn()
 			require.NoError(t, err)
 			require.NoError(t, raw.Control(func(fd uintptr) {
@@ -280,39 +271,32 @@ func TestWriteMarkedGSO(t *testing.T) {
 	}
 }
 
-// TestDatagramsNameDF: 0 in a control message is the pinned mark, unless DF was named.
-func TestDatagramsNameDF(t *testing.T) {
+// TestDatagramsWithDF checks that 0 in a control message is sent as DF if Datagrams has
+// DF. Otherwise it means the pinned mark.
+func TestDatagramsWithDF(t *testing.T) {
 	t.Parallel()
 	for _, s := range datagramSockets {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			receiver, err := (&dscp.ListenConfig{}).ListenPacket(t.Context(), "udp", net.JoinHostPort(s.host, "0"))
-			require.NoError(t, err)
-			defer receiver.Close() //nolint:errcheck // nothing was sent
-			r := receiver.(*dscp.UDPConn)
-			require.NoError(t, r.ReceiveMarks())
+			r := openSink(t, net.JoinHostPort(s.host, "0"))
+			defer r.Close() //nolint:errcheck // nothing was sent
 			peer := addrPort(r.LocalAddr())
 			c := s.make(t, datagramSettings{dscp: dscp.EF, further: []dscp.CodePoint{dscp.DF}}, peer)
 			defer c.Close() //nolint:errcheck // nothing is lost
 			to := s.to(peer)
-			_, err = c.WriteMarked([]byte{0}, to, dscp.DF)
+			_, err := c.WriteMarked([]byte{0}, to, dscp.DF)
 			require.NoError(t, err)
 			require.NoError(t, s.sendMsg(c, []byte{0}, s.asking(1), peer))
 			require.NoError(t, s.send(c, []byte{0}, peer))
 			for _, want := range []uint8{0, 1, dscp.EF.TOS()} {
-				b, oob := make([]byte, 1), make([]byte, 128)
-				require.NoError(t, r.SetReadDeadline(time.Now().Add(10*time.Second)))
-				_, oobn, _, _, err := r.ReadMsgUDPAddrPort(b, oob)
-				require.NoError(t, err)
-				cp, ecn, ok := dscp.ReceivedMark(oob[:oobn])
-				assert.True(t, ok)
+				_, cp, ecn := nextDatagram(t, r)
 				assert.Equal(t, want, cp.TOS()|ecn)
 			}
 		})
 	}
 }
 
-// TestWriteMarkedAddress has net say what is wrong with an address.
+// TestWriteMarkedAddress checks that the errors about an address are net's.
 func TestWriteMarkedAddress(t *testing.T) {
 	t.Parallel()
 	peer := sink(t, "127.0.0.1")
@@ -334,7 +318,6 @@ func TestWriteMarkedAddress(t *testing.T) {
 	}
 }
 
-// TestWriteMarkedAllocatesNothing holds the cost of a datagram with a mark of its own.
 func TestWriteMarkedAllocatesNothing(t *testing.T) {
 	peer := sink(t, "127.0.0.1")
 	for _, address := range []string{"127.0.0.1:0", ":0"} {
@@ -351,9 +334,9 @@ func TestWriteMarkedAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkWriteMarked compares a datagram with the pinned mark, one with a mark of its
-// own, and one on a bare conn with a control message that was made beforehand, to what
-// net's method takes for one without, in the same run.
+// BenchmarkWriteMarked compares a datagram with the pinned mark, one with another mark,
+// and one on a bare conn with a control message made beforehand to net's method
+// without a control message, in the same run.
 func BenchmarkWriteMarked(b *testing.B) {
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		far, err := net.ListenPacket("udp", net.JoinHostPort(host, "0"))
@@ -382,7 +365,7 @@ func BenchmarkWriteMarked(b *testing.B) {
 			b.ReportAllocs()
 			took := make([]time.Duration, len(ways))
 			for b.Loop() {
-				for i, way := range ways { // in turns, so that other load falls on all alike
+				for i, way := range ways { // alternating, so that other load slows all of them
 					begin := time.Now()
 					for range 64 {
 						if err := way.send(); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// TestDatagramsOutOfRange: a value above 63 fails every dial and every socket, before
-// there is one.
+// TestDatagramsOutOfRange checks that a value above 63 fails every method before it
+// makes a socket.
 func TestDatagramsOutOfRange(t *testing.T) {
 	t.Parallel()
 	d := &Dialer{Datagrams: []CodePoint{EF, 64}}
@@ -36,7 +36,7 @@ func TestDatagramsOutOfRange(t *testing.T) {
 	}
 }
 
-// TestWriteMarkedWithoutDatagrams: the default is one mark.
+// TestWriteMarkedWithoutDatagrams checks that the default is one mark for all datagrams.
 func TestWriteMarkedWithoutDatagrams(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -68,9 +68,10 @@ func TestWriteMarkedWithoutDatagrams(t *testing.T) {
 	}
 }
 
-// TestDatagramsWhereUnmarkable: a system that cannot mark fails the dial, unless
-// AllowUnmarked is set: then every mark that was named can be asked for, DSCP too.
-func TestDatagramsWhereUnmarkable(t *testing.T) {
+// TestDatagramsOnUnmarkableSystem checks that the dial fails on a system that cannot
+// mark, unless AllowUnmarked is set. Then WriteMarked takes DSCP and every mark in
+// Datagrams, and sends without a mark.
+func TestDatagramsOnUnmarkableSystem(t *testing.T) {
 	far, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer far.Close()
@@ -82,7 +83,7 @@ func TestDatagramsWhereUnmarkable(t *testing.T) {
 	d := &Dialer{Datagrams: []CodePoint{EF}, Trace: func(Event) { sockets++ }}
 	_, err = d.Dial("udp", far.LocalAddr().String())
 	require.ErrorIs(t, err, errors.ErrUnsupported)
-	assert.Zero(t, sockets, "before there is one")
+	assert.Zero(t, sockets, "the dial fails before it makes a socket")
 	c, err := d.Dial("tcp", tcp.Addr().String())
 	require.NoError(t, err, "on other networks Datagrams has no effect")
 	require.NoError(t, c.Close())
@@ -101,9 +102,9 @@ func TestDatagramsWhereUnmarkable(t *testing.T) {
 	require.ErrorIs(t, err, ErrMidFlow)
 }
 
-// TestDatagramsWhereMessagesAreNotTaken has the package believe that it runs on a
-// system whose sockets can be marked, but not their single datagrams.
-func TestDatagramsWhereMessagesAreNotTaken(t *testing.T) {
+// TestDatagramsWithoutControlMessages runs as on a system that can mark sockets, but
+// takes no mark in a control message.
+func TestDatagramsWithoutControlMessages(t *testing.T) {
 	requireHost(t)
 	far, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -31,11 +31,11 @@ func TestSYNCarriesEveryCodePoint(t *testing.T) {
 			peer, ok := server.PeerDSCP()
 			if runtime.GOOS == "linux" {
 				require.True(t, ok, "the kernel saves SYNs")
-				assert.Equal(t, cp, peer, "%s: what the SYN carried", addr)
+				assert.Equal(t, cp, peer, "%s: mark of the SYN", addr)
 			}
 			assert.Equal(t, DF, server.DSCP())
 			_, ok = client.PeerDSCP()
-			assert.False(t, ok, "no SYN came in on a dialled conn")
+			assert.False(t, ok, "a dialled conn received no SYN")
 			require.NoError(t, client.Verify())
 			client.Close()
 			server.Close()
@@ -75,7 +75,7 @@ func TestDialTCPAndUDP(t *testing.T) {
 	}
 }
 
-// TestDialReportsInvalidInput holds that each mistake is an error that says what was wrong.
+// TestDialReportsInvalidInput checks that each mistake is an error that names it.
 func TestDialReportsInvalidInput(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -132,8 +132,8 @@ func TestDialReportsInvalidInput(t *testing.T) {
 	}
 }
 
-// TestValidate holds that Validate finds what fails every dial and every listener,
-// and nothing else.
+// TestValidate checks that Validate reports what fails every dial or listener, and
+// nothing else.
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	negative := &Dialer{DSCP: AF21, FallbackDelay: -time.Second}
@@ -239,9 +239,9 @@ func TestInvalidInputIsAnErrorEverywhere(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-// TestErrorsOfNet holds that the added code point leaves net's errors what they
-// were: the type, the address, Timeout, and what errors.Is finds.
-func TestErrorsOfNet(t *testing.T) {
+// TestDialKeepsNetErrors checks that the added code point does not change the type, the
+// address and Timeout of net's errors, nor what errors.Is finds.
+func TestDialKeepsNetErrors(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	closed := nobody.Listens(t, "127.0.0.1:0")
@@ -289,9 +289,9 @@ func TestCallersDialerUnchanged(t *testing.T) {
 	marked := d.Marked()
 	assert.Equal(t, own.Timeout, marked.Timeout)
 	assert.False(t, marked.MultipathTCP(), "Linux cannot mark IPv6 on it")
-	assert.True(t, (&Dialer{NetDialer: own}).Marked().MultipathTCP(), "a zero DSCP leaves the caller's choice")
-	assert.NotSame(t, marked, d.Marked(), "each call gives a new one")
-	assert.NotSame(t, own, (&Dialer{NetDialer: own}).Marked(), "also where there is nothing to mark")
+	assert.True(t, (&Dialer{NetDialer: own}).Marked().MultipathTCP(), "a zero DSCP keeps the caller's setting")
+	assert.NotSame(t, marked, d.Marked(), "each call returns a new net.Dialer")
+	assert.NotSame(t, own, (&Dialer{NetDialer: own}).Marked(), "also with a zero DSCP")
 }
 
 func TestUnixPassesThrough(t *testing.T) {
@@ -318,7 +318,7 @@ func TestUnixPassesThrough(t *testing.T) {
 	assert.IsType(t, &net.UnixConn{}, pc)
 }
 
-func TestZeroDialerPinsWhatItHas(t *testing.T) {
+func TestZeroDialerPinsMarkOfHook(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	l := listenOn(t, &ListenConfig{NetListenConfig: &net.ListenConfig{Control: Control(CS2)}}, "127.0.0.1:0")

@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// reviewed lists what the types of net that this package wraps have, as far as
-// somebody has looked at each for a way to change or lose a mark. Embedding
-// promotes whatever Go adds, so a new name fails this test until somebody has.
+// reviewed lists the fields and methods of the types of net that this package wraps.
+// Each was reviewed for a way to change or lose a mark. Embedding promotes every method
+// that a Go release adds, so a new name fails the test until it is reviewed.
 var reviewed = map[reflect.Type]string{
 	reflect.TypeFor[*net.Dialer](): "Dial DialContext DialIP DialTCP DialUDP DialUnix MultipathTCP SetMultipathTCP " +
 		"Cancel Control ControlContext Deadline DualStack FallbackDelay KeepAlive KeepAliveConfig LocalAddr Resolver Timeout",
@@ -44,7 +44,7 @@ func TestEmbeddedTypesAreReviewed(t *testing.T) {
 			want := strings.Fields(names)
 			slices.Sort(want)
 			slices.Sort(has)
-			assert.Equal(t, want, has, "look at each new name: can it change or lose a mark?")
+			assert.Equal(t, want, has, "review each new name: can it change or lose a mark?")
 		})
 	}
 }

@@ -15,12 +15,12 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// A log keeps the events of a Trace function that one goroutine calls.
+// An eventLog keeps the events of a Trace function. It is for one goroutine.
 type eventLog []Event
 
 func (l *eventLog) add(e Event) { *l = append(*l, e) }
 
-// last returns the only event since the last call.
+// last returns the event since the last call and fails the test unless there is exactly one.
 func (l *eventLog) last(t *testing.T) Event {
 	t.Helper()
 	require.Len(t, *l, 1)
@@ -109,8 +109,9 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// What the kernel holds counts, not what was asked for.
-func TestTraceTellsTheEffectiveMark(t *testing.T) {
+// TestTraceReportsEffectiveMark checks that Event.Effective is the mark that the kernel
+// has, even if it differs from the requested one.
+func TestTraceReportsEffectiveMark(t *testing.T) {
 	requireHost(t)
 	var events eventLog
 	remark := func(_, _ string, c syscall.RawConn) error { return tos.IPv4TOS.Set(c, EF.TOS()) }
@@ -132,11 +133,12 @@ func TestTraceUnix(t *testing.T) {
 	defer l.Close()
 	e := events.last(t)
 	assert.Equal(t, "unix", e.Network)
-	assert.Equal(t, DF, e.Effective, "unix sockets know no marks")
+	assert.Equal(t, DF, e.Effective, "unix sockets have no mark")
 	assert.Equal(t, l.Addr(), e.Local)
 }
 
-// Nobody is told of what never was a socket.
+// TestTraceBeforeASocket checks that Trace is not called for a failure before there is
+// a socket.
 func TestTraceBeforeASocket(t *testing.T) {
 	var events eventLog
 	_, err := (&Dialer{DSCP: 99, Trace: events.add}).Dial("tcp", "127.0.0.1:9")
@@ -146,7 +148,7 @@ func TestTraceBeforeASocket(t *testing.T) {
 	assert.Empty(t, events)
 }
 
-func TestTraceCostsNothingIfNil(t *testing.T) {
+func TestNilTraceAllocatesNothing(t *testing.T) {
 	var silent tracer
 	c := new(Conn)
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
@@ -157,7 +159,8 @@ func TestTraceCostsNothingIfNil(t *testing.T) {
 	assert.Zero(t, silent.clock())
 }
 
-// A connection that came up beside another one was a socket, too.
+// TestTraceOfALateConnection checks that Trace reports a connection that came up after
+// another attempt had won.
 func TestTraceOfALateConnection(t *testing.T) {
 	requireHost(t)
 	var events eventLog

@@ -14,20 +14,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A fakeAttempt runs in a synctest bubble. It has its socket after lookup, and
-// comes up, or fails with err, after takes (counted from its start). A deaf one
-// ignores its context. A straggler makes another socket after it has failed, as
-// net may that dials both families at once.
+// A fakeAttempt runs in a synctest bubble. It has a socket after lookup. It connects,
+// or fails with err, after takes. Both are counted from its start. With lateSocket it
+// makes another socket after it has failed, as net may, which dials both families at
+// once.
 type fakeAttempt struct {
-	lookup    time.Duration
-	takes     time.Duration
-	err       error
-	final     bool
-	deaf      bool
-	straggler time.Duration // since its start; 0: none
+	lookup        time.Duration
+	takes         time.Duration
+	err           error
+	final         bool
+	ignoresCancel bool
+	lateSocket    time.Duration // since its start; 0: none
 }
 
-// A fakeRecord is what became of a fakeAttempt.
+// A fakeRecord is the outcome of a fakeAttempt.
 type fakeRecord struct {
 	conn      *Conn
 	why       string
@@ -36,17 +36,17 @@ type fakeRecord struct {
 	discarded atomic.Bool
 }
 
-// A fakeRun is what became of the loop.
+// A fakeRun is the outcome of the loop.
 type fakeRun struct {
 	records []*fakeRecord
-	won     int // -1 if none did
+	won     int // noWinner: none
 	err     error
 	errs    []error
 	took    time.Duration
 }
 
 const (
-	never    = time.Hour // longer than any loop here takes
+	never    = time.Hour // longer than any loop in these tests
 	noStart  = -1
 	noWinner = -1
 )
@@ -57,8 +57,8 @@ var (
 )
 
 // runFakes runs the loop over the attempts and returns when all goroutines have
-// ended; synctest fails the test if one does not. The context ends after timeout,
-// if there is one.
+// ended; synctest fails the test if one does not. A positive timeout is that of the
+// context.
 func runFakes(t *testing.T, a attempts, timeout time.Duration, fakes ...fakeAttempt) (run fakeRun) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
@@ -75,11 +75,11 @@ func runFakes(t *testing.T, a attempts, timeout time.Duration, fakes ...fakeAtte
 		a.try = func(ctx context.Context, i int, why string, hasSocket func()) outcome {
 			fake, rec := fakes[i], run.records[i]
 			rec.started, rec.why = time.Since(begin), why
-			if fake.straggler > 0 {
-				time.AfterFunc(fake.straggler, hasSocket)
+			if fake.lateSocket > 0 {
+				time.AfterFunc(fake.lateSocket, hasSocket)
 			}
 			done := ctx.Done()
-			if fake.deaf {
+			if fake.ignoresCancel {
 				done = nil
 			}
 			socket, end := time.After(fake.lookup), time.After(fake.takes)
@@ -117,8 +117,8 @@ func runFakes(t *testing.T, a attempts, timeout time.Duration, fakes ...fakeAtte
 				run.won = i
 			}
 		}
-		// The clock of the bubble goes on only while this goroutine lives, and
-		// deaf attempts need it to come to their end.
+		// The clock of the bubble stops when this goroutine ends, and attempts that
+		// ignore their context end only when their time has passed.
 		time.Sleep(2 * never)
 	})
 	return run
@@ -138,7 +138,7 @@ func TestAttemptsStart(t *testing.T) {
 		won      int
 		took     time.Duration
 	}{
-		"the first alone, if it comes up before the delay": {
+		"only the first, if it connects before the delay": {
 			attempts{delay: 2 * s},
 			[]fakeAttempt{up(s), up(1)},
 			[]time.Duration{0, noStart},
@@ -162,7 +162,7 @@ func TestAttemptsStart(t *testing.T) {
 			[]time.Duration{0, s},
 			[]string{"first", "failure"}, 1, 2 * s,
 		},
-		"the delay counts anew after a failure": {
+		"the delay starts again after a failure": {
 			attempts{delay: 2 * s},
 			[]fakeAttempt{down(s), up(never), up(s)},
 			[]time.Duration{0, s, 3 * s},
@@ -174,7 +174,7 @@ func TestAttemptsStart(t *testing.T) {
 			[]time.Duration{0, 2 * s, 4 * s},
 			[]string{"first", "delay", "delay"}, 2, 5 * s,
 		},
-		"failures all the way": {
+		"each but the last fails": {
 			attempts{delay: 2 * s},
 			[]fakeAttempt{down(0), down(0), up(0)},
 			[]time.Duration{0, 0, 0},
@@ -206,7 +206,7 @@ func TestAttemptsStart(t *testing.T) {
 		},
 		"a late socket of an older attempt starts nothing": {
 			attempts{delay: 2 * s},
-			[]fakeAttempt{{takes: 0, err: errDown, straggler: s}, slow(5*s, 20*s), up(never)},
+			[]fakeAttempt{{takes: 0, err: errDown, lateSocket: s}, slow(5*s, 20*s), up(never)},
 			[]time.Duration{0, 0, 7 * s},
 			[]string{"first", "failure", "delay"}, 1, 20 * s,
 		},
@@ -228,7 +228,7 @@ func TestAttemptsStart(t *testing.T) {
 			[]time.Duration{0, 10 * s, 21 * s},
 			[]string{"first", "failure", "failure"}, 2, 22 * s,
 		},
-		"alone, the last has all the time": {
+		"alone, the last has no limit": {
 			alone,
 			[]fakeAttempt{down(0), up(never)},
 			[]time.Duration{0, 0},
@@ -250,12 +250,12 @@ func TestAttemptsStart(t *testing.T) {
 	}
 }
 
-// An attempt that has to make room for the next knows that from the cause, and
-// the next one waits until it has ended.
+// TestAttemptsAloneDoNotOverlap checks that an attempt which the next one replaces is
+// cancelled with errOverdue, and that the next one waits until it has ended.
 func TestAttemptsAloneDoNotOverlap(t *testing.T) {
 	run := runFakes(t, attempts{delay: time.Second, alone: true}, 0,
 		fakeAttempt{takes: never},
-		fakeAttempt{takes: 5 * time.Second, err: errDown, deaf: true},
+		fakeAttempt{takes: 5 * time.Second, err: errDown, ignoresCancel: true},
 		fakeAttempt{takes: time.Second},
 	)
 	assert.Equal(t, 2, run.won)
@@ -267,8 +267,8 @@ func TestAttemptsAloneDoNotOverlap(t *testing.T) {
 func TestAttemptsCancelAndDiscardLosers(t *testing.T) {
 	run := runFakes(t, attempts{delay: time.Second}, 0,
 		fakeAttempt{takes: never},
-		fakeAttempt{takes: never, deaf: true}, // comes up long after the loop has ended
-		fakeAttempt{takes: never, deaf: true, err: errDown},
+		fakeAttempt{takes: never, ignoresCancel: true}, // connects long after the loop has ended
+		fakeAttempt{takes: never, ignoresCancel: true, err: errDown},
 		fakeAttempt{takes: time.Second},
 	)
 	assert.Equal(t, 3, run.won)
@@ -278,9 +278,13 @@ func TestAttemptsCancelAndDiscardLosers(t *testing.T) {
 	assert.False(t, run.records[3].discarded.Load(), "the winner must stay open")
 }
 
-// Two that come up at the same instant: one wins, the other is closed.
+// TestAttemptsUpAtTheSameInstant checks that of two attempts that connect at the same
+// instant one wins and the other is closed.
 func TestAttemptsUpAtTheSameInstant(t *testing.T) {
-	run := runFakes(t, attempts{}, 0, fakeAttempt{takes: time.Second, deaf: true}, fakeAttempt{takes: time.Second, deaf: true})
+	run := runFakes(t, attempts{}, 0,
+		fakeAttempt{takes: time.Second, ignoresCancel: true},
+		fakeAttempt{takes: time.Second, ignoresCancel: true},
+	)
 	require.NotEqual(t, noWinner, run.won)
 	assert.False(t, run.records[run.won].discarded.Load())
 	assert.True(t, run.records[1-run.won].discarded.Load())
@@ -293,7 +297,7 @@ func TestAttemptsAllFail(t *testing.T) {
 	)
 	assert.Equal(t, []error{errDown, os.ErrDeadlineExceeded}, run.errs)
 	assert.Equal(t, noWinner, run.won)
-	assert.Equal(t, 5*time.Second, run.took, "it waits for those that run")
+	assert.Equal(t, 5*time.Second, run.took, "the loop waits for attempts that run")
 }
 
 func TestAttemptsFinalError(t *testing.T) {
@@ -301,14 +305,14 @@ func TestAttemptsFinalError(t *testing.T) {
 		run := runFakes(t, attempts{delay: time.Second}, 0,
 			fakeAttempt{takes: 2500 * time.Millisecond, err: errFinal, final: true},
 			fakeAttempt{takes: never},
-			fakeAttempt{takes: never, deaf: true},
+			fakeAttempt{takes: never, ignoresCancel: true},
 			fakeAttempt{takes: 0},
 		)
-		assert.Equal(t, errFinal, run.err, "the error itself")
+		assert.Equal(t, errFinal, run.err, "the error is not wrapped")
 		assert.Empty(t, run.errs)
 		assert.Equal(t, 2500*time.Millisecond, run.took)
 		require.ErrorIs(t, run.records[1].cancelled, context.Canceled)
-		assert.True(t, run.records[2].discarded.Load(), "a connection that is up later must be closed")
+		assert.True(t, run.records[2].discarded.Load(), "a later connection must be closed")
 		assert.EqualValues(t, noStart, run.records[3].started)
 	})
 	t.Run("of a later one", func(t *testing.T) {
@@ -318,8 +322,8 @@ func TestAttemptsFinalError(t *testing.T) {
 			fakeAttempt{takes: never},
 		)
 		require.NoError(t, run.err)
-		assert.Equal(t, 0, run.won, "those before it go on")
-		assert.Equal(t, time.Second, run.records[2].started, "and the next one starts")
+		assert.Equal(t, 0, run.won, "earlier attempts go on")
+		assert.Equal(t, time.Second, run.records[2].started, "the next attempt starts")
 	})
 }
 
@@ -331,12 +335,12 @@ func TestAttemptsContext(t *testing.T) {
 		assert.EqualValues(t, noStart, run.records[2].started)
 	})
 	t.Run("a failure after the deadline starts nothing", func(t *testing.T) {
-		run := runFakes(t, attempts{delay: never}, time.Second, fakeAttempt{takes: 2 * time.Second, err: errDown, deaf: true}, fakeAttempt{})
+		run := runFakes(t, attempts{delay: never}, time.Second, fakeAttempt{takes: 2 * time.Second, err: errDown, ignoresCancel: true}, fakeAttempt{})
 		assert.Equal(t, []error{errDown, errNotStarted}, run.errs)
-		assert.Equal(t, 2*time.Second, run.took, "it waits for those that run")
+		assert.Equal(t, 2*time.Second, run.took, "the loop waits for attempts that run")
 	})
 	t.Run("the delay after the deadline starts nothing", func(t *testing.T) {
-		run := runFakes(t, attempts{delay: 2 * time.Second}, time.Second, fakeAttempt{takes: 3 * time.Second, err: errDown, deaf: true}, fakeAttempt{})
+		run := runFakes(t, attempts{delay: 2 * time.Second}, time.Second, fakeAttempt{takes: 3 * time.Second, err: errDown, ignoresCancel: true}, fakeAttempt{})
 		assert.Equal(t, []error{errDown, errNotStarted}, run.errs)
 	})
 	t.Run("an attempt that fails before the context's own timer fires", func(t *testing.T) {
@@ -362,11 +366,11 @@ func TestAttemptsContext(t *testing.T) {
 		}
 		_, errs := a.run(ctx)
 		assert.Equal(t, []error{context.Canceled, errNotStarted, errNotStarted}, errs)
-		assert.Equal(t, 1, ran, "only the first, for its error")
+		assert.Equal(t, 1, ran, "only the first runs, for its error")
 	})
 }
 
-// late is a context whose deadline has passed and which has not ended yet.
+// late is a context whose deadline has passed but whose Done channel is still open.
 type late struct{ context.Context }
 
 func (late) Deadline() (time.Time, bool) { return time.Now(), true }

@@ -14,26 +14,27 @@ import (
 	"github.com/godscp/godscp/internal/long"
 )
 
-// Through a box that drops marked SYNs Fallback connects, for every user and
-// on both families, and what the far end gets carries the mark that won.
+// TestFallbackThroughDropMarked checks that Fallback connects through a middlebox that
+// drops marked SYNs, without privilege and on both families, and that the server gets a
+// SYN with the mark that won.
 func TestFallbackThroughDropMarked(t *testing.T) {
 	for name, tt := range map[string]struct {
 		lost []dscp.CodePoint
 		wins dscp.CodePoint
-		nth  int // how many marks are tried before
+		nth  int // number of marks tried before it
 	}{
 		"one mark":   {[]dscp.CodePoint{dscp.AF21}, dscp.LowDelay, 1},
 		"two marks":  {[]dscp.CodePoint{dscp.AF21, dscp.LowDelay}, dscp.DF, 2},
 		"every mark": {nil, dscp.DF, 2},
-		"another":    {[]dscp.CodePoint{dscp.EF}, dscp.AF21, 0},
+		"other mark": {[]dscp.CodePoint{dscp.EF}, dscp.AF21, 0},
 	} {
 		onLoopbacksOf(t, name, func(t *testing.T, address string, dial func(*dscp.Dialer, context.Context, string) (*dscp.Conn, error)) {
 			l := listenSaving(t, address)
 			box := dscptest.NewMiddlebox(t, l.Addr().String(), dscptest.DropMarked(tt.lost...))
 			d := dscp.Dialer{
 				DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF},
-				// Machines stall: the mark that is to come up has this long
-				// before the next is tried beside it.
+				// A mark that connects has this long before the next one is
+				// tried, because a busy machine may stall.
 				FallbackDelay: []time.Duration{time.Hour, time.Second, 100 * time.Millisecond}[tt.nth],
 			}
 			begin := time.Now()
@@ -43,13 +44,13 @@ func TestFallbackThroughDropMarked(t *testing.T) {
 			defer c.Close()
 			assert.Equal(t, tt.wins, c.DSCP())
 			assert.GreaterOrEqual(t, took, time.Duration(tt.nth)*d.FallbackDelay)
-			assert.Less(t, took, time.Duration(tt.nth)*d.FallbackDelay+10*time.Second) // machines stall
-			t.Logf("up after %v, with %d times a FallbackDelay of %v", took, tt.nth, d.FallbackDelay)
+			assert.Less(t, took, time.Duration(tt.nth)*d.FallbackDelay+10*time.Second) // a busy machine may stall
+			t.Logf("connected after %v: %d times FallbackDelay is %v", took, tt.nth, time.Duration(tt.nth)*d.FallbackDelay)
 
 			mark, ok := accept(t, l).PeerDSCP()
 			require.True(t, ok)
-			assert.Equal(t, tt.wins, mark, "on the wire, behind the box")
-			require.Len(t, box.Flows(), 1, "what the box let through")
+			assert.Equal(t, tt.wins, mark, "mark of the SYN behind the box")
+			require.Len(t, box.Flows(), 1, "flows that the box let through")
 		})
 	}
 }
@@ -65,10 +66,21 @@ func onLoopbacksOf(t *testing.T, name string, test func(*testing.T, string, func
 	}
 }
 
-// Cancelled at any moment, a dial leaves nothing behind.
+// TestFallbackLeavesNothingBehind checks that a dial which is cancelled at any moment
+// leaves no goroutine and no descriptor behind.
 func TestFallbackLeavesNothingBehind(t *testing.T) {
 	l := listenSaving(t, "127.0.0.1:0")
 	box := dscptest.NewMiddlebox(t, l.Addr().String(), dscptest.DropMarked())
+	cancelAtAnyMoment(t, l, 7500*time.Microsecond, func(d *dscp.Dialer, ctx context.Context) (*dscp.Conn, error) {
+		return dials["DialContext"](d, ctx, box.Addr())
+	})
+}
+
+// cancelAtAnyMoment dials with Fallback and timeouts from 0 to longest. It accepts the
+// conns from l, so that the backlog does not fill, and requires that no goroutine and no
+// descriptor is left.
+func cancelAtAnyMoment(t *testing.T, l net.Listener, longest time.Duration, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error)) {
+	t.Helper()
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -80,14 +92,14 @@ func TestFallbackLeavesNothingBehind(t *testing.T) {
 	}()
 	d := dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}, FallbackDelay: 2 * time.Millisecond}
 	before := leftovers(t)
-	came, cancelled := 0, 0
+	connected, cancelled := 0, 0
 	points := long.N(100, 300)
 	for i := range points {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*7500*time.Microsecond/time.Duration(points))
-		c, err := d.DialContext(ctx, "tcp", box.Addr())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*longest/time.Duration(points))
+		c, err := dial(&d, ctx)
 		cancel()
 		if err == nil {
-			came++
+			connected++
 			require.NoError(t, c.Close())
 			continue
 		}
@@ -96,7 +108,7 @@ func TestFallbackLeavesNothingBehind(t *testing.T) {
 		require.True(t, ok)
 		require.True(t, ne.Timeout(), "%v", err)
 	}
-	t.Logf("%d came up, %d were cancelled", came, cancelled)
+	t.Logf("%d dials connected, %d were cancelled", connected, cancelled)
 	assert.NotZero(t, cancelled)
 	requireNothingLeft(t, before)
 }

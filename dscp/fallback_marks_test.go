@@ -13,7 +13,7 @@ import (
 
 func TestFallbackMarks(t *testing.T) {
 	if tos.Host.Unmarkable != "" {
-		t.Skip("no marks here, so no Fallback: ", tos.Host.Unmarkable)
+		t.Skip("this system cannot mark, so Fallback does nothing: ", tos.Host.Unmarkable)
 	}
 	for name, tt := range map[string]struct {
 		dialer  Dialer
@@ -23,14 +23,14 @@ func TestFallbackMarks(t *testing.T) {
 		"none":                          {Dialer{DSCP: AF21}, "tcp", nil},
 		"in order":                      {Dialer{DSCP: AF21, Fallback: []CodePoint{LowDelay, DF}}, "tcp", []CodePoint{AF21, LowDelay, DF}},
 		"repeats":                       {Dialer{DSCP: AF21, Fallback: []CodePoint{AF21, DF, AF21, DF, CS0}}, "tcp", []CodePoint{AF21, DF}},
-		"nothing but repeats":           {Dialer{DSCP: AF21, Fallback: []CodePoint{AF21}}, "tcp", nil},
-		"NATSafe maps all":              {Dialer{DSCP: CS1, NATSafe: true, Fallback: []CodePoint{EF, DF}}, "tcp", []CodePoint{Throughput, LowDelay, DF}},
+		"only repeats":                  {Dialer{DSCP: AF21, Fallback: []CodePoint{AF21}}, "tcp", nil},
+		"NATSafe maps every mark":       {Dialer{DSCP: CS1, NATSafe: true, Fallback: []CodePoint{EF, DF}}, "tcp", []CodePoint{Throughput, LowDelay, DF}},
 		"NATSafe makes repeats":         {Dialer{DSCP: AF21, NATSafe: true, Fallback: []CodePoint{EF, AF41, LowDelay}}, "tcp", nil},
-		"up from DF":                    {Dialer{Fallback: []CodePoint{AF21}}, "tcp4", []CodePoint{DF, AF21}},
+		"DF first":                      {Dialer{Fallback: []CodePoint{AF21}}, "tcp4", []CodePoint{DF, AF21}},
 		"AllowUnmarked changes nothing": {Dialer{DSCP: EF, AllowUnmarked: true, Fallback: []CodePoint{DF}}, "tcp6", []CodePoint{EF, DF}},
-		"UDP always comes up":           {Dialer{DSCP: EF, Fallback: []CodePoint{DF}}, "udp", nil},
+		"UDP has no handshake":          {Dialer{DSCP: EF, Fallback: []CodePoint{DF}}, "udp", nil},
 		"ip networks have no handshake": {Dialer{DSCP: EF, Fallback: []CodePoint{DF}}, "ip4:icmp", nil},
-		"unix networks know no marks":   {Dialer{DSCP: EF, Fallback: []CodePoint{DF}}, "unix", nil},
+		"unix networks have no marks":   {Dialer{DSCP: EF, Fallback: []CodePoint{DF}}, "unix", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, tt.want, tt.dialer.fallbackMarks(tt.network))
@@ -46,24 +46,25 @@ func TestNoFallbackAllocatesNothing(t *testing.T) {
 	}))
 }
 
-// The bound of all attempts together is the earliest that net itself would take.
+// TestFallbackBound checks that all attempts together end at the earliest of the
+// context's deadline, NetDialer.Deadline and NetDialer.Timeout.
 func TestFallbackBound(t *testing.T) {
 	now := time.Now()
 	for name, tt := range map[string]struct {
 		dialer *net.Dialer
 		want   time.Duration // 0: none
 	}{
-		"no dialer":          {nil, 0},
-		"none":               {&net.Dialer{}, 0},
-		"timeout":            {&net.Dialer{Timeout: time.Hour}, time.Hour},
-		"deadline":           {&net.Dialer{Deadline: now.Add(2 * time.Hour)}, 2 * time.Hour},
-		"the timeout first":  {&net.Dialer{Timeout: time.Hour, Deadline: now.Add(2 * time.Hour)}, time.Hour},
-		"the deadline first": {&net.Dialer{Timeout: 3 * time.Hour, Deadline: now.Add(2 * time.Hour)}, 2 * time.Hour},
-		"the context first":  {&net.Dialer{Timeout: 30 * time.Hour, Deadline: now.Add(20 * time.Hour)}, 9 * time.Hour},
+		"no dialer":      {nil, 0},
+		"none":           {&net.Dialer{}, 0},
+		"timeout":        {&net.Dialer{Timeout: time.Hour}, time.Hour},
+		"deadline":       {&net.Dialer{Deadline: now.Add(2 * time.Hour)}, 2 * time.Hour},
+		"timeout first":  {&net.Dialer{Timeout: time.Hour, Deadline: now.Add(2 * time.Hour)}, time.Hour},
+		"deadline first": {&net.Dialer{Timeout: 3 * time.Hour, Deadline: now.Add(2 * time.Hour)}, 2 * time.Hour},
+		"context first":  {&net.Dialer{Timeout: 30 * time.Hour, Deadline: now.Add(20 * time.Hour)}, 9 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
-			if name == "the context first" {
+			if name == "context first" {
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithDeadline(ctx, now.Add(tt.want))
 				defer cancel()

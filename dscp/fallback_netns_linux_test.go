@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/dscp"
-	"github.com/godscp/godscp/internal/long"
 	"github.com/godscp/godscp/internal/nobody"
 	"github.com/godscp/godscp/internal/testns"
 )
@@ -25,9 +24,9 @@ import (
 // hostileTables makes the names of nft's tables unique.
 var hostileTables atomic.Int32
 
-// hostile makes the kernel treat SYNs by their mark for the rest of the test:
-// verdicts maps nft's name of a mark to what nft is to do with it. With a listener
-// it takes only those SYNs that go to its port.
+// hostile makes the kernel treat SYNs by their mark for the rest of the test: verdicts
+// maps nft's name of a mark to nft's verdict. With a listener, only SYNs to its port are
+// affected.
 func hostile(t *testing.T, verdicts map[string]string, to ...net.Listener) {
 	t.Helper()
 	families, port := []string{"ip", "ip6"}, ""
@@ -50,8 +49,8 @@ func hostile(t *testing.T, verdicts map[string]string, to ...net.Listener) {
 	t.Cleanup(func() { ns.Run("nft", "delete", "table", "inet", table) })
 }
 
-// atOnce runs subtests beside each other, however many: those that only wait need
-// no processor. They have ended when wait returns.
+// atOnce runs subtests concurrently, without the limit of -parallel, because they mostly
+// wait. wait returns when all have ended.
 func atOnce(t *testing.T) (run func(name string, test func(*testing.T)), wait func()) {
 	var running sync.WaitGroup
 	return func(name string, test func(*testing.T)) {
@@ -61,8 +60,8 @@ func atOnce(t *testing.T) (run func(name string, test func(*testing.T)), wait fu
 
 var loopbacks = []string{"127.0.0.1:0", "[::1]:0"}
 
-// text returns an error's text without the wildcard that net.Dialer.DialTCP
-// names as the source.
+// text returns an error's text without the wildcard source address that
+// net.Dialer.DialTCP adds.
 func text(err error) string { return strings.ReplaceAll(err.Error(), " :0->", " ") }
 
 // onLoopbacks runs a test over both families and both ways to dial, all at once.
@@ -81,7 +80,8 @@ func onLoopbacks(t *testing.T, test func(t *testing.T, l net.Listener, dial func
 	}
 }
 
-// onLoopbacksInTurn is onLoopbacks for a test that looks at the whole process.
+// onLoopbacksInTurn is onLoopbacks for a test that looks at the whole process: it runs
+// one subtest at a time.
 func onLoopbacksInTurn(t *testing.T, test func(t *testing.T, l net.Listener, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error))) {
 	for name, dial := range dials {
 		for _, address := range loopbacks {
@@ -95,9 +95,9 @@ func onLoopbacksInTurn(t *testing.T, test func(t *testing.T, l net.Listener, dia
 	}
 }
 
-// assertFailureStarted asserts that the failure of the second mark started the
-// attempt with the third, while the first still waited. On a machine that stalls
-// until the delay has passed again, the delay may be the reason.
+// assertFailureStarted asserts that the failure of the second mark started the attempt
+// with the third, while the first still waited. If the machine stalled for another
+// delay, the delay may have started it.
 func assertFailureStarted(t *testing.T, third dscp.Event, took, delay time.Duration) {
 	t.Helper()
 	if took < 2*delay {
@@ -105,7 +105,7 @@ func assertFailureStarted(t *testing.T, third dscp.Event, took, delay time.Durat
 	}
 }
 
-// named returns the port of l at a name that serveNames knows.
+// named returns the port of l at a host name that serveNames resolves.
 func named(t *testing.T, l net.Listener) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(l.Addr().String())
@@ -113,8 +113,8 @@ func named(t *testing.T, l net.Listener) string {
 	return net.JoinHostPort("many.example", port)
 }
 
-// fixedPorts counts from below the ports that the kernel chooses from: in the
-// namespace of a test no other connection has them.
+// fixedPorts counts ports below the kernel's ephemeral range, which no other connection
+// in the namespace of the test has.
 var fixedPorts atomic.Int32
 
 // fixedPort returns a local address to dial l from.
@@ -122,7 +122,7 @@ func fixedPort(l net.Listener) *net.TCPAddr {
 	return &net.TCPAddr{IP: l.Addr().(*net.TCPAddr).IP, Port: 20000 + int(fixedPorts.Add(1))}
 }
 
-// countSYNs counts the SYNs that come to an address, by nft's name of their mark.
+// countSYNs counts the SYNs that arrive at an address, by nft's name of their mark.
 func countSYNs(t *testing.T, to netip.AddrPort) (counted func() map[string]int) {
 	t.Helper()
 	family := "ip"
@@ -159,20 +159,20 @@ func countSYNs(t *testing.T, to netip.AddrPort) (counted func() map[string]int) 
 	}
 }
 
-// Fallback against a kernel that treats SYNs by their mark.
+// TestFallbackOnTheWire runs Fallback against a kernel that treats SYNs by their mark.
 func TestFallbackOnTheWire(t *testing.T) {
-	t.Parallel() // it is for the most part waiting
+	t.Parallel() // it mostly waits
 	if !testns.Inside(t) {
 		return
 	}
-	testns.Current(t).Sysctl("net.ipv6.icmp.ratelimit", "0") // "unreachable", every time
+	testns.Current(t).Sysctl("net.ipv6.icmp.ratelimit", "0") // no ICMPv6 error is suppressed
 	fallback := []dscp.CodePoint{dscp.LowDelay, dscp.DF}
-	// Machines stall: what takes little time may take this long, and a mark that
-	// is to come up, or fail, before the next is tried has this long.
+	// A busy machine may stall: a short operation may take little, and a mark that
+	// connects, or fails, before the next one is tried has ample.
 	const little, ample = 20 * time.Second, 2 * time.Second
 	run, wait := atOnce(t)
 
-	run("a marked SYN vanishes", func(t *testing.T) {
+	run("a marked SYN is dropped", func(t *testing.T) {
 		onLoopbacks(t, func(t *testing.T, l net.Listener, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error)) {
 			hostile(t, map[string]string{"af21": "drop"}, l)
 			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: ample}
@@ -184,7 +184,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 			assert.Equal(t, dscp.LowDelay, c.DSCP())
 			assert.GreaterOrEqual(t, took, d.FallbackDelay)
 			assert.Less(t, took, little)
-			t.Logf("up after %v with a FallbackDelay of %v", took, d.FallbackDelay)
+			t.Logf("connected after %v with a FallbackDelay of %v", took, d.FallbackDelay)
 
 			got := accept(t, l)
 			assert.Equal(t, c.LocalAddr().String(), got.RemoteAddr().String())
@@ -193,7 +193,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 			assert.Equal(t, dscp.LowDelay, mark, "on the wire")
 		})
 	})
-	run("only unmarked SYNs come through", func(t *testing.T) {
+	run("only unmarked SYNs get through", func(t *testing.T) {
 		onLoopbacks(t, func(t *testing.T, l net.Listener, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error)) {
 			hostile(t, map[string]string{"af21": "drop", "4": "drop"}, l)
 			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 20 * time.Millisecond}
@@ -246,7 +246,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 						_, err := (&dscp.Dialer{DSCP: dscp.AF21}).Dial("tcp", l.Addr().String())
 						require.ErrorIs(t, err, tt.errno)
 					}
-					// On IPv6 Linux believes it of the second SYN only, after 1 s.
+					// On IPv6 Linux acts only on the error for the second SYN, after 1 s.
 					d := dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: time.Hour}
 					c, err := d.Dial("tcp", l.Addr().String())
 					require.NoError(t, err)
@@ -283,7 +283,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 			}
 		})
 	})
-	run("refused and lost", func(t *testing.T) {
+	run("refused and dropped", func(t *testing.T) {
 		onLoopbacks(t, func(t *testing.T, l net.Listener, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error)) {
 			hostile(t, map[string]string{"ef": "drop", "af21": "reject with tcp reset", "0": "drop"}, l)
 			d := dscp.Dialer{
@@ -321,7 +321,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 			}
 		}
 	})
-	run("none comes up", func(t *testing.T) {
+	run("every mark is dropped", func(t *testing.T) {
 		onLoopbacks(t, func(t *testing.T, l net.Listener, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error)) {
 			hostile(t, map[string]string{"af21": "drop", "4": "drop", "0": "drop"}, l)
 			address := l.Addr().String()
@@ -335,7 +335,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 					d := dscp.Dialer{NetDialer: bounded, DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: time.Millisecond}
 					begin := time.Now()
 					_, err := dial(&d, t.Context())
-					assert.Less(t, time.Since(begin), little, "it bounds all attempts together")
+					assert.Less(t, time.Since(begin), little, "the limit is for all attempts together")
 					require.Error(t, err)
 					require.Equal(t, "dial tcp "+address+": with DSCP AF21: dial tcp "+address+": i/o timeout; "+
 						"with DSCP lowdelay: dial tcp "+address+": i/o timeout; "+
@@ -355,7 +355,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 			}
 		})
 	})
-	run("each in its own way", func(t *testing.T) {
+	run("a different error for each mark", func(t *testing.T) {
 		l := listenSaving(t, "127.0.0.1:0")
 		hostile(t, map[string]string{"af21": "drop", "4": "reject with icmpx type host-unreachable", "0": "reject with icmpx type no-route"}, l)
 		address := l.Addr().String()
@@ -410,10 +410,10 @@ func TestFallbackOnTheWire(t *testing.T) {
 		c, err := d.Dial("tcp", named(t, l))
 		require.NoError(t, err)
 		require.NoError(t, c.Close())
-		assert.Equal(t, dscp.AF21, c.(*dscp.Conn).DSCP(), "the lookup is not the mark's fault")
+		assert.Equal(t, dscp.AF21, c.(*dscp.Conn).DSCP(), "the lookup does not count towards the delay")
 		assert.EqualValues(t, 1, sockets.Load())
 	})
-	run("a slow name server and a lost mark", func(t *testing.T) {
+	run("a slow name server and a dropped mark", func(t *testing.T) {
 		l := listenSaving(t, "127.0.0.1:0")
 		hostile(t, map[string]string{"af21": "drop", "4": "drop"}, l)
 		const lookup, delay = 400 * time.Millisecond, 300 * time.Millisecond
@@ -434,7 +434,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 			assert.Equal(t, map[dscp.CodePoint]string{dscp.AF21: "first", dscp.LowDelay: "delay", dscp.DF: "delay"}[e.Requested], e.Why)
 		}
 	})
-	run("a name server slow but once", func(t *testing.T) {
+	run("only the first lookup is slow", func(t *testing.T) {
 		l := listenSaving(t, "127.0.0.1:0")
 		hostile(t, map[string]string{"af21": "drop"}, l)
 		var mu sync.Mutex
@@ -460,7 +460,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		require.Len(t, made, 2)
-		assert.GreaterOrEqual(t, made[1].Sub(made[0]), d.FallbackDelay-10*time.Millisecond, "the first has its delay from its own lookup on")
+		assert.GreaterOrEqual(t, made[1].Sub(made[0]), d.FallbackDelay-10*time.Millisecond, "the delay of the first mark starts after its own lookup")
 	})
 	run("a slow name server and a fixed local port", func(t *testing.T) {
 		l := listenSaving(t, "127.0.0.1:0")
@@ -473,7 +473,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 		assert.Equal(t, dscp.AF21, c.(*dscp.Conn).DSCP())
 		require.NoError(t, c.Close())
 	})
-	run("a slow name server and no time", func(t *testing.T) {
+	run("a timeout during the lookup", func(t *testing.T) {
 		l := listenSaving(t, "127.0.0.1:0")
 		nd, sockets := countSockets()
 		nd.Resolver = serveNames(t, ample+200*time.Millisecond, "127.0.0.1")
@@ -502,7 +502,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 			assert.EqualValues(t, 1, sockets)
 			assert.Zero(t, memory.Len(), "nothing to remember")
 
-			t.Run("what is lost", func(t *testing.T) {
+			t.Run("the mark that connected", func(t *testing.T) {
 				hostile(t, map[string]string{"af21": "drop", "4": "drop"}, l)
 				mark, _ := up(20 * time.Millisecond)
 				assert.Equal(t, dscp.DF, mark)
@@ -512,16 +512,16 @@ func TestFallbackOnTheWire(t *testing.T) {
 
 				mark, sockets := up(time.Hour)
 				assert.Equal(t, dscp.DF, mark)
-				assert.EqualValues(t, 1, sockets, "the next dial starts with what came up")
+				assert.EqualValues(t, 1, sockets, "the next dial starts with the mark that connected")
 				_, still, _ := memory.Remembered("tcp", l.Addr().String(), dscp.AF21)
-				assert.Equal(t, expires, still, "and does not renew it")
+				assert.Equal(t, expires, still, "the next dial does not renew the entry")
 			})
-			t.Run("and its reverse", func(t *testing.T) {
+			t.Run("the first mark again", func(t *testing.T) {
 				hostile(t, map[string]string{"0": "drop"}, l)
 				mark, sockets := up(ample)
 				assert.Equal(t, dscp.AF21, mark)
 				assert.EqualValues(t, 2, sockets)
-				assert.Zero(t, memory.Len(), "the first mark comes up again")
+				assert.Zero(t, memory.Len(), "the first mark connects again")
 			})
 		})
 	})
@@ -567,8 +567,8 @@ func TestFallbackOnTheWire(t *testing.T) {
 		assert.Empty(t, events)
 	})
 	wait()
-	// Not beside tests that start programs: until a child executes its program it
-	// has copies of all sockets, and the port is not free.
+	// Not while other tests start programs: between fork and exec a child has copies of
+	// all sockets, and the port is not free.
 	t.Run("a fixed local port", func(t *testing.T) {
 		for _, address := range loopbacks {
 			l := listenSaving(t, address)
@@ -590,7 +590,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 			require.NoError(t, tc.Close())
 		}
 	})
-	t.Run("a fixed local port and no way through", func(t *testing.T) {
+	t.Run("a fixed local port and every mark dropped", func(t *testing.T) {
 		l := listenSaving(t, "127.0.0.1:0")
 		hostile(t, map[string]string{"af21": "drop", "4": "drop", "0": "drop"}, l)
 		d := dscp.Dialer{
@@ -600,13 +600,13 @@ func TestFallbackOnTheWire(t *testing.T) {
 		_, err := d.Dial("tcp", l.Addr().String())
 		require.Len(t, attemptErrors(err), 3, "%v", err)
 		for _, err := range attemptErrors(err) {
-			assert.True(t, err.(net.Error).Timeout(), "nobody has cancelled it: %v", err)
+			assert.True(t, err.(net.Error).Timeout(), "a timeout, not a cancellation: %v", err)
 			require.NotErrorIs(t, err, context.Canceled)
 		}
 	})
 	t.Run("a prohibit route", func(t *testing.T) {
 		ns := testns.Current(t)
-		// A rule of ours has to come before the one of the local addresses.
+		// The rule has to come before the one for the local table.
 		ns.Run("ip", "rule", "add", "pref", "20", "lookup", "local")
 		ns.Run("ip", "rule", "delete", "pref", "0")
 		ns.Run("ip", "rule", "add", "pref", "10", "tos", "0x10", "prohibit")
@@ -624,36 +624,7 @@ func TestFallbackOnTheWire(t *testing.T) {
 	t.Run("cancelled at any moment", func(t *testing.T) {
 		hostile(t, map[string]string{"af21": "drop", "4": "reject with icmpx type host-unreachable"})
 		onLoopbacksInTurn(t, func(t *testing.T, l net.Listener, dial func(*dscp.Dialer, context.Context) (*dscp.Conn, error)) {
-			go func() { // or the backlog fills
-				for {
-					c, err := l.Accept()
-					if err != nil {
-						return
-					}
-					c.Close()
-				}
-			}()
-			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 2 * time.Millisecond}
-			before := leftovers(t)
-			came, cancelled := 0, 0
-			points := long.N(100, 300)
-			for i := range points {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*6*time.Millisecond/time.Duration(points))
-				c, err := dial(&d, ctx)
-				cancel()
-				if err == nil {
-					came++
-					require.NoError(t, c.Close())
-					continue
-				}
-				cancelled++
-				ne, ok := err.(net.Error)
-				require.True(t, ok)
-				require.True(t, ne.Timeout(), "%v", err)
-			}
-			t.Logf("%d came up, %d were cancelled", came, cancelled)
-			assert.NotZero(t, cancelled)
-			requireNothingLeft(t, before)
+			cancelAtAnyMoment(t, l, 6*time.Millisecond, dial)
 		})
 	})
 }

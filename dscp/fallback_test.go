@@ -76,7 +76,8 @@ func attemptErrors(err error) []error {
 	return attempts.Unwrap()
 }
 
-// Where the first mark connects, the dial makes one socket and one connection.
+// TestFallbackUnused checks that a dial whose first mark connects makes one socket and
+// one connection.
 func TestFallbackUnused(t *testing.T) {
 	for name, dial := range dials {
 		for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
@@ -90,13 +91,14 @@ func TestFallbackUnused(t *testing.T) {
 				assert.Equal(t, dscp.AF21, c.DSCP())
 				assert.EqualValues(t, 1, sockets.Load())
 				assert.Equal(t, c.LocalAddr().String(), accept(t, l).RemoteAddr().String())
-				require.ErrorIs(t, c.SetDSCP(dscp.DF), dscp.ErrMidFlow, "what Fallback returns is pinned")
+				require.ErrorIs(t, c.SetDSCP(dscp.DF), dscp.ErrMidFlow, "the conn is pinned")
 			})
 		}
 	}
 }
 
-// A wrong field fails every dial, and before there is a socket.
+// TestFallbackRefusedBeforeASocket checks that an invalid field fails every dial before
+// there is a socket.
 func TestFallbackRefusedBeforeASocket(t *testing.T) {
 	nd, sockets := countSockets()
 	for name, tt := range map[string]struct {
@@ -128,7 +130,8 @@ func TestFallbackRefusedBeforeASocket(t *testing.T) {
 	assert.Zero(t, sockets.Load())
 }
 
-// Where nobody listens, every mark is tried, and the error is net's own.
+// TestFallbackConnectionRefused checks that every mark is tried on a closed port, and
+// that the error is net's.
 func TestFallbackConnectionRefused(t *testing.T) {
 	address := nobody.Listens(t, "127.0.0.1:0")
 	for name, dial := range dials {
@@ -141,12 +144,12 @@ func TestFallbackConnectionRefused(t *testing.T) {
 			_, err := dial(&d, t.Context(), address)
 			require.EqualError(t, err, want.Error())
 			require.ErrorIs(t, err, syscall.ECONNREFUSED)
-			assert.Empty(t, attemptErrors(err), "no list")
+			assert.Empty(t, attemptErrors(err), "no errors of single attempts")
 			op, ok := err.(*net.OpError)
 			require.True(t, ok)
-			assert.IsType(t, (*os.SyscallError)(nil), op.Err, "no mark: it is not to blame")
+			assert.IsType(t, (*os.SyscallError)(nil), op.Err, "the error names no mark, which is not the cause")
 			assert.False(t, op.Timeout())
-			assert.EqualValues(t, 3, sockets.Load(), "one for each mark")
+			assert.EqualValues(t, 3, sockets.Load(), "one socket for each mark")
 		})
 	}
 }
@@ -161,12 +164,13 @@ func TestFallbackCancelledBefore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := dial(&d, ctx, l.Addr().String())
 			require.ErrorIs(t, err, context.Canceled)
-			assert.LessOrEqual(t, sockets.Swap(0), int32(1)) // net's DialTCP makes one even so
+			assert.LessOrEqual(t, sockets.Swap(0), int32(1)) // net's DialTCP makes a socket before it looks at ctx
 		})
 	}
 }
 
-// An error of the caller's own hook ends the dial and comes through.
+// TestFallbackOwnHookFails checks that an error of the caller's own hook ends the dial
+// and is returned.
 func TestFallbackOwnHookFails(t *testing.T) {
 	mine := errors.New("mine")
 	calls := 0
@@ -180,7 +184,8 @@ func TestFallbackOwnHookFails(t *testing.T) {
 	assert.Equal(t, 1, calls)
 }
 
-// UDP takes the first mark: a UDP connect always comes up.
+// TestFallbackUDP checks that UDP uses the first mark only, because a UDP connect has no
+// handshake.
 func TestFallbackUDP(t *testing.T) {
 	d := dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.DF}}
 	c, err := d.Dial("udp", "127.0.0.1:9")
@@ -191,12 +196,12 @@ func TestFallbackUDP(t *testing.T) {
 
 func TestFallbackNotInMarked(t *testing.T) {
 	d := dscp.Dialer{DSCP: dscp.AF21, FallbackDelay: time.Minute, Fallback: []dscp.CodePoint{dscp.DF}}
-	assert.Zero(t, d.Marked().FallbackDelay, "net.Dialer's field of that name is another thing")
+	assert.Zero(t, d.Marked().FallbackDelay, "net.Dialer.FallbackDelay has another meaning")
 }
 
-// A Memory that other Dialers share cannot bring in a mark, or leave one out: it
-// chooses among the marks of the Dialer which is tried first.
-func TestMemoryBringsInNoMark(t *testing.T) {
+// TestMemoryAddsNoMark checks that a Memory, which other Dialers may share, neither adds
+// a mark to those of the Dialer nor removes one. It only chooses which is tried first.
+func TestMemoryAddsNoMark(t *testing.T) {
 	l := listenSaving(t, "127.0.0.1:0")
 	for works, want := range map[dscp.CodePoint]dscp.CodePoint{dscp.CS7: dscp.AF21, dscp.EF: dscp.AF21, dscp.LowDelay: dscp.LowDelay, dscp.DF: dscp.DF} {
 		var m dscp.Memory

@@ -27,8 +27,9 @@ func setTCP(option, value int) func(string, string, syscall.RawConn) error {
 	}
 }
 
-// With TCP Fast Open and a cached cookie, connect succeeds before a SYN is sent.
-// Fallback must not take that for a path that lets the mark through.
+// TestFallbackWithFastOpen checks that Fallback does not take the success of connect for
+// an answer to its SYN. With TCP Fast Open and a cached cookie, connect succeeds before a
+// SYN is sent.
 func TestFallbackWithFastOpen(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -75,7 +76,7 @@ func TestFallbackWithFastOpen(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				c, err := d.DialContext(ctx, "tcp", l.Addr().String())
-				require.NoError(t, err, "the kernel has the cookie")
+				require.NoError(t, err, "connect succeeds without a SYN")
 				require.NoError(t, c.Close())
 			}
 			upWithoutSYN()
@@ -89,7 +90,7 @@ func TestFallbackWithFastOpen(t *testing.T) {
 					echoed(c)
 				})
 			}
-			upWithoutSYN() // the cookie was there all the time
+			upWithoutSYN() // the kernel still has the cookie
 		})
 	}
 }

@@ -19,8 +19,7 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// serveMarks answers each byte with the mark of the SYN that opened the
-// connection.
+// serveMarks answers the first byte of each connection with the mark of its SYN.
 func serveMarks(t *testing.T, address string) *dscp.Listener {
 	t.Helper()
 	l, err := (&dscp.ListenConfig{}).Listen(t.Context(), "tcp", address)
@@ -44,7 +43,7 @@ func serveMarks(t *testing.T, address string) *dscp.Listener {
 	return l.(*dscp.Listener)
 }
 
-// TestFaultCancelled cancels dials at random moments of them.
+// TestFaultCancelled cancels dials at random moments.
 func TestFaultCancelled(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -56,20 +55,20 @@ func TestFaultCancelled(t *testing.T) {
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	require.NoError(t, err)
 	here := net.JoinHostPort("127.0.0.1", port)
-	hole := dscptest.NewMiddlebox(t, here, dscptest.DropMarked(dscp.AF21)).Addr()
+	dropping := dscptest.NewMiddlebox(t, here, dscptest.DropMarked(dscp.AF21)).Addr()
 	named := &net.Dialer{Resolver: serveNamesIn(t, func(int) time.Duration { return time.Duration(rand.IntN(400)) * time.Microsecond }, "127.0.0.1", "::1")}
 	name := net.JoinHostPort("many.example", port)
 	for _, tt := range []struct {
 		name    string
 		dialer  dscp.Dialer
 		address string
-		within  time.Duration // zero: what a dial takes
+		within  time.Duration // 0: measure how long a dial takes
 	}{
 		{"to a server", dscp.Dialer{DSCP: dscp.AF21}, here, 0},
 		{"with Fallback", dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback}, here, 0},
 		{"with Fallback at once", dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 1}, here, 0},
-		{"into a hole", dscp.Dialer{DSCP: dscp.AF21}, hole, time.Millisecond},
-		{"past a hole", dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 300 * time.Microsecond}, hole, 0},
+		{"SYN dropped", dscp.Dialer{DSCP: dscp.AF21}, dropping, time.Millisecond},
+		{"SYN dropped, with Fallback", dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 300 * time.Microsecond}, dropping, 0},
 		{"while resolving", dscp.Dialer{NetDialer: named, DSCP: dscp.AF21}, name, 0},
 		{"while resolving, with Fallback", dscp.Dialer{NetDialer: named, DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: 100 * time.Microsecond}, name, 0},
 	} {
@@ -93,21 +92,21 @@ func TestFaultCancelled(t *testing.T) {
 				cancel()
 				if err == nil {
 					up++
-					requireWhole(t, c)
+					requireSYNMark(t, c)
 					continue
 				}
 				require.Nil(t, c)
 				requireCancelled(t, err)
 			}
-			t.Logf("%d dials cancelled within %v: %d came up nevertheless", points, span, up)
+			t.Logf("%d dials cancelled within %v: %d connected before", points, span, up)
 			assert.Less(t, up, points)
 			requireNothingLeft(t, before)
 		})
 	}
 }
 
-// TestFaultCancelledAtEveryCall cancels dials while one of their system calls is
-// about to be made.
+// TestFaultCancelledAtEveryCall cancels a dial just before one of its system calls, for
+// each of them.
 func TestFaultCancelledAtEveryCall(t *testing.T) {
 	t.Parallel()
 	if !faults.Inside(t) {
@@ -127,7 +126,7 @@ func TestFaultCancelledAtEveryCall(t *testing.T) {
 			t.Run(host+"/"+name, func(t *testing.T) {
 				keepGarbage(t)
 				address := net.JoinHostPort(host, port)
-				measure(t, &d, address) // whatever the runtime opens once
+				measure(t, &d, address) // opens the descriptors that the runtime keeps
 				before := leftovers(t)
 				cancelled, up := 0, 0
 				for range 5 {
@@ -144,10 +143,10 @@ func TestFaultCancelledAtEveryCall(t *testing.T) {
 							continue
 						}
 						up++
-						requireWhole(t, c)
+						requireSYNMark(t, c)
 					}
 				}
-				t.Logf("%d dials cancelled: %d came up nevertheless", cancelled+up, up)
+				t.Logf("%d dials cancelled: %d connected before", cancelled+up, up)
 				assert.NotZero(t, cancelled)
 				requireNothingLeft(t, before)
 			})
@@ -162,7 +161,7 @@ func requireCancelled(t *testing.T, err error) {
 	require.True(t, ne.Timeout() || errors.Is(err, context.Canceled), "%v", err)
 }
 
-// measure returns how long a dial takes, in the middle of many.
+// measure returns the median duration of a dial.
 func measure(t *testing.T, d *dscp.Dialer, address string) time.Duration {
 	t.Helper()
 	var took []time.Duration
@@ -171,15 +170,15 @@ func measure(t *testing.T, d *dscp.Dialer, address string) time.Duration {
 		c, err := d.DialContext(t.Context(), "tcp", address)
 		took = append(took, time.Since(begin))
 		require.NoError(t, err)
-		requireWhole(t, c)
+		requireSYNMark(t, c)
 	}
 	slices.Sort(took)
 	return took[len(took)/2]
 }
 
-// requireWhole uses up a conn to serveMarks and holds what its SYN carried
-// against what it says.
-func requireWhole(t *testing.T, c net.Conn) {
+// requireSYNMark checks that the DSCP of a conn to serveMarks is the mark of its SYN,
+// and closes the conn.
+func requireSYNMark(t *testing.T, c net.Conn) {
 	t.Helper()
 	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
 	_, err := c.Write([]byte{'?'})
@@ -193,8 +192,8 @@ func requireWhole(t *testing.T, c net.Conn) {
 	require.NoError(t, c.Close())
 }
 
-// TestFaultListenerClosed closes listeners while many wait in Accept and clients
-// come.
+// TestFaultListenerClosed closes listeners while many goroutines wait in Accept and
+// clients connect.
 func TestFaultListenerClosed(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -202,7 +201,7 @@ func TestFaultListenerClosed(t *testing.T) {
 	}
 	const rounds, accepting, dialing = 100, 16, 4
 	keepGarbage(t)
-	l, _ := listenIn(t, families[0]) // whatever the runtime opens once
+	l, _ := listenIn(t, families[0]) // opens the descriptors that the runtime keeps
 	require.NoError(t, l.Close())
 	before := leftovers(t)
 	accepted := 0
@@ -216,7 +215,7 @@ func TestFaultListenerClosed(t *testing.T) {
 					c, err := l.Accept()
 					if err != nil {
 						if c != nil {
-							err = errors.New("a conn with an error")
+							err = errors.New("Accept returned a conn and an error")
 						}
 						ends <- err
 						return
@@ -264,6 +263,6 @@ func TestFaultListenerClosed(t *testing.T) {
 			require.NoError(t, c.Close())
 		}
 	}
-	t.Logf("%d listeners closed under %d Accepts each, %d conns accepted", rounds, accepting, accepted)
+	t.Logf("%d listeners closed during %d calls of Accept each, %d conns accepted", rounds, accepting, accepted)
 	requireNothingLeft(t, before)
 }

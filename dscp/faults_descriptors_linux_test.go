@@ -16,7 +16,7 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// exhaust leaves the process n descriptors until the test ends or release is
+// exhaust leaves the process n free descriptors until the test ends or release is
 // called.
 func exhaust(t *testing.T, n int) (release func()) {
 	t.Helper()
@@ -51,7 +51,7 @@ func exhaust(t *testing.T, n int) (release func()) {
 	return release
 }
 
-// TestFaultNoDescriptors runs out of descriptors for real.
+// TestFaultNoDescriptors uses up the descriptors of the process.
 func TestFaultNoDescriptors(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -61,7 +61,7 @@ func TestFaultNoDescriptors(t *testing.T) {
 	each := func(name string, run func(t *testing.T)) {
 		t.Run(name, func(t *testing.T) {
 			keepGarbage(t)
-			run(t) // whatever the runtime opens once
+			run(t) // opens the descriptors that the runtime keeps
 			before := leftovers(t)
 			run(t)
 			requireNothingLeft(t, before)
@@ -120,9 +120,9 @@ func TestFaultNoDescriptors(t *testing.T) {
 			}
 			release()
 			server, err := l.Accept()
-			require.NoError(t, err, "once there are descriptors")
+			require.NoError(t, err, "once there are descriptors again")
 			defer server.Close()
-			assert.Equal(t, addrPort(client.LocalAddr()), addrPort(server.RemoteAddr()), "nobody was lost")
+			assert.Equal(t, addrPort(client.LocalAddr()), addrPort(server.RemoteAddr()), "the conn was still in the backlog")
 			assert.Equal(t, dscp.EF, server.(*dscp.Conn).DSCP())
 			mark, ok := server.(*dscp.Conn).PeerDSCP()
 			require.True(t, ok)
@@ -143,14 +143,14 @@ func TestFaultNoDescriptors(t *testing.T) {
 			}
 			release := exhaust(t, 0)
 			for _, cp := range []dscp.CodePoint{dscp.CS1, dscp.DF, dscp.AF21} {
-				require.ErrorIs(t, set(cp), unix.EMFILE, "what it would do to the flow is not known")
-				require.NoError(t, c.Verify(), "the flow is not touched")
+				require.ErrorIs(t, set(cp), unix.EMFILE, "there is no descriptor for a trial socket")
+				require.NoError(t, c.Verify(), "the flow is unchanged")
 			}
 			raw, err := c.SyscallConn()
 			require.NoError(t, err)
 			level, option := fam.sent()
 			err = raw.Control(func(fd uintptr) { assert.NoError(t, unix.SetsockoptInt(int(fd), level, option, int(dscp.CS1.TOS()))) })
-			require.ErrorIs(t, err, dscp.ErrMidFlow, "that needs no descriptor")
+			require.ErrorIs(t, err, dscp.ErrMidFlow, "watching the closure needs no descriptor")
 			require.NoError(t, c.Verify())
 			release()
 			require.ErrorIs(t, set(dscp.CS1), dscp.ErrMidFlow)
@@ -163,7 +163,7 @@ func TestFaultNoDescriptors(t *testing.T) {
 		each(fam.name+"/one descriptor for three marks", func(t *testing.T) {
 			l, address := listenIn(t, fam)
 			defer l.Close()
-			// The time is up once the last mark has failed, however late that is.
+			// The deadline passes when the last mark has failed, however late that is.
 			ctx := timeUp{t.Context(), make(chan struct{})}
 			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: time.Millisecond, Trace: func(e dscp.Event) {
 				if e.Rung == 2 {
@@ -174,7 +174,7 @@ func TestFaultNoDescriptors(t *testing.T) {
 			_, err := d.DialContext(ctx, "tcp", address)
 			errs := attemptErrors(err)
 			require.Len(t, errs, 3, "%v", err)
-			assert.NotErrorIs(t, errs[0], unix.EMFILE, "the first had the descriptor until the end")
+			assert.NotErrorIs(t, errs[0], unix.EMFILE, "the first kept the descriptor until the deadline")
 			assert.ErrorIs(t, errs[1], unix.EMFILE)
 			assert.ErrorIs(t, errs[2], unix.EMFILE)
 			assert.True(t, err.(net.Error).Timeout())
@@ -203,7 +203,7 @@ func (c timeUp) Err() error {
 	}
 }
 
-// listenIn returns a listener of the family, marked EF, and where to dial it.
+// listenIn returns a listener of the family, marked EF, and the address to dial.
 func listenIn(t *testing.T, fam family) (l net.Listener, address string) {
 	t.Helper()
 	l, err := (&dscp.ListenConfig{DSCP: dscp.EF}).Listen(t.Context(), fam.network, fam.listen)
@@ -213,7 +213,7 @@ func listenIn(t *testing.T, fam family) (l net.Listener, address string) {
 	return l, net.JoinHostPort(fam.dial, port)
 }
 
-// requireFlow requires that a connection comes up, marked on both sides.
+// requireFlow requires that l accepts a connection, and that both sides are marked.
 func requireFlow(t *testing.T, l net.Listener, address string) {
 	t.Helper()
 	client, err := (&dscp.Dialer{DSCP: dscp.AF21}).Dial("tcp", address)

@@ -17,7 +17,7 @@ import (
 type faultyDial struct {
 	name  string
 	dial  func(ctx context.Context, address string) (net.Conn, error)
-	marks []dscp.CodePoint // what the conn may carry; the first is the one asked for
+	marks []dscp.CodePoint // marks that the conn may have; the first is the requested one
 }
 
 func faultyDials() []operation {
@@ -72,7 +72,7 @@ func faultyDials() []operation {
 	}})
 }
 
-// listenBriefly returns a listener that saves SYNs and does not wait for long.
+// listenBriefly returns a listener that saves SYNs and whose Accept ends after 20 s.
 func listenBriefly(t *testing.T, address string) *dscp.Listener {
 	t.Helper()
 	l, err := (&dscp.ListenConfig{}).Listen(t.Context(), "tcp", address)
@@ -91,9 +91,9 @@ func (d faultyDial) meet(t *testing.T, f *fault, l *dscp.Listener, address strin
 		require.Nil(t, c)
 		cp := d.marks[0]
 		if _, marked := f.marking(); !named && !marked {
-			cp = dscp.DF // net's own errors know of no mark
+			cp = dscp.DF // net's own errors name no mark
 		}
-		// An address that the name has led to stands for the name.
+		// The error may name any address of the name.
 		if host, port, _ := net.SplitHostPort(address); host == "many.example" {
 			address = ":" + port
 		}
@@ -111,12 +111,12 @@ func (d faultyDial) meet(t *testing.T, f *fault, l *dscp.Listener, address strin
 		assert.Equal(t, d.marks[0], mark, "on the wire")
 		return
 	}
-	assert.Equal(t, mark, pinned.DSCP(), "what the conn says of the wire")
+	assert.Equal(t, mark, pinned.DSCP(), "DSCP is the mark of the SYN")
 	require.NoError(t, pinned.Verify())
 }
 
-// accepted returns the other end of c, and closes the conns that lost a race
-// against it.
+// accepted returns the other end of c. It closes the conns of attempts that c won
+// against.
 func accepted(t *testing.T, l *dscp.Listener, c net.Conn) *dscp.Conn {
 	t.Helper()
 	for {

@@ -14,8 +14,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// faultyGuards try to change the mark of a live conn, or something else, through
-// the guard.
+// faultyGuards set the mark of a live conn, or another option, through the guard.
 func faultyGuards() []operation {
 	var all []operation
 	for _, fam := range families {
@@ -26,7 +25,7 @@ func faultyGuards() []operation {
 			}
 			return ipv6.NewConn(c).SetTrafficClass(int(cp.TOS()))
 		}
-		// An unknown closure is to blame only if its own call has succeeded.
+		// An unknown closure has changed the mark only if its own call succeeded.
 		raw := func(c *dscp.Conn, run func(syscall.RawConn, func(uintptr)) error) (done bool, err error) {
 			r, err := c.SyscallConn()
 			if err != nil {
@@ -37,7 +36,7 @@ func faultyGuards() []operation {
 			})
 			return done, err
 		}
-		for name, try := range map[string]func(c *dscp.Conn) (guilty bool, err error){
+		for name, try := range map[string]func(c *dscp.Conn) (changed bool, err error){
 			"x/net, another mark": func(c *dscp.Conn) (bool, error) { return true, xnet(c, dscp.CS1) },
 			"x/net, the mark":     func(c *dscp.Conn) (bool, error) { return false, xnet(c, dscp.AF21) },
 			"x/net, the TTL": func(c *dscp.Conn) (bool, error) {
@@ -75,7 +74,7 @@ func faultyGuards() []operation {
 	return all
 }
 
-func guard(t *testing.T, f *fault, fam family, try func(*dscp.Conn) (guilty bool, err error)) {
+func guard(t *testing.T, f *fault, fam family, try func(*dscp.Conn) (changed bool, err error)) {
 	l, err := (&dscp.ListenConfig{DSCP: dscp.AF21}).Listen(t.Context(), fam.network, fam.listen)
 	require.NoError(t, err)
 	defer l.Close()
@@ -89,25 +88,25 @@ func guard(t *testing.T, f *fault, fam family, try func(*dscp.Conn) (guilty bool
 	defer server.Close()
 	c := server.(*dscp.Conn)
 
-	var guilty bool
-	f.during(func() { guilty, err = try(c) })
-	if guilty {
-		require.Error(t, err, "nobody was told")
+	var changed bool
+	f.during(func() { changed, err = try(c) })
+	if changed {
+		require.Error(t, err, "a change without an error")
 	}
 	if _, marks := f.marking(); marks && f.failed[0].Number == unix.SYS_GETSOCKOPT {
 		switch level, option := fam.sent(); {
 		case !f.failed[0].Option(level, option):
-			assert.Equal(t, guilty, err != nil, "another family's option, which macOS never tells: %v", err)
+			assert.Equal(t, changed, err != nil, "the option of the other family, which macOS never returns: %v", err)
 		case f.errno == unix.ENOBUFS:
-			require.ErrorIs(t, err, f.errno, "in the dark the flow is not touched")
+			require.ErrorIs(t, err, f.errno, "if the mark cannot be read, the flow is not touched")
 		}
 	}
-	if err != nil && !guilty {
+	if err != nil && !changed {
 		require.NotEmpty(t, f.failed, "%v", err)
-		assert.NotErrorIs(t, err, dscp.ErrMidFlow, "nobody has tried to change it")
+		assert.NotErrorIs(t, err, dscp.ErrMidFlow, "no change was tried")
 	}
 	if held := c.Verify(); held != nil {
-		// The kernel has refused to put it back: that has to be said.
+		// The kernel refused to restore the mark: the error must say it.
 		require.ErrorIs(t, held, dscp.ErrMidFlow)
 		require.ErrorIs(t, err, f.errno)
 		require.ErrorContains(t, err, "restoring it failed")

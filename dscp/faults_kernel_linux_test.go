@@ -20,8 +20,8 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// A kernel without Multipath TCP refuses such sockets with one of three errors,
-// which net learns once in each process.
+// A kernel without Multipath TCP refuses such sockets with one of three errors. net
+// looks only once in each process, so each error has its own test process.
 
 func TestFaultNoMultipathEPROTONOSUPPORT(t *testing.T) { noMultipath(t, unix.EPROTONOSUPPORT) }
 func TestFaultNoMultipathEINVAL(t *testing.T)          { noMultipath(t, unix.EINVAL) }
@@ -42,14 +42,15 @@ func TestFaultMultipathOff(t *testing.T) {
 		return
 	}
 	if _, err := os.Stat("/proc/sys/net/mptcp"); errors.Is(err, os.ErrNotExist) {
-		withoutMultipath(t, unix.EPROTONOSUPPORT) // the kernel was built without, as Debian's 5.10
+		withoutMultipath(t, unix.EPROTONOSUPPORT) // a kernel built without it, such as Debian's 5.10
 		return
 	}
 	testns.Current(t).Sysctl("net.mptcp.enabled", "0")
 	withoutMultipath(t, unix.ENOPROTOOPT)
 }
 
-// withoutMultipath has all those who ask for Multipath TCP do without.
+// withoutMultipath checks that dialers and listeners which ask for Multipath TCP get
+// marked plain TCP.
 func withoutMultipath(t *testing.T, errno syscall.Errno) {
 	t.Helper()
 	_, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP)
@@ -79,14 +80,14 @@ func withoutMultipath(t *testing.T, errno syscall.Errno) {
 			require.NoError(t, l.Close())
 		}
 	}
-	run() // whatever the runtime opens once
+	run() // opens the descriptors that the runtime keeps
 	before := leftovers(t)
 	run()
 	requireNothingLeft(t, before)
 }
 
-// IPv6 is switched off by the administrator: its sockets can be made, and reach
-// nobody.
+// TestFaultIPv6Disabled switches IPv6 off by sysctl: IPv6 sockets can be made, but reach
+// no address.
 func TestFaultIPv6Disabled(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -96,7 +97,7 @@ func TestFaultIPv6Disabled(t *testing.T) {
 	withoutIPv6(t, unix.EADDRNOTAVAIL)
 }
 
-// The kernel has no IPv6 at all.
+// TestFaultNoIPv6 runs as on a kernel without IPv6.
 func TestFaultNoIPv6(t *testing.T) {
 	t.Parallel()
 	if !faults.Inside(t) {
@@ -132,7 +133,7 @@ func withoutIPv6(t *testing.T, errno syscall.Errno) {
 
 			d.NetDialer = &net.Dialer{Resolver: names}
 			c, err := d.Dial("tcp", net.JoinHostPort("many.example", port))
-			require.NoError(t, err, "the other address of the name")
+			require.NoError(t, err, "the IPv4 address of the name")
 			assert.Equal(t, dscp.AF21, c.(*dscp.Conn).DSCP())
 			peer := accepted(t, l.(*dscp.Listener), c)
 			mark, ok := peer.PeerDSCP()
@@ -162,7 +163,7 @@ func withoutIPv6(t *testing.T, errno syscall.Errno) {
 	requireNothingLeft(t, before)
 }
 
-// TestFaultNoRoutes has a machine without a network: not even loopback is up.
+// TestFaultNoRoutes runs in a namespace without a network: not even loopback is up.
 func TestFaultNoRoutes(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -175,18 +176,18 @@ func TestFaultNoRoutes(t *testing.T) {
 			for _, network := range []string{"tcp", "udp"} {
 				d := dscp.Dialer{DSCP: dscp.AF21}
 				_, err := d.Dial(network, address)
-				noWay(t, err)
+				requireNoRoute(t, err)
 				assert.ErrorContains(t, err, "dial "+network+" "+address+": with DSCP AF21: connect: ")
 			}
 			d := dscp.Dialer{DSCP: dscp.AF21, Fallback: fallback, FallbackDelay: time.Hour}
 			_, err := d.Dial("tcp", address)
 			if !errors.Is(err, unix.ENETUNREACH) {
-				noWay(t, err)
+				requireNoRoute(t, err)
 				continue
 			}
-			require.Len(t, attemptErrors(err), 3, "a rule may unroute one mark only: %v", err)
+			require.Len(t, attemptErrors(err), 3, "routing may depend on the mark, so each is tried: %v", err)
 			for _, err := range attemptErrors(err) {
-				noWay(t, err)
+				requireNoRoute(t, err)
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -195,7 +196,7 @@ func TestFaultNoRoutes(t *testing.T) {
 		_, err := d.DialContext(ctx, "tcp", "many.example:22")
 		_, ok := errors.AsType[*net.DNSError](err)
 		require.True(t, ok, "%v", err)
-		require.NoError(t, ctx.Err(), "nobody waits for an answer")
+		require.NoError(t, ctx.Err(), "the lookup fails before the deadline")
 
 		l, err := (&dscp.ListenConfig{DSCP: dscp.EF}).Listen(t.Context(), "tcp", ":0")
 		require.NoError(t, err, "the network may come later")
@@ -214,15 +215,15 @@ func TestFaultNoRoutes(t *testing.T) {
 		require.NoError(t, pc.Close())
 	}
 	keepGarbage(t)
-	run() // whatever the runtime opens once
+	run() // opens the descriptors that the runtime keeps
 	before := leftovers(t)
 	run()
 	requireNothingLeft(t, before)
 }
 
-// noWay requires that err says that there is no route, or for IPv6 no address to
-// come from.
-func noWay(t *testing.T, err error) {
+// requireNoRoute requires that err is that there is no route, or for IPv6 no source
+// address.
+func requireNoRoute(t *testing.T, err error) {
 	t.Helper()
 	require.True(t, errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EADDRNOTAVAIL), "%v", err)
 }

@@ -21,20 +21,20 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// An operation of this package that makes system calls. It prepares what it
-// needs, runs in f.during what is to meet faults, holds what came of it against
-// the wire, and cleans up.
+// An operation runs a function of package dscp that makes system calls. It sets up what
+// the function needs, runs the function in f.during, compares the result with the
+// packets on the wire, and cleans up.
 type operation struct {
 	name string
 	run  func(t *testing.T, f *fault)
 }
 
-// A fault is what an operation meets.
+// A fault makes system calls of an operation fail, or only records them.
 type fault struct {
 	mask    faults.Mask
-	errno   syscall.Errno // 0: none, only watch
-	made    []faults.Call // if watched
-	failed  []faults.Call
+	errno   syscall.Errno // 0: no call fails
+	made    []faults.Call // all calls, if errno is 0
+	failed  []faults.Call // the calls that failed with errno
 	capture *wire.Capture // of loopback
 }
 
@@ -46,8 +46,8 @@ func (f *fault) during(op func()) {
 	f.failed = faults.Inject(f.mask, f.errno, op)
 }
 
-// errnos are what a call may fail with, as far as kernels, security modules and
-// sandboxes are known to have it.
+// errnos returns the errors that kernels, security modules and sandboxes are known to
+// return for a call.
 func errnos(c faults.Call) []syscall.Errno {
 	all := []syscall.Errno{unix.ENOBUFS, unix.ENOMEM, unix.EPERM, unix.EINVAL}
 	switch c.Number {
@@ -65,11 +65,11 @@ func errnos(c faults.Call) []syscall.Errno {
 	return all
 }
 
-// lasting are the errnos that all calls from one on fail with.
+// lasting are the errors with which a call and all calls after it fail.
 var lasting = []syscall.Errno{unix.ENOBUFS, unix.EPERM, unix.EOPNOTSUPP}
 
-// TestFaultAtEveryCall has every system call of every operation fail, alone and
-// with all that follow it, in each of several ways.
+// TestFaultAtEveryCall makes every system call of every operation fail, alone and with
+// all calls after it, with each of several errors.
 func TestFaultAtEveryCall(t *testing.T) {
 	t.Parallel()
 	if !faults.Inside(t) {
@@ -81,7 +81,7 @@ func TestFaultAtEveryCall(t *testing.T) {
 		t.Run(op.name, func(t *testing.T) {
 			keepGarbage(t)
 			f := &fault{capture: capture}
-			op.run(t, f) // whatever the runtime opens once
+			op.run(t, f) // opens the descriptors that the runtime keeps
 			op.run(t, f)
 			made, n := f.made, 0
 			for i, call := range made {
@@ -94,16 +94,17 @@ func TestFaultAtEveryCall(t *testing.T) {
 					n++
 				}
 			}
-			t.Logf("%d calls, %d faults", len(made), n)
+			t.Logf("%d system calls, %d faults", len(made), n)
 			operations++
 			calls += len(made)
 			total += n
 		})
 	}
-	t.Logf("%d operations with %d system calls met %d faults", operations, calls, total)
+	t.Logf("%d operations with %d system calls: %d faults", operations, calls, total)
 }
 
-// keepGarbage keeps the garbage collector from closing what a leak has left open.
+// keepGarbage switches the garbage collector off for the test, so that it closes no
+// leaked descriptor.
 func keepGarbage(t *testing.T) {
 	t.Helper()
 	percent := debug.SetGCPercent(-1)
@@ -115,20 +116,21 @@ func meet(t *testing.T, op operation, f *fault, call faults.Call) {
 	t.Helper()
 	defer func() {
 		if t.Failed() {
-			t.Fatalf("that was with %v failing: %v (alone: %t); failed: %v", call, f.errno, f.mask&(f.mask-1) == 0, f.failed)
+			t.Fatalf("the call made to fail was %v with %v (alone: %t); calls that failed: %v", call, f.errno, f.mask&(f.mask-1) == 0, f.failed)
 		}
 	}()
 	before := leftovers(t)
 	hung := time.AfterFunc(time.Minute, func() {
 		stacks := make([]byte, 1<<20)
-		panic("hangs with " + call.String() + " failing: " + f.errno.Error() + "\n" + string(stacks[:runtime.Stack(stacks, true)]))
+		panic("hangs when " + call.String() + " fails: " + f.errno.Error() + "\n" + string(stacks[:runtime.Stack(stacks, true)]))
 	})
 	defer hung.Stop()
 	op.run(t, f)
 	requireNothingLeft(t, before)
 }
 
-// marking returns the option that the only call that failed sets or reads.
+// marking returns the mark option that the failed call sets or reads. ok is false if
+// several calls failed, or one for another option.
 func (f *fault) marking() (option string, ok bool) {
 	if len(f.failed) != 1 {
 		return "", false
@@ -142,8 +144,8 @@ func (f *fault) marking() (option string, ok bool) {
 	return "", false
 }
 
-// explains holds an error against the fault: it names the operation, the network,
-// the address and the code point, and can be told by errors.Is and As.
+// explains checks the error for the fault: it names the operation, the network, the
+// address and the code point, and errors.Is and errors.As find its cause.
 func (f *fault) explains(t *testing.T, err error, op, network, address string, cp dscp.CodePoint) {
 	t.Helper()
 	require.NotEmpty(t, f.failed, "nothing failed: %v", err)
@@ -152,7 +154,7 @@ func (f *fault) explains(t *testing.T, err error, op, network, address string, c
 	assert.Contains(t, strings.Split(op, ", "), oe.Op, "%v", err)
 	assert.True(t, strings.HasPrefix(oe.Net, network), "%s: %v", oe.Net, err)
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return // which has the name and no room for the errno, and nothing was marked
+		return // has the name but no field for the errno, and nothing was marked
 	}
 	assert.Contains(t, err.Error(), address)
 	require.ErrorIs(t, err, f.errno)

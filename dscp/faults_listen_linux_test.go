@@ -22,8 +22,8 @@ import (
 type faultyListen struct {
 	name   string
 	listen func(ctx context.Context, address string) (net.Listener, error)
-	want   dscp.CodePoint // of all that it sends
-	less   bool           // or unmarked
+	want   dscp.CodePoint // the mark of every packet that the listener and its conns send
+	less   bool           // the packets may also be unmarked
 }
 
 func faultyListens() []operation {
@@ -39,7 +39,7 @@ func faultyListens() []operation {
 			{"Marked", func(ctx context.Context, address string) (net.Listener, error) {
 				return (&dscp.ListenConfig{DSCP: dscp.AF21}).Marked().Listen(ctx, "tcp", address)
 			}, dscp.AF21, false},
-			{"Control", func(ctx context.Context, address string) (net.Listener, error) { // net asks for Multipath TCP
+			{"Control", func(ctx context.Context, address string) (net.Listener, error) { // net's default is Multipath TCP
 				return (&net.ListenConfig{Control: dscp.Control(dscp.AF21)}).Listen(ctx, "tcp", address)
 			}, dscp.AF21, false},
 		} {
@@ -59,7 +59,7 @@ func (fl faultyListen) meet(t *testing.T, f *fault, address string) {
 		require.Nil(t, l)
 		cp := dscp.DF
 		if _, marked := f.marking(); marked {
-			cp = fl.want // net's own errors know of no mark
+			cp = fl.want // net's own errors name no mark
 		}
 		f.explains(t, err, "listen", "tcp", "", cp)
 		return
@@ -68,7 +68,7 @@ func (fl faultyListen) meet(t *testing.T, f *fault, address string) {
 	fl.serves(t, f, l, address)
 }
 
-// serves looks at what a listener sends to each of the families that it takes.
+// serves checks the marks that a listener sends to a client of each of its families.
 func (fl faultyListen) serves(t *testing.T, f *fault, l net.Listener, address string) {
 	t.Helper()
 	hosts := map[string][]string{"127.0.0.1:0": {"127.0.0.1"}, "[::1]:0": {"::1"}, "[::]:0": {"127.0.0.1", "::1"}}[address]
@@ -84,7 +84,7 @@ func (fl faultyListen) serves(t *testing.T, f *fault, l net.Listener, address st
 			assert.Equal(t, fl.want, mark, "on the wire to %s", host)
 		}
 		if pinned, ok := server.(*dscp.Conn); ok {
-			assert.Equal(t, mark, pinned.DSCP(), "what the conn says of the wire")
+			assert.Equal(t, mark, pinned.DSCP(), "DSCP is the mark on the wire")
 			require.NoError(t, pinned.Verify())
 		}
 		require.NoError(t, client.Close())
@@ -92,8 +92,8 @@ func (fl faultyListen) serves(t *testing.T, f *fault, l net.Listener, address st
 	}
 }
 
-// sends returns the mark of what server has sent to client, the SYN-ACK, and of
-// what it sends from now on.
+// sends returns the mark of the SYN-ACK from server to client and of the data that it
+// makes server write.
 func (f *fault) sends(t *testing.T, server, client net.Conn) dscp.CodePoint {
 	t.Helper()
 	_, err := server.Write([]byte{'?'})
@@ -113,14 +113,14 @@ func (f *fault) sends(t *testing.T, server, client net.Conn) dscp.CodePoint {
 	return dscp.FromTOS(octets[0])
 }
 
-// listenReflecting opens a group: either all of its sockets are there and answer in their
-// classes, or none is.
+// listenReflecting checks that a listener with Reflect either has all of its sockets, which
+// answer with their classes, or none.
 func listenReflecting(t *testing.T, f *fault, address string) {
 	lc := &dscp.ListenConfig{DSCP: dscp.AF21, Reflect: []dscp.CodePoint{dscp.CS1, dscp.EF}}
 	var l net.Listener
 	var err error
 	f.during(func() { l, err = lc.Listen(t.Context(), "tcp", address) })
-	// The group accepts as soon as it is there, on its own.
+	// The group calls accept from its own goroutines.
 	f.made = slices.DeleteFunc(f.made, func(c faults.Call) bool { return c.Number == unix.SYS_ACCEPT4 })
 	if err != nil {
 		require.Nil(t, l)
@@ -140,7 +140,7 @@ func listenReflecting(t *testing.T, f *fault, address string) {
 	defer l.Close()
 	for _, c := range f.failed {
 		if c.Number == unix.SYS_ACCEPT4 {
-			return // which a group meets at once: another test looks at that
+			return // closes the listener at once: TestReflectMemberGone
 		}
 	}
 	_, port, err := net.SplitHostPort(l.Addr().String())
@@ -156,7 +156,7 @@ func listenReflecting(t *testing.T, f *fault, address string) {
 	}
 }
 
-// wrap marks a listener that listens already. If that fails, it stays open.
+// wrap wraps an open listener, which stays open if Wrap fails.
 func wrap(t *testing.T, f *fault, address string) {
 	var plain net.ListenConfig
 	plain.SetMultipathTCP(false)
@@ -173,7 +173,7 @@ func wrap(t *testing.T, f *fault, address string) {
 	faultyListen{want: dscp.AF21}.serves(t, f, wrapped, address)
 }
 
-// faultyAccepts accept connections, and pin some that others have accepted.
+// faultyAccepts accept connections, and pin those that net has accepted.
 func faultyAccepts() []operation {
 	var all []operation
 	for _, fam := range families {
@@ -189,7 +189,7 @@ func faultyAccepts() []operation {
 				if err != nil {
 					require.Nil(t, server)
 					f.explains(t, err, "accept, pin", "tcp", l.Addr().String()[len("[::]"):], dscp.DF)
-					server, err = l.Accept() // the listener is none the worse
+					server, err = l.Accept() // the listener goes on
 					require.NoError(t, err)
 				}
 				defer server.Close()
@@ -203,7 +203,7 @@ func faultyAccepts() []operation {
 						return
 					}
 				}
-				t.Errorf("accepted %v, which is not one of ours", server.RemoteAddr())
+				t.Errorf("accepted %v, which is neither client", server.RemoteAddr())
 			}},
 			operation{"accept/" + fam.name + "/Pin", func(t *testing.T, f *fault) {
 				l, clients := waiting(t, fam)
@@ -218,7 +218,7 @@ func faultyAccepts() []operation {
 				if err != nil {
 					require.Nil(t, pinned)
 					f.explains(t, err, "pin", "tcp", server.RemoteAddr().String(), dscp.DF)
-					pinned, err = dscp.Pin(server) // it is still open
+					pinned, err = dscp.Pin(server) // the conn is still open
 					require.NoError(t, err)
 				}
 				assert.Equal(t, dscp.EF, pinned.DSCP())
@@ -228,7 +228,7 @@ func faultyAccepts() []operation {
 	return all
 }
 
-// waiting returns a listener and two clients that it has yet to accept.
+// waiting returns a listener and two clients in its backlog.
 func waiting(t *testing.T, fam family) (*dscp.Listener, [2]net.Conn) {
 	t.Helper()
 	nl, err := (&dscp.ListenConfig{DSCP: dscp.EF}).Listen(t.Context(), fam.network, fam.listen)

@@ -66,7 +66,7 @@ func faultyDatagrams() []operation {
 					assert.Equal(t, u.want, mark, "on the wire")
 				}
 				if pinned, ok := c.(*dscp.UDPConn); ok {
-					assert.Equal(t, mark, pinned.DSCP(), "what the conn says of the wire")
+					assert.Equal(t, mark, pinned.DSCP(), "DSCP is the mark on the wire")
 				}
 			}})
 		}
@@ -86,7 +86,7 @@ func faultyDatagrams() []operation {
 	return all
 }
 
-// hostsOf returns where a socket bound to the address can be reached, or reaches.
+// hostsOf returns an address of each family that a socket bound to address can reach.
 func hostsOf(address string) []string {
 	if address == "[::]:0" {
 		return []string{"127.0.0.1:0", "[::1]:0"}
@@ -94,7 +94,7 @@ func hostsOf(address string) []string {
 	return []string{address}
 }
 
-// openSink returns a socket that tells the marks of what it receives.
+// openSink returns a socket that receives datagrams with their marks.
 func openSink(t *testing.T, address string) *dscp.UDPConn {
 	t.Helper()
 	pc, err := (&dscp.ListenConfig{}).ListenPacket(t.Context(), "udp", address)
@@ -105,17 +105,24 @@ func openSink(t *testing.T, address string) *dscp.UDPConn {
 	return c
 }
 
+// nextDatagram returns the size, the mark and the ECN bits of the next datagram.
+func nextDatagram(t *testing.T, sink *dscp.UDPConn) (n int, mark dscp.CodePoint, ecn uint8) {
+	t.Helper()
+	oob := make([]byte, 128)
+	n, oobn, _, _, err := sink.ReadMsgUDP(make([]byte, 1500), oob)
+	require.NoError(t, err)
+	mark, ecn, ok := dscp.ReceivedMark(oob[:oobn])
+	require.True(t, ok)
+	return n, mark, ecn
+}
+
+// arrived returns the mark of the next datagram.
 func arrived(t *testing.T, sink *dscp.UDPConn) dscp.CodePoint {
 	t.Helper()
-	oob := make([]byte, 100)
-	_, n, _, _, err := sink.ReadMsgUDP(make([]byte, 10), oob)
-	require.NoError(t, err)
-	mark, _, ok := dscp.ReceivedMark(oob[:n])
-	require.True(t, ok)
+	_, mark, _ := nextDatagram(t, sink)
 	return mark
 }
 
-// udpTo is the address of a sink as a socket bound to address wants it.
 func udpTo(sink *dscp.UDPConn) *net.UDPAddr { return sink.LocalAddr().(*net.UDPAddr) }
 
 func listenPacket(t *testing.T, f *fault, lc dscp.ListenConfig, address string) {
@@ -126,7 +133,7 @@ func listenPacket(t *testing.T, f *fault, lc dscp.ListenConfig, address string) 
 		require.Nil(t, pc)
 		cp := dscp.DF
 		if _, marked := f.marking(); marked && err.(*net.OpError).Op == "listen" {
-			cp = lc.DSCP // net's own errors know of no mark
+			cp = lc.DSCP // net's own errors name no mark
 		}
 		f.explains(t, err, "listen, pin", "udp", "", cp)
 		return
@@ -142,8 +149,8 @@ func listenPacket(t *testing.T, f *fault, lc dscp.ListenConfig, address string) 
 		if !lc.AllowUnmarked || mark != dscp.DF {
 			assert.Equal(t, lc.DSCP, mark, "on the wire")
 		}
-		if host == "[::1]:0" || address == host { // DSCP is the one of IPv6 on a socket for both
-			assert.Equal(t, mark, c.DSCP(), "what the conn says of the wire")
+		if host == "[::1]:0" || address == host { // on a dual-stack socket DSCP is the mark for IPv6
+			assert.Equal(t, mark, c.DSCP(), "DSCP is the mark on the wire")
 		}
 		require.NoError(t, sink.Close())
 	}
@@ -183,7 +190,7 @@ func writeMsg(t *testing.T, f *fault, address string) {
 		f.during(func() { _, _, err = c.WriteMsgUDP([]byte{'?'}, nil, udpTo(sink)) })
 		if err != nil {
 			f.explains(t, err, "write", "udp", sink.LocalAddr().String(), dscp.DF)
-			_, _, err = c.WriteMsgUDP([]byte{'?'}, nil, udpTo(sink)) // the socket is none the worse
+			_, _, err = c.WriteMsgUDP([]byte{'?'}, nil, udpTo(sink)) // the socket is still usable
 			require.NoError(t, err)
 		}
 		assert.Equal(t, dscp.AF21, arrived(t, sink), "on the wire")

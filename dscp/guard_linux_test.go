@@ -13,9 +13,9 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// TestPriorityIsPutBack holds that a refused change of IP_TOS leaves SO_PRIORITY
-// alone, which Linux sets along with it and which can select the band of a qdisc.
-func TestPriorityIsPutBack(t *testing.T) {
+// TestPriorityIsRestored checks that SO_PRIORITY is unchanged after a refused change of
+// IP_TOS. Linux sets it along with IP_TOS, and it can select the band of a qdisc.
+func TestPriorityIsRestored(t *testing.T) {
 	t.Parallel()
 	for _, own := range []int{0, 2, 5} {
 		guardPairs(t, func(t *testing.T, c *Conn) {
@@ -28,7 +28,7 @@ func TestPriorityIsPutBack(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, raw.Control(func(fd uintptr) {
 				assert.NoError(t, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PRIORITY, own))
-			}), "it is the user's to set")
+			}), "a program may set SO_PRIORITY")
 			for _, change := range []func(fd uintptr){
 				func(fd uintptr) { assert.NoError(t, tos.IPv4TOS.Set(tos.FD(fd), CS1.TOS())) },
 				func(fd uintptr) {
@@ -45,9 +45,9 @@ func TestPriorityIsPutBack(t *testing.T) {
 	}
 }
 
-// TestGuardIsFrugal holds what the guard allocates for functions that it watches,
-// such as the liveness probe that connection pools make for each request.
-func TestGuardIsFrugal(t *testing.T) {
+// TestGuardAllocatesNoMoreThanNet checks that the guard adds no allocation to a function
+// that it watches, such as the liveness probe of a connection pool.
+func TestGuardAllocatesNoMoreThanNet(t *testing.T) {
 	client, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
 	probe := func(uintptr) bool { return true }
 	measure := func(c interface {

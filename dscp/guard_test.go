@@ -42,7 +42,7 @@ func TestXNetIsRefused(t *testing.T) {
 				sets["IP_TOS"] = v4.SetTOS(int(cp.TOS()))
 			}
 			for opt, err := range sets {
-				unchanged := cp == DF && opt != c.pin.option.String() // the idle option of an IPv6 socket holds 0
+				unchanged := cp == DF && opt != c.pin.option.String() // IP_TOS of an IPv6 socket, which is not in use, holds 0
 				if cp == AF21 || unchanged {
 					require.NoError(t, err, opt)
 					continue
@@ -57,7 +57,7 @@ func TestXNetIsRefused(t *testing.T) {
 	})
 }
 
-// TestUnknownClosures tries the closures that have no name, through each method.
+// TestUnknownClosures passes functions that are not x/net's to each method.
 func TestUnknownClosures(t *testing.T) {
 	t.Parallel()
 	set := func(c *Conn, cp CodePoint) func(fd uintptr) error {
@@ -76,8 +76,8 @@ func TestUnknownClosures(t *testing.T) {
 			err = raw.Write(func(fd uintptr) bool { inner = f(fd); return true })
 			return err, inner
 		},
-		// A closure that changes the mark and then waits for more must not wait
-		// with the mark changed.
+		// A closure that changes the mark and returns false must not wait with the
+		// mark changed.
 		"Read, not done": func(raw syscall.RawConn, f func(uintptr) error) (err, inner error) {
 			err = raw.Read(func(fd uintptr) bool { inner = f(fd); return false })
 			return err, inner
@@ -99,7 +99,7 @@ func TestUnknownClosures(t *testing.T) {
 			}
 			err, inner := call(raw, set(c, AF21))
 			require.NoError(t, inner)
-			require.NoError(t, err, "%s: the mark it has", name)
+			require.NoError(t, err, "%s: the pinned mark", name)
 			err, _ = call(raw, func(uintptr) error { return nil })
 			require.NoError(t, err, "%s: a harmless closure", name)
 		}
@@ -117,36 +117,36 @@ func TestClosureThatPanics(t *testing.T) {
 				panic("boom")
 			})
 		})
-		require.NoError(t, c.Verify(), "put back")
-		require.NoError(t, raw.Control(func(uintptr) {}), "and not locked")
+		require.NoError(t, c.Verify(), "the mark is restored")
+		require.NoError(t, raw.Control(func(uintptr) {}), "the conn is not locked")
 	})
 }
 
-// TestPutBackToWhatWasJustBefore changes the mark by a way out first: a guarded
-// call must not undo that.
-func TestPutBackToWhatWasJustBefore(t *testing.T) {
+// TestGuardRestoresMarkBeforeCall changes the mark past the guard first. A guarded call
+// must not undo that change.
+func TestGuardRestoresMarkBeforeCall(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
 	require.NoError(t, tos.IPv4TOS.Set(c.pin.raw, CS2.TOS()))
 	raw, err := c.SyscallConn()
 	require.NoError(t, err)
-	require.NoError(t, raw.Control(func(uintptr) {}), "a harmless closure is not blamed")
+	require.NoError(t, raw.Control(func(uintptr) {}), "a harmless closure gets no error")
 	require.ErrorIs(t, raw.Control(func(fd uintptr) { tos.IPv4TOS.Set(tos.FD(fd), CS1.TOS()) }), ErrMidFlow)
 	require.ErrorIs(t, ipv4.NewConn(c).SetTOS(int(CS1.TOS())), ErrMidFlow)
 	octet, err := tos.IPv4TOS.Get(c.pin.raw)
 	require.NoError(t, err)
 	assert.Equal(t, CS2.TOS(), octet)
-	require.NoError(t, ipv4.NewConn(c).SetTOS(int(AF21.TOS())), "back to the pinned mark")
+	require.NoError(t, ipv4.NewConn(c).SetTOS(int(AF21.TOS())), "setting the pinned mark is allowed")
 	require.NoError(t, c.Verify())
 	require.NoError(t, tos.IPv4TOS.Set(c.pin.raw, CS2.TOS()))
-	require.NoError(t, raw.Control(func(fd uintptr) { tos.IPv4TOS.Set(tos.FD(fd), AF21.TOS()) }), "back to the pinned mark")
+	require.NoError(t, raw.Control(func(fd uintptr) { tos.IPv4TOS.Set(tos.FD(fd), AF21.TOS()) }), "setting the pinned mark is allowed")
 	require.NoError(t, c.Verify())
 }
 
-// TestClosuresMayWaitForOneAnother has a closure call the methods of its own conn,
-// and wait for another goroutine that does. Nothing hangs, and whoever was at work
-// when the change was found is told.
+// TestClosuresMayWaitForOneAnother runs a closure that calls the methods of its own conn,
+// and waits for another goroutine that does so. Nothing hangs, and each closure that ran
+// when the change was found gets an error.
 func TestClosuresMayWaitForOneAnother(t *testing.T) {
 	t.Parallel()
 	guardPairs(t, func(t *testing.T, c *Conn) {
@@ -158,14 +158,14 @@ func TestClosuresMayWaitForOneAnother(t *testing.T) {
 			outer, inner func(fd uintptr)
 			want         [3]error
 		}{
-			"harmless":       {nothing, nothing, [3]error{nil, nil, nil}},
-			"the outer":      {remark, nothing, [3]error{ErrMidFlow, ErrMidFlow, nil}},
-			"the inner":      {nothing, remark, [3]error{ErrMidFlow, ErrMidFlow, ErrMidFlow}},
-			"both, the same": {remark, remark, [3]error{ErrMidFlow, ErrMidFlow, ErrMidFlow}},
+			"harmless":      {nothing, nothing, [3]error{nil, nil, nil}},
+			"outer remarks": {remark, nothing, [3]error{ErrMidFlow, ErrMidFlow, nil}},
+			"inner remarks": {nothing, remark, [3]error{ErrMidFlow, ErrMidFlow, ErrMidFlow}},
+			"both remark":   {remark, remark, [3]error{ErrMidFlow, ErrMidFlow, ErrMidFlow}},
 		} {
 			done := make(chan [3]error, 1)
 			go func() {
-				var errs [3]error // of the outer, of the one in it, of the one in another goroutine
+				var errs [3]error // of the outer, of the inner, of the inner in another goroutine
 				errs[0] = raw.Control(func(fd uintptr) {
 					tt.outer(fd)
 					errs[1] = raw.Control(tt.inner)
@@ -185,17 +185,18 @@ func TestClosuresMayWaitForOneAnother(t *testing.T) {
 					}
 				}
 			case <-time.After(20 * time.Second):
-				t.Fatalf("%s: it hangs", name)
+				t.Fatalf("%s: a closure hangs", name)
 			}
 			require.NoError(t, c.Verify(), name)
 		}
-		require.NoError(t, raw.Control(nothing), "later ones are not blamed")
+		require.NoError(t, raw.Control(nothing), "later closures get no error")
 	})
 }
 
-// TestEveryGuiltyClosureIsTold has harmless closures run beside guilty ones. Each
-// of the guilty must be told, whoever has put the mark back.
-func TestEveryGuiltyClosureIsTold(t *testing.T) {
+// TestEveryMarkingClosureGetsError runs closures that change the mark and harmless ones
+// concurrently. Each closure that changes the mark must get an error, even if another
+// call has restored the mark.
+func TestEveryMarkingClosureGetsError(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	c, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
@@ -222,9 +223,9 @@ func TestEveryGuiltyClosureIsTold(t *testing.T) {
 	require.NoError(t, c.Verify())
 }
 
-// TestXNetIsRefusedWhileAClosureIsAtWork has x/net ask for the very mark that a
-// closure has set and not yet been undone.
-func TestXNetIsRefusedWhileAClosureIsAtWork(t *testing.T) {
+// TestXNetIsRefusedWhileAClosureRuns sets, through x/net, the mark that a closure has
+// just set and that is not restored yet.
+func TestXNetIsRefusedWhileAClosureRuns(t *testing.T) {
 	t.Parallel()
 	guardPairs(t, func(t *testing.T, c *Conn) {
 		raw, err := c.SyscallConn()
@@ -232,16 +233,16 @@ func TestXNetIsRefusedWhileAClosureIsAtWork(t *testing.T) {
 		var refused error
 		err = raw.Control(func(fd uintptr) {
 			assert.NoError(t, c.pin.option.Set(tos.FD(fd), CS1.TOS()))
-			refused = c.pin.option.Set(raw, CS1.TOS()) // as x/net's SetTOS
+			refused = c.pin.option.Set(raw, CS1.TOS()) // as x/net's SetTOS does
 		})
 		require.ErrorIs(t, refused, ErrMidFlow)
 		require.ErrorIs(t, err, ErrMidFlow)
 	})
 }
 
-// TestXNetIsRefusedWhateverTheSocketHolds changes the mark by a way out first. DF is
-// what a new socket holds, such as the one for the trial.
-func TestXNetIsRefusedWhateverTheSocketHolds(t *testing.T) {
+// TestXNetIsRefusedForCurrentMark changes the mark past the guard first, and then sets
+// the same mark through x/net. DF is also the mark of a new trial socket.
+func TestXNetIsRefusedForCurrentMark(t *testing.T) {
 	t.Parallel()
 	guardPairs(t, func(t *testing.T, c *Conn) {
 		raw, err := c.SyscallConn()
@@ -249,13 +250,13 @@ func TestXNetIsRefusedWhateverTheSocketHolds(t *testing.T) {
 		for _, cp := range []CodePoint{CS1, DF} {
 			require.NoError(t, c.pin.option.Set(c.pin.raw, cp.TOS()))
 			require.ErrorIs(t, c.pin.option.Set(raw, cp.TOS()), ErrMidFlow, "%v", cp)
-			require.NoError(t, c.pin.option.Set(raw, AF21.TOS()), "back to the pinned mark")
+			require.NoError(t, c.pin.option.Set(raw, AF21.TOS()), "setting the pinned mark is allowed")
 		}
 	})
 }
 
-// TestControlDoesNotWaitForWrite has a write hold the conn, as one does behind a
-// full buffer: options can be asked for and refused meanwhile.
+// TestControlDoesNotWaitForWrite blocks a write, as a full send buffer does. The guard
+// must run closures and refuse changes meanwhile.
 func TestControlDoesNotWaitForWrite(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -292,13 +293,13 @@ func TestGuardAfterClose(t *testing.T) {
 	raw, err := c.SyscallConn()
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
-	require.Error(t, raw.Control(func(uintptr) { t.Error("ran") }))
-	require.Error(t, raw.Read(func(uintptr) bool { t.Error("ran"); return true }))
-	require.Error(t, raw.Write(func(uintptr) bool { t.Error("ran"); return true }))
+	require.Error(t, raw.Control(func(uintptr) { t.Error("Control ran the closure") }))
+	require.Error(t, raw.Read(func(uintptr) bool { t.Error("Read ran the closure"); return true }))
+	require.Error(t, raw.Write(func(uintptr) bool { t.Error("Write ran the closure"); return true }))
 }
 
-// TestXNetInsideAClosure has a caller's own closure set options through x/net, as
-// code does that gathers them in one call.
+// TestXNetInsideAClosure sets options through x/net inside a closure of the caller, as
+// programs do that set several options in one call.
 func TestXNetInsideAClosure(t *testing.T) {
 	t.Parallel()
 	requireHost(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// requireHost skips a test that needs a system which marks.
+// requireHost skips a test on a system that cannot mark.
 func requireHost(t *testing.T) {
 	t.Helper()
 	if tos.Host.Unmarkable != "" {
@@ -18,7 +18,7 @@ func requireHost(t *testing.T) {
 	}
 }
 
-// loopbacks are the addresses that tests run on.
+// loopbacks returns the addresses that tests listen on.
 func loopbacks(t *testing.T) []string {
 	t.Helper()
 	addrs := []string{"127.0.0.1:0"}
@@ -51,17 +51,18 @@ func listenOn(t *testing.T, lc *ListenConfig, address string) net.Listener {
 	return l
 }
 
-// onUnmarkableHost has the package believe that it runs where nothing can be marked.
-// It must not run in parallel with tests that mark.
+// onUnmarkableHost makes the package behave as on a system that cannot mark, until the
+// test ends. It must not run in parallel with tests that mark.
 func onUnmarkableHost(t *testing.T) { onHost(t, "windows") }
 
+// onHost makes the package behave as on goos, until the test ends.
 func onHost(t *testing.T, goos string) {
 	real := tos.Host
 	tos.Host = tos.PlatformOf(goos)
 	t.Cleanup(func() { tos.Host = real })
 }
 
-// A rawTCPConn is a conn with another raw conn.
+// A rawTCPConn is a TCPConn whose SyscallConn returns raw.
 type rawTCPConn struct {
 	*net.TCPConn
 	raw syscall.RawConn

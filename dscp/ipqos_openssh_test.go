@@ -14,20 +14,20 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// TestParseIPQoSAsOpenSSH asks the ssh that is installed how it reads a value.
+// TestParseIPQoSAsOpenSSH compares ParseIPQoS with the installed ssh.
 func TestParseIPQoSAsOpenSSH(t *testing.T) {
 	ssh, err := exec.LookPath("ssh")
 	if err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatal(err)
 		}
-		t.Skip(err)
+		t.Skipf("needs OpenSSH's client: %v", err)
 	}
 	version, err := exec.Command(ssh, "-V").CombinedOutput()
 	require.NoError(t, err)
 	t.Logf("%s", version)
 
-	// effective returns what "ssh -G" makes of value, as octets.
+	// effective returns the octets that "ssh -G" prints for value.
 	effective := func(value string) (octets []uint8, err error) {
 		out, err := exec.Command(ssh, "-F", "none", "-G", "-o", "IPQoS="+value, "localhost").CombinedOutput()
 		if err != nil {
@@ -69,7 +69,7 @@ func TestParseIPQoSAsOpenSSH(t *testing.T) {
 			agree(t, strconv.Itoa(n))
 		}
 	})
-	t.Run("what String writes", func(t *testing.T) {
+	t.Run("output of String", func(t *testing.T) {
 		for cp := range dscp.CodePoint(64) {
 			agree(t, dscp.IPQoS{Interactive: cp, Bulk: 63 - cp}.String())
 		}

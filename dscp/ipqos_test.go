@@ -48,16 +48,16 @@ func TestParseIPQoS(t *testing.T) {
 
 func TestParseIPQoSErrors(t *testing.T) {
 	tests := []struct {
-		text string
-		is   error
-		says string
+		text    string
+		is      error
+		mention string
 	}{
 		{"", dscp.ErrSyntax, `"" has 0 words`},
 		{" \t ", dscp.ErrSyntax, `has 0 words`},
 		{"af21 cs1 ef", dscp.ErrSyntax, `has 3 words`},
 		{"af21,cs1", dscp.ErrSyntax, `"af21,cs1"`},
 		{"111111111111111111111x", dscp.ErrSyntax, ""},
-		{"af21\u00a0cs1", dscp.ErrSyntax, "not a code point"}, // white space to people only
+		{"af21\u00a0cs1", dscp.ErrSyntax, "not a code point"}, // Unicode white space, but not ASCII
 		{"af44", dscp.ErrSyntax, `"af44" (want a word such as af21 or none, or an octet from 0 to 255)`},
 		{"cs8", dscp.ErrSyntax, `"cs8"`},
 		{"c\u017f1", dscp.ErrSyntax, "not a code point"}, // a long s, whose capital is S
@@ -89,7 +89,7 @@ func TestParseIPQoSErrors(t *testing.T) {
 		t.Run(tt.text, func(t *testing.T) {
 			got, err := dscp.ParseIPQoS(tt.text)
 			require.ErrorIs(t, err, tt.is)
-			assert.ErrorContains(t, err, tt.says)
+			assert.ErrorContains(t, err, tt.mention)
 			assert.ErrorContains(t, err, "dscp: IPQoS: ")
 			assert.Zero(t, got)
 		})
@@ -115,8 +115,8 @@ func TestIPQoSString(t *testing.T) {
 	}
 }
 
-// ipqosWordsOf57 are the words that OpenSSH 5.7, the first with the option, and
-// all later ones give a meaning to.
+// ipqosWordsOf57 are the words that every OpenSSH accepts since 5.7, the first version with
+// the option.
 var ipqosWordsOf57 = strings.Fields("af11 af12 af13 af21 af22 af23 af31 af32 af33 af41 af42 af43 " +
 	"cs0 cs1 cs2 cs3 cs4 cs5 cs6 cs7 ef")
 
@@ -175,7 +175,7 @@ func FuzzParseIPQoS(f *testing.F) {
 		q, err := dscp.ParseIPQoS(s)
 		if err != nil {
 			if q != (dscp.IPQoS{}) {
-				t.Errorf("%q: %v beside the error %v", s, q, err)
+				t.Errorf("%q: %v and the error %v", s, q, err)
 			}
 			return
 		}

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestAcceptSkipsConnsThatWereReset has two conns refuse to be pinned before one that
-// can be.
+// TestAcceptSkipsConnsThatWereReset accepts two conns that cannot be pinned, because the
+// peer has reset them, before one that can.
 func TestAcceptSkipsConnsThatWereReset(t *testing.T) {
 	t.Parallel()
 	for _, why := range []error{unix.ECONNRESET, unix.EINVAL} {
@@ -31,5 +31,5 @@ func TestAcceptSkipsConnsThatWereReset(t *testing.T) {
 	_, err := acceptPinned(
 		func() (*net.TCPConn, error) { return new(net.TCPConn), nil },
 		func(*net.TCPConn) (*Conn, error) { return nil, unix.EBADF })
-	require.ErrorIs(t, err, unix.EBADF, "any other failure is told")
+	require.ErrorIs(t, err, unix.EBADF, "any other failure is returned")
 }

@@ -13,6 +13,36 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
+// requireAccepts dials l, which listens on addr, on each loopback address that it takes, and
+// checks the accepted conns: plain TCP, marked EF, with a SYN marked AF21.
+func requireAccepts(t *testing.T, l net.Listener, addr string) {
+	t.Helper()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	for _, dst := range loopbacks(t) {
+		host, _, err := net.SplitHostPort(dst)
+		require.NoError(t, err)
+		if addr != ":0" && dst != addr {
+			continue
+		}
+		c, err := (&Dialer{DSCP: AF21}).Dial("tcp", net.JoinHostPort(host, port))
+		require.NoError(t, err)
+		defer c.Close()
+		accepted, err := l.Accept()
+		require.NoError(t, err)
+		defer accepted.Close()
+		s := accepted.(*Conn)
+		assert.Equal(t, EF, s.DSCP(), "peer %s", host)
+		require.NoError(t, s.Verify())
+		if peer, ok := s.PeerDSCP(); assert.Equal(t, runtime.GOOS == "linux", ok) && ok {
+			assert.Equal(t, AF21, peer, "peer %s", host)
+		}
+		mp, err := s.MultipathTCP()
+		require.NoError(t, err)
+		assert.False(t, mp)
+	}
+}
+
 func TestListenerConns(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -29,35 +59,15 @@ func TestListenerConns(t *testing.T) {
 				require.NoError(t, err)
 				defer l.Close()
 				assert.Equal(t, before, *own)
-				_, port, err := net.SplitHostPort(l.Addr().String())
-				require.NoError(t, err)
-				for _, dst := range loopbacks(t) {
-					host, _, _ := net.SplitHostPort(dst)
-					if addr != ":0" && dst != addr {
-						continue
-					}
-					c, err := (&Dialer{DSCP: AF21}).Dial("tcp", net.JoinHostPort(host, port))
-					require.NoError(t, err)
-					defer c.Close()
-					s, err := l.Accept()
-					require.NoError(t, err)
-					defer s.Close()
-					assert.Equal(t, EF, s.(*Conn).DSCP(), "peer %s", host)
-					require.NoError(t, s.(*Conn).Verify())
-					if peer, ok := s.(*Conn).PeerDSCP(); assert.Equal(t, runtime.GOOS == "linux", ok) && ok {
-						assert.Equal(t, AF21, peer, "peer %s", host)
-					}
-					mp, _ := s.(*Conn).MultipathTCP()
-					assert.False(t, mp)
-				}
+				requireAccepts(t, l, addr)
 			})
 		}
 	}
 }
 
-// TestControlKeepsMPTCPAway gives the bare hook to a net.ListenConfig that asks
-// for Multipath TCP, as net does by default.
-func TestControlKeepsMPTCPAway(t *testing.T) {
+// TestControlAvoidsMPTCP passes Control to a net.ListenConfig that asks for Multipath
+// TCP, as net does by default. The listener must be a marked plain TCP one.
+func TestControlAvoidsMPTCP(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
 	for _, addr := range append(loopbacks(t), ":0") {
@@ -76,7 +86,7 @@ func TestControlKeepsMPTCPAway(t *testing.T) {
 				defer l.Close()
 				raw, err := l.(*net.TCPListener).SyscallConn()
 				require.NoError(t, err)
-				require.False(t, tos.IsMPTCP(raw), "net has gone back to plain TCP")
+				require.False(t, tos.IsMPTCP(raw), "net falls back to plain TCP")
 				for _, opt := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
 					octet, err := opt.Get(raw)
 					if addr == ":0" || (opt == tos.IPv4TOS) == (addr == "127.0.0.1:0") {
@@ -114,24 +124,7 @@ func TestWrap(t *testing.T) {
 			l, err := (&ListenConfig{DSCP: EF}).Wrap(tl.(*net.TCPListener))
 			require.NoError(t, err)
 			defer l.Close()
-			_, port, err := net.SplitHostPort(l.Addr().String())
-			require.NoError(t, err)
-			for _, dst := range loopbacks(t) {
-				host, _, _ := net.SplitHostPort(dst)
-				if addr != ":0" && dst != addr {
-					continue
-				}
-				c, err := (&Dialer{DSCP: AF21}).Dial("tcp", net.JoinHostPort(host, port))
-				require.NoError(t, err)
-				defer c.Close()
-				s, err := l.Accept()
-				require.NoError(t, err)
-				defer s.Close()
-				assert.Equal(t, EF, s.(*Conn).DSCP())
-				if peer, ok := s.(*Conn).PeerDSCP(); runtime.GOOS == "linux" && assert.True(t, ok) {
-					assert.Equal(t, AF21, peer)
-				}
-			}
+			requireAccepts(t, l, addr)
 		})
 	}
 }
@@ -168,13 +161,13 @@ func TestAcceptAfterClose(t *testing.T) {
 	require.NoError(t, l.Close())
 	c, err := l.Accept()
 	require.ErrorIs(t, err, net.ErrClosed)
-	assert.True(t, c == nil, "no typed nil") // which assert.Nil would take
+	assert.True(t, c == nil, "no typed nil") // assert.Nil would accept one
 	conn, err := l.(*Listener).AcceptConn()
 	require.ErrorIs(t, err, net.ErrClosed)
 	assert.Nil(t, conn)
 }
 
-// TestAcceptConn holds that AcceptConn is Accept, for Trace as well.
+// TestAcceptConn checks that AcceptConn does what Accept does, including Trace.
 func TestAcceptConn(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -199,8 +192,8 @@ func TestAcceptConn(t *testing.T) {
 	}
 }
 
-// TestListenCancelled tries several times: net may have looked up the name
-// before it sees that nobody waits, and listens then.
+// TestListenCancelled tries several times, because net may finish the lookup before it
+// looks at the context, and then it listens.
 func TestListenCancelled(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -16,18 +16,18 @@ import (
 	"github.com/godscp/godscp/internal/seccomp"
 )
 
-// TestFrozenMark claims that a dial from a process whose sockets keep one mark,
-// as examples/pinexec has it, fails with an error that names that mark, and
-// succeeds if it is the one that was asked for.
+// TestFrozenMark dials from a process whose sockets keep one mark, as under
+// examples/pinexec. A dial with that mark succeeds. A dial with another mark fails with
+// an error that names the mark that the socket keeps.
 func TestFrozenMark(t *testing.T) {
 	t.Parallel()
 	if runtime.GOARCH == "386" || runtime.GOARCH == "s390x" {
-		t.Skipf("on %s all socket calls have one number, which a filter cannot tell apart", runtime.GOARCH)
+		t.Skipf("on %s all socket calls share one number, so a filter cannot distinguish them", runtime.GOARCH)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
-	// Sets of the option do nothing, except those with eight bytes.
+	// The filter makes setsockopt of IP_TOS do nothing, except with a length of 8.
 	const frozen = 8
 	var p seccomp.Program
 	p.When(func() { p.Return(seccomp.Errno(0)) }, seccomp.Number.Is(unix.SYS_SETSOCKOPT),
@@ -41,7 +41,7 @@ func TestFrozenMark(t *testing.T) {
 	}
 	refused, dialed := make(chan error), make(chan error)
 	go func() {
-		runtime.LockOSThread() // it ends with the goroutine
+		runtime.LockOSThread() // the thread, and its filter, ends with the goroutine
 		if err := p.Install(); err != nil {
 			refused <- err
 			return
@@ -56,7 +56,7 @@ func TestFrozenMark(t *testing.T) {
 		}
 	}()
 	if err := <-refused; err != nil {
-		t.Skipf("no filter can be installed here: %v", err)
+		t.Skipf("cannot install a seccomp filter: %v", err)
 	}
 	require.NoError(t, <-dialed)
 	err = <-dialed

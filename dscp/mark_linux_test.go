@@ -10,13 +10,13 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// socketPriority returns the SO_PRIORITY that Linux gives a socket which is marked
-// for IPv4: ip_tos2prio in the kernel's net/ipv4/route.c, from the octet's bits
-// 0x1e, of which the lowest belongs to ECN and the next changes nothing.
+// socketPriority returns the SO_PRIORITY that Linux sets along with IP_TOS. See
+// ip_tos2prio in the kernel's net/ipv4/route.c: the index is the octet's bits 0x1e, of
+// which the lowest belongs to ECN and the next changes nothing.
 func socketPriority(cp CodePoint) int { return [...]int{0, 2, 6, 4}[cp>>1&3] }
 
-// TestIPv4MarkSetsSocketPriority reads SO_PRIORITY back from sockets of every kind:
-// IP_TOS sets it, IPV6_TCLASS does not, and an accepted connection has none.
+// TestIPv4MarkSetsSocketPriority reads SO_PRIORITY from sockets of every kind: IP_TOS
+// sets it, IPV6_TCLASS does not, and an accepted connection has 0.
 func TestIPv4MarkSetsSocketPriority(t *testing.T) {
 	t.Parallel()
 	priority := func(p *pin) int {

@@ -31,7 +31,7 @@ func TestUnmarkableSystemsAreUnsupported(t *testing.T) {
 			}
 		}
 		require.NoError(t, checkHost("tcp", DF), "nothing to mark")
-		require.NoError(t, checkHost("unix", AF21), "nothing to mark on")
+		require.NoError(t, checkHost("unix", AF21), "unix sockets have no mark")
 	}
 }
 
@@ -43,18 +43,18 @@ func TestDialOnAnUnmarkableSystem(t *testing.T) {
 
 	d := &Dialer{DSCP: AF21}
 	_, err = d.Dial("tcp", "127.0.0.1:1")
-	require.ErrorIs(t, err, errors.ErrUnsupported, "refused before anybody could refuse the connection")
+	require.ErrorIs(t, err, errors.ErrUnsupported, "the dial fails before it connects")
 	assert.ErrorContains(t, err, "127.0.0.1:1")
 	_, err = d.Marked().Dial("tcp", l.Addr().String())
 	require.Error(t, err)
-	if runtime.GOOS != "wasip1" { // net itself refuses there, with an error that does not match
+	if runtime.GOOS != "wasip1" { // there net itself fails, with an error that does not match
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 	}
 	_, err = (&ListenConfig{DSCP: AF21}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 
 	d.AllowUnmarked = true
-	assert.Nil(t, d.Marked().ControlContext, "no hook where it cannot help")
+	assert.Nil(t, d.Marked().ControlContext, "no hook on a system that cannot mark")
 	c, err := d.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	defer c.Close()
@@ -67,13 +67,14 @@ func TestDialOnAnUnmarkableSystem(t *testing.T) {
 
 	require.NoError(t, c.Close())
 	switch runtime.GOOS {
-	case "js", "plan9", "wasip1": // net gives no access to the socket there, closed or open
+	case "js", "plan9", "wasip1": // net gives no access to the socket, so Verify cannot see that it is closed
 	default:
 		require.ErrorIs(t, c.(*Conn).Verify(), net.ErrClosed)
 	}
 }
 
-// noAccess is a conn of a system whose net lets nobody at the socket, as plan9's.
+// noAccess is a conn of a system on which net gives no access to the socket, such as
+// Plan 9.
 type noAccess struct{ *net.TCPConn }
 
 var errNoAccess = errors.New("not implemented")
@@ -92,25 +93,25 @@ func TestPinWithoutAccess(t *testing.T) {
 	require.ErrorIs(t, raw.Control(func(uintptr) {}), errNoAccess)
 }
 
-// mute refuses the first calls with EINVAL.
-type mute struct {
+// failsFirst is a raw conn whose first calls fail with EINVAL.
+type failsFirst struct {
 	syscall.RawConn
 	calls *int
 }
 
-func (m mute) Control(f func(uintptr)) error {
+func (m failsFirst) Control(f func(uintptr)) error {
 	if *m.calls--; *m.calls >= 0 {
 		return os.NewSyscallError("getsockopt", syscall.EINVAL)
 	}
 	return m.RawConn.Control(f)
 }
 
-// TestPinMappedOnDarwin pins an accepted conn as macOS has it: an IPv6 socket with
-// an IPv4 peer, which knows IPV6_TCLASS but not IP_TOS.
+// TestPinMappedOnDarwin pins an accepted conn as on macOS: an IPv6 socket with an IPv4
+// peer, which has IPV6_TCLASS but not IP_TOS.
 func TestPinMappedOnDarwin(t *testing.T) {
 	requireHost(t)
 	if tos.Host.OS != "linux" {
-		t.Skip("an IPv6 socket of this system lacks IP_TOS in earnest")
+		t.Skip("the test imitates a missing IP_TOS, and IPv6 sockets of this system do lack it")
 	}
 	l := listenOn(t, &ListenConfig{}, ":0")
 	_, port, err := net.SplitHostPort(l.Addr().String())
@@ -125,9 +126,9 @@ func TestPinMappedOnDarwin(t *testing.T) {
 	bare, err := server.TCPConn.SyscallConn()
 	require.NoError(t, err)
 	onHost(t, "darwin")
-	for refusals, want := range map[int]bool{1: true, 2: false} { // 2: it has been reset, and knows nothing
+	for refusals, want := range map[int]bool{1: true, 2: false} { // 2: the peer has reset it, so it has neither option
 		var p pin
-		err := p.set(rawTCPConn{server.TCPConn, mute{bare, &refusals}})
+		err := p.set(rawTCPConn{server.TCPConn, failsFirst{bare, &refusals}})
 		if want {
 			require.NoError(t, err)
 			assert.Equal(t, DF, p.cp)
@@ -137,8 +138,9 @@ func TestPinMappedOnDarwin(t *testing.T) {
 	}
 }
 
-// TestGuardOfAResetConn has every option refused, as macOS and the BSDs do when the
-// peer has reset a conn: what is there to be read still is.
+// TestGuardOfAResetConn checks that the guard allows a missing option where the system
+// refuses all options of a conn that the peer has reset, as macOS and the BSDs do. Data
+// that has arrived can then still be read.
 func TestGuardOfAResetConn(t *testing.T) {
 	requireHost(t)
 	_, server := pair(t, &Dialer{}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
@@ -148,11 +150,11 @@ func TestGuardOfAResetConn(t *testing.T) {
 	assert.True(t, server.pin.mayLack(tos.IPv4TOS, reset))
 }
 
-// TestDualStackIsUnsupportedOnDarwin has the error name what the system lacks.
+// TestDualStackIsUnsupportedOnDarwin checks that the error names the missing option.
 func TestDualStackIsUnsupportedOnDarwin(t *testing.T) {
 	requireHost(t)
 	onHost(t, "darwin")
-	socket := tos.FD(^uintptr(0)) // not used: the address tells the families
+	socket := tos.FD(^uintptr(0)) // not used: the families follow from the address
 	err := mark("udp6", "192.0.2.1:53", AF21, socket, true)
 	var u *UnsupportedError
 	require.ErrorAs(t, err, &u)
@@ -163,7 +165,7 @@ func TestDualStackIsUnsupportedOnDarwin(t *testing.T) {
 	require.NoError(t, err)
 	defer pc.Close()
 	if a := pc.LocalAddr().(*net.UDPAddr); a.IP.To4() != nil {
-		t.Skip("no dual-stack socket here")
+		t.Skip("this system has no dual-stack sockets")
 	}
 	err = pc.(*UDPConn).ReceiveMarks()
 	require.ErrorAs(t, err, &u)

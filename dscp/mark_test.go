@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// forgetful is the socket of a system that takes an option and does not keep it.
+// forgetful is a socket on which setting an option succeeds without effect.
 type forgetful struct{ syscall.RawConn }
 
 func (f forgetful) Control(g func(uintptr)) error {
@@ -21,7 +21,7 @@ func (f forgetful) Control(g func(uintptr)) error {
 	return f.RawConn.Control(g)
 }
 
-// refusing is the socket of a system that refuses with an error.
+// refusing is a socket on which every option fails with err.
 type refusing struct {
 	syscall.RawConn
 	err error
@@ -78,8 +78,7 @@ func TestMarkFails(t *testing.T) {
 	assert.ErrorContains(t, err, "IPV6_V6ONLY")
 }
 
-// TestMarkNotHeld pins conns that were dialled for a mark which the system took
-// and did not keep.
+// TestMarkNotHeld pins dialled conns on which setting the mark succeeded without effect.
 func TestMarkNotHeld(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -112,7 +111,7 @@ func TestMarkNotHeld(t *testing.T) {
 	}
 }
 
-// TestAllowUnmarked has the marking fail on a real dial.
+// TestAllowUnmarked makes marking fail on a real dial.
 func TestAllowUnmarked(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -126,7 +125,7 @@ func TestAllowUnmarked(t *testing.T) {
 	defer c.Close()
 	conn, err := Pin(c.(*net.TCPConn))
 	require.NoError(t, err)
-	assert.Equal(t, DF, conn.DSCP(), "what it has, not what was asked for")
+	assert.Equal(t, DF, conn.DSCP(), "the mark that it has, not the requested one")
 
 	m.allowUnmarked = false
 	_, err = nd.Dial("tcp", l.Addr().String())

@@ -2,12 +2,12 @@ package dscp
 
 import "time"
 
-// Learn makes m remember that works came up where first did not.
+// Learn makes m remember that works connected where first did not.
 func (m *Memory) Learn(network, address string, first, works CodePoint) {
 	m.learn(destination{network, address, first}, works)
 }
 
-// Remembered tells what m knows of a dial.
+// Remembered returns the mark that m remembers for a dial and when it expires.
 func (m *Memory) Remembered(network, address string, first CodePoint) (works CodePoint, expires time.Time, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

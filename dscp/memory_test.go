@@ -39,7 +39,8 @@ func TestMemoryForgets(t *testing.T) {
 	}
 }
 
-// Learning again renews: a mark that came up by Fallback, not from Memory.
+// TestMemoryLearnsAgain checks that a mark which connected by Fallback, and not from
+// Memory, renews the entry.
 func TestMemoryLearnsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := Memory{TTL: time.Hour}
@@ -55,12 +56,12 @@ func TestMemoryLearnsAgain(t *testing.T) {
 }
 
 func TestMemoryLimit(t *testing.T) {
-	t.Run("the one that was learnt first gives way", func(t *testing.T) {
+	t.Run("the oldest is removed", func(t *testing.T) {
 		m := Memory{Limit: 3}
 		for n := range 10 {
 			m.learn(place(n), DF)
 		}
-		m.learn(place(8), LowDelay) // known already: none gives way
+		m.learn(place(8), LowDelay) // known already: none is removed
 		kept := func() (kept []int) {
 			for n := range 20 {
 				if _, ok := m.recall(place(n)); ok {
@@ -84,7 +85,7 @@ func TestMemoryLimit(t *testing.T) {
 			assert.Len(t, m.known, 1000)
 		}
 	})
-	t.Run("a lower one", func(t *testing.T) {
+	t.Run("lowered later", func(t *testing.T) {
 		m := Memory{Limit: 10}
 		for n := range 10 {
 			m.learn(place(n), DF)
@@ -95,9 +96,9 @@ func TestMemoryLimit(t *testing.T) {
 	})
 }
 
-// TestMemoryLearnTakesConstantTime compares learning at a Limit of 1,000 with
-// learning at a Limit of 10. Other work on the machine slows both down, so they
-// take turns and the medians count.
+// TestMemoryLearnTakesConstantTime compares learning at a Limit of 1,000 with learning at
+// a Limit of 10. Other work on the machine slows both down, so the test alternates them
+// and compares the medians.
 func TestMemoryLearnTakesConstantTime(t *testing.T) {
 	const batch, batches = 100, 201
 	places := make([]destination, 2*batch*batches)
@@ -150,7 +151,7 @@ func BenchmarkMemoryLearn(b *testing.B) {
 	}
 }
 
-func TestMemoryLearnsTheFirstMarkByForgetting(t *testing.T) {
+func TestMemoryForgetsIfTheFirstMarkConnects(t *testing.T) {
 	var m Memory
 	m.learn(place(1), DF)
 	m.learn(place(1), AF21)
@@ -158,7 +159,7 @@ func TestMemoryLearnsTheFirstMarkByForgetting(t *testing.T) {
 	assert.Empty(t, m.known)
 }
 
-func TestMemoryTellsDestinationsApart(t *testing.T) {
+func TestMemoryIsPerDestination(t *testing.T) {
 	var m Memory
 	m.learn(destination{"tcp", "host:22", AF21}, DF)
 	for _, other := range []destination{{"tcp4", "host:22", AF21}, {"tcp", "host:23", AF21}, {"tcp", "host:22", EF}} {
@@ -170,10 +171,11 @@ func TestMemoryTellsDestinationsApart(t *testing.T) {
 	assert.False(t, ok)
 	assert.Zero(t, m.Len())
 	m.learn(place(1), DF)
-	assert.Equal(t, 1, m.Len(), "it is as good as new")
+	assert.Equal(t, 1, m.Len(), "usable after Clear")
 }
 
-// A mark that came up once and is not in Fallback now must not be dialled with.
+// TestMemoryOfAnotherFallback checks that a remembered mark which is not in Fallback is
+// not used.
 func TestMemoryOfAnotherFallback(t *testing.T) {
 	requireHost(t)
 	l := listenOn(t, &ListenConfig{}, "127.0.0.1:0")

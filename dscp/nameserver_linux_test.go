@@ -12,15 +12,15 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// serveNames returns a resolver whose name server knows one name,
-// many.example, with the addresses, and takes some time for every answer.
+// serveNames returns a resolver whose name server knows one name, many.example, with the
+// addresses, and delays every answer by takes.
 func serveNames(t *testing.T, takes time.Duration, addresses ...string) *net.Resolver {
 	t.Helper()
 	return serveNamesIn(t, func(int) time.Duration { return takes }, addresses...)
 }
 
-// serveNamesIn is serveNames with a time for each answer, by its number. A lookup
-// asks twice, for IPv4 and IPv6.
+// serveNamesIn is serveNames with a delay for the n-th answer, from 0. A lookup makes two
+// queries, for IPv4 and IPv6.
 func serveNamesIn(t *testing.T, takes func(n int) time.Duration, addresses ...string) *net.Resolver {
 	t.Helper()
 	server, resolver := openNames(t, takes, addresses...)
@@ -28,7 +28,7 @@ func serveNamesIn(t *testing.T, takes func(n int) time.Duration, addresses ...st
 	return resolver
 }
 
-// openNames is serveNamesIn until the server is closed.
+// openNames is serveNamesIn for a caller that closes the server itself.
 func openNames(t *testing.T, takes func(n int) time.Duration, addresses ...string) (io.Closer, *net.Resolver) {
 	t.Helper()
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -51,7 +51,7 @@ func openNames(t *testing.T, takes func(n int) time.Duration, addresses ...strin
 	}}
 }
 
-// answer makes the reply to a query.
+// answer returns the reply to a query.
 func answer(query []byte, addresses []string) ([]byte, error) {
 	var p dnsmessage.Parser
 	head, err := p.Start(query)

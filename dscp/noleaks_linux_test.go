@@ -28,23 +28,25 @@ func leftovers(t *testing.T) int {
 	return runtime.NumGoroutine() + descriptors(t)
 }
 
-// requireNothingLeft waits until no more than before is left over.
+// requireNothingLeft waits until the process has at most before goroutines and
+// descriptors.
 func requireNothingLeft(t *testing.T, before int) {
 	t.Helper()
-	patience := time.After(time.Minute)
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
+	timeout := time.After(time.Minute)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for leftovers(t) > before {
 		select {
-		case <-look.C:
-		case <-patience:
+		case <-tick.C:
+		case <-timeout:
 			stacks := make([]byte, 1<<20)
-			t.Fatalf("left behind: %d, was %d before\n%s", leftovers(t), before, stacks[:runtime.Stack(stacks, true)])
+			t.Fatalf("%d goroutines and descriptors, %d before\n%s", leftovers(t), before, stacks[:runtime.Stack(stacks, true)])
 		}
 	}
 }
 
-// TestNothingLeaks must not run in parallel: it counts what the process has.
+// TestNothingLeaks must not run in parallel: it counts the goroutines and descriptors of
+// the process.
 func TestNothingLeaks(t *testing.T) {
 	l, err := (&dscp.ListenConfig{DSCP: dscp.EF}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -61,14 +63,14 @@ func TestNothingLeaks(t *testing.T) {
 		require.NoError(t, err)
 		raw, err := c.(*dscp.Conn).SyscallConn()
 		require.NoError(t, err)
-		require.ErrorIs(t, tos.IPv4TOS.Set(raw, 0x20), dscp.ErrMidFlow) // leaves no trial socket
+		require.ErrorIs(t, tos.IPv4TOS.Set(raw, 0x20), dscp.ErrMidFlow) // closes its trial socket
 		require.NoError(t, c.Close())
 		require.NoError(t, s.Close())
 	}
-	run() // whatever the runtime opens once
+	run() // opens the descriptors that the runtime keeps
 	goroutines := runtime.NumGoroutine()
 	var before, after int
-	for range 3 { // a dial of a test before may close its last sockets meanwhile, once
+	for range 3 { // an earlier test may still be closing sockets
 		before = descriptors(t)
 		for range 50 {
 			run()
@@ -78,6 +80,6 @@ func TestNothingLeaks(t *testing.T) {
 		}
 	}
 	require.Equal(t, before, after, "descriptors")
-	// Eventually itself uses a few; a leak would be fifty or more.
+	// Eventually itself starts a few goroutines; a leak would be fifty or more.
 	require.Eventually(t, func() bool { return runtime.NumGoroutine() < goroutines+10 }, 5*time.Second, time.Millisecond, "goroutines")
 }

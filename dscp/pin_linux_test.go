@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spoil puts something that is no socket in the place of c's, so that the kernel
-// refuses every option.
+// spoil replaces the descriptor of c by one that is not a socket, so that every option
+// fails with ENOTSOCK.
 func spoil(t *testing.T, c syscall.Conn) {
 	t.Helper()
 	null, err := os.Open(os.DevNull)
@@ -25,9 +25,9 @@ func spoil(t *testing.T, c syscall.Conn) {
 	require.NoError(t, err)
 }
 
-// TestWhatCannotBePinnedIsClosed holds that no conn is left open that the caller
-// never gets, and that Pin leaves the caller's own open.
-func TestWhatCannotBePinnedIsClosed(t *testing.T) {
+// TestUnpinnableConnIsClosed checks that a conn which the caller never gets is closed,
+// and that Pin leaves the caller's conn open.
+func TestUnpinnableConnIsClosed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		pin  func(c *net.TCPConn) (*Conn, error)
@@ -35,7 +35,7 @@ func TestWhatCannotBePinnedIsClosed(t *testing.T) {
 	}{
 		"dialled":      {func(c *net.TCPConn) (*Conn, error) { return pinDialed(c, marking{}) }, false},
 		"accepted":     {func(c *net.TCPConn) (*Conn, error) { return pinAccepted(c, marking{}) }, false},
-		"the caller's": {Pin, true},
+		"given to Pin": {Pin, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -72,9 +72,9 @@ func requireOpen(t *testing.T, open bool, c syscall.Conn) {
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-// TestDialledMarkThatCannotBeReadIsAMarkError holds that a mark which was asked for
-// and cannot be read back is a MarkError, with or without AllowUnmarked.
-func TestDialledMarkThatCannotBeReadIsAMarkError(t *testing.T) {
+// TestUnreadableMarkIsMarkError checks that pinning a dialled conn returns a MarkError if
+// the mark cannot be read back, with or without AllowUnmarked.
+func TestUnreadableMarkIsMarkError(t *testing.T) {
 	t.Parallel()
 	for _, addr := range loopbacks(t) {
 		for _, allow := range []bool{false, true} {

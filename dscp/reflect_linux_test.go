@@ -30,18 +30,18 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// four is a group of four sockets.
+// four configures a group of four sockets.
 var four = dscp.ListenConfig{DSCP: dscp.CS2, Reflect: []dscp.CodePoint{dscp.AF21, dscp.CS1, dscp.EF}}
 
 func listenFour(t *testing.T, address string) *dscp.Listener {
 	t.Helper()
 	l, err := four.Listen(t.Context(), "tcp", address)
 	require.NoError(t, err)
-	t.Cleanup(func() { l.Close() }) //nolint:errcheck,gosec // closed by the test, unless it failed
+	t.Cleanup(func() { l.Close() }) //nolint:errcheck,gosec // already closed unless the test failed
 	return l.(*dscp.Listener)
 }
 
-// dialMarked connects and leaves the conn to the end of the test.
+// dialMarked returns a conn with the mark, which is closed when the test ends.
 func dialMarked(t *testing.T, cp dscp.CodePoint, l net.Listener) net.Conn {
 	t.Helper()
 	c, err := (&dscp.Dialer{DSCP: cp}).Dial("tcp", l.Addr().String())
@@ -50,7 +50,7 @@ func dialMarked(t *testing.T, cp dscp.CodePoint, l net.Listener) net.Conn {
 	return c
 }
 
-// TestReflectAccept accepts by every method that a Listener has.
+// TestReflectAccept accepts by every method of Listener.
 func TestReflectAccept(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
@@ -88,7 +88,8 @@ func TestReflectAccept(t *testing.T) {
 	}
 }
 
-// TestReflectAsOneListener holds what a group answers against a listener of one socket.
+// TestReflectAsOneListener compares the results of a group to those of a listener with
+// one socket.
 func TestReflectAsOneListener(t *testing.T) {
 	t.Parallel()
 	type listener interface {
@@ -102,7 +103,7 @@ func TestReflectAsOneListener(t *testing.T) {
 		run  func(t *testing.T, l listener) error
 	}{
 		{"deadline in the past", func(t *testing.T, l listener) error {
-			dialMarked(t, dscp.AF21, l) // it fails although there is one to accept
+			dialMarked(t, dscp.AF21, l) // Accept fails although a conn is waiting
 			require.NoError(t, l.SetDeadline(past))
 			_, err := l.Accept()
 			return err
@@ -114,13 +115,13 @@ func TestReflectAsOneListener(t *testing.T) {
 			assert.GreaterOrEqual(t, time.Since(begin), soon)
 			return err
 		}},
-		{"deadline moved to now while it waits", func(t *testing.T, l listener) error {
+		{"deadline moved to the past during Accept", func(t *testing.T, l listener) error {
 			require.NoError(t, l.SetDeadline(time.Now().Add(time.Hour)))
 			time.AfterFunc(soon, func() { assert.NoError(t, l.SetDeadline(past)) })
 			_, err := l.Accept()
 			return err
 		}},
-		{"deadline moved away", func(t *testing.T, l listener) error {
+		{"deadline removed", func(t *testing.T, l listener) error {
 			require.NoError(t, l.SetDeadline(past))
 			_, err := l.Accept()
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
@@ -133,7 +134,7 @@ func TestReflectAsOneListener(t *testing.T) {
 			}
 			return err
 		}},
-		{"Close while it waits", func(t *testing.T, l listener) error {
+		{"Close during Accept", func(t *testing.T, l listener) error {
 			time.AfterFunc(soon, func() { assert.NoError(t, l.Close()) })
 			_, err := l.Accept()
 			return err
@@ -192,7 +193,7 @@ func TestReflectAsOneListener(t *testing.T) {
 	}
 }
 
-// TestReflectServesHTTP has net/http use a group as its listener.
+// TestReflectServesHTTP serves HTTP from a group.
 func TestReflectServesHTTP(t *testing.T) {
 	t.Parallel()
 	l := listenFour(t, "127.0.0.1:0")
@@ -218,7 +219,8 @@ func TestReflectServesHTTP(t *testing.T) {
 
 type key struct{}
 
-// TestReflectIsFair has one conn of EF wait behind a hundred of DSCP.
+// TestReflectIsFair checks that Accept soon returns one conn of EF although a hundred
+// conns of DSCP came before.
 func TestReflectIsFair(t *testing.T) {
 	t.Parallel()
 	l := listenFour(t, "127.0.0.1:0")
@@ -227,7 +229,7 @@ func TestReflectIsFair(t *testing.T) {
 		dialMarked(t, dscp.CS2, l)
 	}
 	dialMarked(t, dscp.EF, l)
-	require.Eventually(t, func() bool { return backlogs(t, l) == 99 }, 10*time.Second, time.Millisecond, "one of each is at hand")
+	require.Eventually(t, func() bool { return backlogs(t, l) == 99 }, 10*time.Second, time.Millisecond, "the group has accepted one conn of each")
 	for n := 1; ; n++ {
 		c, err := l.AcceptConn()
 		require.NoError(t, err)
@@ -239,7 +241,8 @@ func TestReflectIsFair(t *testing.T) {
 	}
 }
 
-// TestReflectBacklogOfOneClass: a full backlog loses SYNs of its class and of no other.
+// TestReflectBacklogOfOneClass checks that a full backlog loses SYNs of its own class
+// only.
 func TestReflectBacklogOfOneClass(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -272,7 +275,8 @@ func TestReflectBacklogOfOneClass(t *testing.T) {
 	assert.Len(t, seen, 4, "%v", seen)
 }
 
-// TestReflectIsExclusive: who listens first has the port.
+// TestReflectIsExclusive checks that a second listener on the port of a group fails, and
+// a group on the port of a listener.
 func TestReflectIsExclusive(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
@@ -292,7 +296,7 @@ func TestReflectIsExclusive(t *testing.T) {
 			require.NoError(t, one.Close())
 		}
 	}
-	// A listener that lets others have its port does not get a group as one of them.
+	// A group does not join another listener that has SO_REUSEPORT.
 	one, err := (&net.ListenConfig{Control: withReusePort}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer one.Close() //nolint:errcheck // nothing was accepted
@@ -305,8 +309,8 @@ func withReusePort(_, _ string, c syscall.RawConn) (err error) {
 	return errors.Join(cerr, err)
 }
 
-// TestReflectTwoAtOnce starts several instances on one port at the same time: one gets
-// it, with all classes.
+// TestReflectTwoAtOnce opens several groups on one port at the same time: at most one
+// gets the port, and it serves all classes.
 func TestReflectTwoAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, network := range []string{"tcp4", "tcp6", "tcp"} {
@@ -350,7 +354,8 @@ func TestReflectTwoAtOnce(t *testing.T) {
 	}
 }
 
-// TestReflectLeavesNothing must not run in parallel: it counts what the process has.
+// TestReflectLeavesNothing must not run in parallel: it counts the goroutines and
+// descriptors of the process.
 func TestReflectLeavesNothing(t *testing.T) {
 	runs := map[string]func(){
 		"closed": func() {
@@ -368,7 +373,7 @@ func TestReflectLeavesNothing(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, s.Close())
 			require.NoError(t, l.Close())
-			for _, c := range clients { // of those that were not accepted, too
+			for _, c := range clients { // also those that were not accepted
 				require.NoError(t, c.Close())
 			}
 		},
@@ -395,7 +400,7 @@ func TestReflectLeavesNothing(t *testing.T) {
 	for name, run := range runs {
 		t.Run(name, func(t *testing.T) {
 			keepGarbage(t)
-			run() // whatever the runtime opens once
+			run() // opens the descriptors that the runtime keeps
 			before := leftovers(t)
 			for range 20 {
 				run()
@@ -405,7 +410,8 @@ func TestReflectLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestReflectDropped: a Listener in whose Accept or AcceptTCP a goroutine waits is in use.
+// TestReflectDropped checks that the garbage collector does not close a Listener while a
+// goroutine waits in its Accept or AcceptTCP.
 func TestReflectDropped(t *testing.T) {
 	t.Parallel()
 	for name, accept := range map[string]func(*dscp.Listener) error{
@@ -426,9 +432,10 @@ func TestReflectDropped(t *testing.T) {
 				accepted <- accept(l.(*dscp.Listener))
 			}()
 			to := <-address
-			for range 5 {
-				runtime.GC()
-				time.Sleep(time.Millisecond) // for what the collector starts
+			// The collector would close the listener in the cycle in which it closes the
+			// first of these, or before.
+			for range 2 {
+				requireCollected(t, dropListener(t))
 			}
 			c, err := net.Dial("tcp", to)
 			require.NoError(t, err)
@@ -438,13 +445,32 @@ func TestReflectDropped(t *testing.T) {
 	}
 }
 
-// TestReflectNoDescriptors runs out of descriptors while the group opens: all or
-// nothing; and while it accepts: Accept says so, and goes on when there are some.
+// dropListener opens a group that nothing refers to, and returns its port.
+func dropListener(t *testing.T) uint16 {
+	t.Helper()
+	l, err := four.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return listenPort(l)
+}
+
+// requireCollected runs the garbage collector until no socket listens on the port.
+func requireCollected(t *testing.T, port uint16) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for len(memberFDs(t, port)) > 0 {
+		require.True(t, time.Now().Before(deadline), "the garbage collector closes an unreachable listener")
+		runtime.GC()
+	}
+}
+
+// TestReflectNoDescriptors uses up the descriptors before a group opens, which must leave
+// no socket open, and before it accepts: Accept fails, and goes on when there are
+// descriptors again.
 func TestReflectNoDescriptors(t *testing.T) {
 	if !testns.Inside(t) {
 		return
 	}
-	_, err := four.Listen(t.Context(), "tcp", "127.0.0.1:0") // whatever the runtime opens once
+	_, err := four.Listen(t.Context(), "tcp", "127.0.0.1:0") // opens the descriptors that the runtime keeps
 	require.NoError(t, err)
 	for n := range 4 {
 		before := leftovers(t)
@@ -472,7 +498,7 @@ func TestReflectNoDescriptors(t *testing.T) {
 		require.NoError(t, unix.SetsockoptInt(client, unix.IPPROTO_IP, unix.IP_TOS, int(classes[i].TOS())))
 		require.NoError(t, unix.Connect(client, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: int(listenPort(l))}))
 	}
-	for range 20 { // so that each member has failed
+	for range 20 { // until each member has failed
 		_, err = l.Accept()
 		require.ErrorIs(t, err, syscall.EMFILE)
 		var op *net.OpError
@@ -483,7 +509,7 @@ func TestReflectNoDescriptors(t *testing.T) {
 	var got []dscp.CodePoint
 	for range classes {
 		pinned, err := l.AcceptConn()
-		require.NoError(t, err, "errors from before this call are no answer to it")
+		require.NoError(t, err, "no error from before the call")
 		got = append(got, pinned.DSCP())
 		require.NoError(t, pinned.Close())
 	}
@@ -513,24 +539,24 @@ func memberFDs(t *testing.T, port uint16) (fds []int) {
 	return fds
 }
 
-// backlogs returns how many connections the members of a group have yet to accept.
+// backlogs returns the number of connections in the backlogs of a group.
 func backlogs(t *testing.T, l net.Listener) (n int) {
 	t.Helper()
 	for _, fd := range memberFDs(t, listenPort(l)) {
 		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		require.NoError(t, err)
-		n += int(info.Unacked) // of a socket that listens, the length of its queue
+		n += int(info.Unacked) // for a listening socket the length of its backlog
 	}
 	return n
 }
 
-// TestReflectMemberGone breaks one socket of a group: the listener fails as a whole, with
-// the error of the member, or what comes up in a wrong class is not handed out.
+// TestReflectMemberGone breaks one socket of a group. Either Accept fails with the error
+// of that socket and the whole group closes, or Accept returns no conn of a wrong class.
 func TestReflectMemberGone(t *testing.T) {
 	if !testns.Inside(t) {
 		return
 	}
-	require.NoError(t, listenFour(t, "127.0.0.1:0").Close()) // whatever the runtime opens once
+	require.NoError(t, listenFour(t, "127.0.0.1:0").Close()) // opens the descriptors that the runtime keeps
 	t.Run("shut down", func(t *testing.T) {
 		before := leftovers(t)
 		l := listenFour(t, "127.0.0.1:0")
@@ -539,14 +565,14 @@ func TestReflectMemberGone(t *testing.T) {
 		require.NoError(t, unix.Shutdown(fds[1], unix.SHUT_RD))
 		for range 2 {
 			_, err := l.Accept()
-			require.ErrorIs(t, err, syscall.EINVAL, "the error of the member is that of the listener")
+			require.ErrorIs(t, err, syscall.EINVAL, "Accept returns the error of the member")
 			var op *net.OpError
 			require.ErrorAs(t, err, &op)
 			assert.Equal(t, "accept", op.Op)
 			assert.False(t, op.Temporary())
 		}
 		_, err := net.Dial("tcp", l.Addr().String())
-		require.ErrorIs(t, err, syscall.ECONNREFUSED, "no member is left")
+		require.ErrorIs(t, err, syscall.ECONNREFUSED, "every member is closed")
 		require.NoError(t, l.Close())
 		_, err = l.Accept()
 		require.ErrorIs(t, err, net.ErrClosed)
@@ -559,21 +585,21 @@ func TestReflectMemberGone(t *testing.T) {
 		_, err := l.Accept()
 		require.ErrorIs(t, err, net.ErrClosed)
 		_, err = net.Dial("tcp", l.Addr().String())
-		require.ErrorIs(t, err, syscall.ECONNREFUSED, "no member is left")
+		require.ErrorIs(t, err, syscall.ECONNREFUSED, "every member is closed")
 		require.NoError(t, l.Close())
 		requireNothingLeft(t, before)
 	})
-	t.Run("closed without a word", func(t *testing.T) {
+	t.Run("descriptor replaced", func(t *testing.T) {
 		l := listenFour(t, "127.0.0.1:0")
 		fds := memberFDs(t, listenPort(l))
 		require.Len(t, fds, 4)
-		// Another socket keeps the number, which is not to be given to anybody else.
+		// Another socket keeps the descriptor's number, so that it is not reused.
 		spare, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		require.NoError(t, err)
 		require.NoError(t, unix.Dup3(spare, fds[1], unix.O_CLOEXEC))
 		require.NoError(t, unix.Close(spare))
-		// If nothing has woken the one that accepts from it, the kernel gives AF21 to the
-		// last socket, which has taken its place.
+		// Until the goroutine that accepts from it wakes up, the kernel gives AF21 to the
+		// last socket of the group, which has moved to its place.
 		c, err := (&dscp.Dialer{DSCP: dscp.AF21}).Dial("tcp", l.Addr().String())
 		if err == nil {
 			defer c.Close() //nolint:errcheck // nothing was sent
@@ -588,9 +614,9 @@ func TestReflectMemberGone(t *testing.T) {
 	})
 }
 
-// TestReflectProgramReplaced has something else choose the sockets: what comes up in a
-// class that its SYN did not ask for is reset and not handed out, except to those who
-// take unmarked connections.
+// TestReflectProgramReplaced replaces the BPF program that selects the socket. A conn of
+// another class than the mark of its SYN is reset, and Accept fails. With AllowUnmarked,
+// Accept returns it.
 func TestReflectProgramReplaced(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -605,7 +631,7 @@ func TestReflectProgramReplaced(t *testing.T) {
 		l := group.(*dscp.Listener)
 		fds := memberFDs(t, listenPort(l))
 		require.Len(t, fds, 4)
-		third := unix.SockFilter{Code: unix.BPF_RET, K: 3} // that of EF
+		third := unix.SockFilter{Code: unix.BPF_RET, K: 3} // the socket for EF
 		require.NoError(t, unix.SetsockoptSockFprog(fds[0], unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
 			&unix.SockFprog{Len: 1, Filter: &third}))
 
@@ -639,7 +665,8 @@ func TestReflectProgramReplaced(t *testing.T) {
 	}
 }
 
-// TestReflectFile hands the socket for DSCP on: it serves on when the group is closed.
+// TestReflectFile checks that the socket for DSCP, which File returns, still accepts
+// conns of every mark after the group is closed.
 func TestReflectFile(t *testing.T) {
 	t.Parallel()
 	l := listenFour(t, "127.0.0.1:0")
@@ -663,8 +690,8 @@ func TestReflectFile(t *testing.T) {
 	}
 }
 
-// TestReflectControl: the caller's function runs once for each socket, on the address
-// that all have, and its options hold.
+// TestReflectControl checks that the caller's Control function runs once for each socket,
+// with the address that all share, and that the options it sets are kept, except the mark.
 func TestReflectControl(t *testing.T) {
 	t.Parallel()
 	var addresses []string
@@ -674,7 +701,7 @@ func TestReflectControl(t *testing.T) {
 		addresses = append(addresses, network+" "+address)
 		return c.Control(func(fd uintptr) {
 			assert.NoError(t, unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1000))
-			assert.NoError(t, unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, 0x04), "a class gets its own mark nevertheless")
+			assert.NoError(t, unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, 0x04), "the class overrides this mark")
 		})
 	}}
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -691,8 +718,7 @@ func TestReflectControl(t *testing.T) {
 	}
 }
 
-// TestReflectNoIPv6 listens where the kernel makes no IPv6 socket, and where no
-// interface has an IPv6 address.
+// TestReflectNoIPv6 listens where no interface has an IPv6 address.
 func TestReflectNoIPv6(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -715,11 +741,11 @@ func TestReflectNoIPv6(t *testing.T) {
 	require.ErrorIs(t, err, syscall.EADDRNOTAVAIL)
 }
 
-// A closeTally counts what became of clients when their listener was closed.
+// A closeTally counts the outcomes of clients whose listener is closed.
 type closeTally struct {
 	served, reset, foreign, refused, lost atomic.Int64
 
-	packets, foreignPackets int // of the server, on the wire
+	packets, foreignPackets int // sent by the server
 }
 
 func (c *closeTally) String() string {
@@ -727,11 +753,11 @@ func (c *closeTally) String() string {
 		c.served.Load(), c.reset.Load(), c.foreign.Load(), c.refused.Load(), c.lost.Load(), c.packets, c.foreignPackets)
 }
 
-// TestReflectCloseUnderLoad closes groups and plain listeners in turns while clients
-// connect: no more of them lose a connection that was up than with a plain listener, and
-// none is served in another class than its own. With tcp_migrate_req the kernel moves
-// handshakes to another socket of the group; what such a connection sends before it is
-// reset has the mark of that socket.
+// TestReflectCloseUnderLoad closes groups and plain listeners alternately while clients
+// connect. A group resets about as many established connections as a plain listener, and
+// serves no client in another class than its own. With tcp_migrate_req the kernel moves
+// handshakes to another socket of the group; packets of such a connection have the mark
+// of that socket until it is reset.
 func TestReflectCloseUnderLoad(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -739,7 +765,7 @@ func TestReflectCloseUnderLoad(t *testing.T) {
 	for _, migrate := range []string{"0", "1"} {
 		if migrate == "1" {
 			if _, err := os.Stat("/proc/sys/net/ipv4/tcp_migrate_req"); err != nil {
-				testns.Lacks(t, "no tcp_migrate_req: %v", err)
+				testns.Lacks(t, "this kernel has no tcp_migrate_req: %v", err)
 			}
 			testns.Current(t).Sysctl("net.ipv4.tcp_migrate_req", migrate)
 		}
@@ -754,7 +780,7 @@ func TestReflectCloseUnderLoad(t *testing.T) {
 		if migrate == "0" {
 			assert.Zero(t, group.foreignPackets)
 		}
-		if rounds >= 100 { // chance decides about few
+		if rounds >= 100 { // fewer are too few to compare
 			assert.LessOrEqual(t, group.reset.Load(), 2*plain.reset.Load()+int64(rounds))
 		}
 	}
@@ -774,7 +800,7 @@ func closeUnderLoad(t *testing.T, lc *dscp.ListenConfig, tally *closeTally) {
 				return
 			}
 			if err != nil {
-				continue // moved to another class: it was reset
+				continue // the kernel moved the conn to another class, so it was reset
 			}
 			accepted.Add(1)
 			serving.Go(func() {
@@ -809,13 +835,11 @@ func closeUnderLoad(t *testing.T, lc *dscp.ListenConfig, tally *closeTally) {
 			}
 		})
 	}
-	for accepted.Load() < 50 {
-		time.Sleep(time.Millisecond)
-	}
+	require.Eventually(t, func() bool { return accepted.Load() >= 50 }, 20*time.Second, time.Millisecond)
 	require.NoError(t, l.Close())
 	clients.Wait()
 	serving.Wait()
-	want := map[client]uint8{} // by the last SYN, since ports are used again
+	want := map[client]uint8{} // by the last SYN, since ports are reused
 	for _, p := range capture.Stop() {
 		switch {
 		case p.Dst.Port() == listenPort(l) && p.Has(wire.SYN):
@@ -829,8 +853,8 @@ func closeUnderLoad(t *testing.T, lc *dscp.ListenConfig, tally *closeTally) {
 	}
 }
 
-// BenchmarkAccept compares a group of four to a listener of one socket in the same run:
-// how many connections eight clients get served, and how long one takes.
+// BenchmarkAccept compares a group of four to a listener with one socket in the same run:
+// the throughput of eight clients, and the latency of one connection.
 func BenchmarkAccept(b *testing.B) {
 	const each = 250
 	configs := []*dscp.ListenConfig{{DSCP: dscp.CS2}, &four}
@@ -892,8 +916,8 @@ func benchAccept(b *testing.B, lc *dscp.ListenConfig, each int, latency *[]time.
 	return took
 }
 
-// BenchmarkIdleGroup tells what an idle group of four holds more than a listener of one
-// socket does, of the memory of this process.
+// BenchmarkIdleGroup measures the memory of an idle listener with one socket and of an
+// idle group of four.
 func BenchmarkIdleGroup(b *testing.B) {
 	const many = 50
 	var held [2]uint64
@@ -916,6 +940,7 @@ func BenchmarkIdleGroup(b *testing.B) {
 	b.ReportMetric(float64(held[1])/float64(many*b.N), "group-bytes")
 }
 
+// inUse returns the bytes of heap and stacks in use.
 func inUse() uint64 {
 	runtime.GC()
 	runtime.GC()

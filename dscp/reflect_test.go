@@ -10,25 +10,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReflected holds which sockets a group has, beside the one for DSCP.
+// TestReflected checks the classes of a group's sockets, apart from the one for DSCP.
 func TestReflected(t *testing.T) {
 	t.Parallel()
 	if !canReflect() {
-		t.Skip("this system cannot reflect")
+		t.Skip("this system does not support Reflect")
 	}
 	for name, tt := range map[string]struct {
 		lc   ListenConfig
 		want []CodePoint
 	}{
-		"none":                     {ListenConfig{DSCP: EF}, nil},
-		"in their order":           {ListenConfig{Reflect: []CodePoint{EF, AF21, CS1}}, []CodePoint{EF, AF21, CS1}},
-		"repeated":                 {ListenConfig{Reflect: []CodePoint{EF, AF21, EF}}, []CodePoint{EF, AF21}},
-		"DSCP itself":              {ListenConfig{DSCP: EF, Reflect: []CodePoint{EF}}, nil},
-		"DF beside another":        {ListenConfig{DSCP: EF, Reflect: []CodePoint{DF}}, []CodePoint{DF}},
-		"NATSafe":                  {ListenConfig{NATSafe: true, Reflect: []CodePoint{AF21, CS1}}, []CodePoint{LowDelay, Throughput}},
-		"made one by NATSafe":      {ListenConfig{NATSafe: true, Reflect: []CodePoint{AF21, EF, LowDelay}}, []CodePoint{LowDelay}},
-		"made DSCP by NATSafe":     {ListenConfig{DSCP: EF, NATSafe: true, Reflect: []CodePoint{AF21, 5}}, []CodePoint{5}},
-		"all made DSCP by NATSafe": {ListenConfig{DSCP: EF, NATSafe: true, Reflect: []CodePoint{AF21, CS7}}, nil},
+		"none":                  {ListenConfig{DSCP: EF}, nil},
+		"in their order":        {ListenConfig{Reflect: []CodePoint{EF, AF21, CS1}}, []CodePoint{EF, AF21, CS1}},
+		"repeated":              {ListenConfig{Reflect: []CodePoint{EF, AF21, EF}}, []CodePoint{EF, AF21}},
+		"DSCP itself":           {ListenConfig{DSCP: EF, Reflect: []CodePoint{EF}}, nil},
+		"DF and another":        {ListenConfig{DSCP: EF, Reflect: []CodePoint{DF}}, []CodePoint{DF}},
+		"NATSafe":               {ListenConfig{NATSafe: true, Reflect: []CodePoint{AF21, CS1}}, []CodePoint{LowDelay, Throughput}},
+		"same with NATSafe":     {ListenConfig{NATSafe: true, Reflect: []CodePoint{AF21, EF, LowDelay}}, []CodePoint{LowDelay}},
+		"DSCP with NATSafe":     {ListenConfig{DSCP: EF, NATSafe: true, Reflect: []CodePoint{AF21, 5}}, []CodePoint{5}},
+		"all DSCP with NATSafe": {ListenConfig{DSCP: EF, NATSafe: true, Reflect: []CodePoint{AF21, CS7}}, nil},
 	} {
 		require.NoError(t, tt.lc.Validate(), name)
 		assert.Equal(t, tt.want, tt.lc.reflected("tcp"), name)
@@ -37,12 +37,12 @@ func TestReflected(t *testing.T) {
 		}
 		l, err := tt.lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 		require.NoError(t, err, name)
-		assert.Equal(t, tt.want == nil, l.(*Listener).group == nil, "%s: without classes it is one socket", name)
+		assert.Equal(t, tt.want == nil, l.(*Listener).group == nil, "%s: without classes the listener has one socket", name)
 		require.NoError(t, l.Close())
 	}
 }
 
-// TestReflectOutOfRange: a value above 63 fails before there is a socket.
+// TestReflectOutOfRange checks that a value above 63 fails before there is a socket.
 func TestReflectOutOfRange(t *testing.T) {
 	t.Parallel()
 	lc := &ListenConfig{Reflect: []CodePoint{EF, 72}}
@@ -60,7 +60,8 @@ func TestReflectOutOfRange(t *testing.T) {
 	}
 }
 
-// TestReflectOtherNetworks: Reflect has no effect there.
+// TestReflectOtherNetworks checks that Reflect has no effect on networks other than TCP,
+// nor on Marked.
 func TestReflectOtherNetworks(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -79,7 +80,7 @@ func TestReflectOtherNetworks(t *testing.T) {
 	require.NoError(t, plain.Close())
 }
 
-// TestReflectWrap: a listener that exists cannot reflect, and stays as it is.
+// TestReflectWrap checks that Wrap with Reflect fails.
 func TestReflectWrap(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -95,7 +96,7 @@ func TestReflectWrap(t *testing.T) {
 	assert.ErrorContains(t, err, "use Listen")
 }
 
-// TestReflectElsewhere has the package believe that it runs where nothing can be marked.
+// TestReflectElsewhere runs as on a system that cannot mark.
 func TestReflectElsewhere(t *testing.T) {
 	onUnmarkableHost(t)
 	_, err := (&ListenConfig{Reflect: []CodePoint{AF21}}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -105,7 +106,7 @@ func TestReflectElsewhere(t *testing.T) {
 	assert.Equal(t, AF21, unsupported.CodePoint)
 	assert.Equal(t, "SO_ATTACH_REUSEPORT_CBPF", unsupported.Option)
 	_, err = (&ListenConfig{Reflect: []CodePoint{DF}}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err, "DF is DSCP here")
+	require.NoError(t, err, "DF equals DSCP, so there is nothing to reflect")
 
 	l, err := (&ListenConfig{Reflect: []CodePoint{AF21}, AllowUnmarked: true}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

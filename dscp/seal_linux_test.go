@@ -26,8 +26,8 @@ import (
 // childEnv names the test that a child process runs.
 const childEnv = "DSCP_TEST_CHILD"
 
-// inChild runs the calling test in a process of its own, since a seal cannot be
-// undone, and reports whether this is that process.
+// inChild runs the calling test in a child process, because Seal cannot be undone. It
+// reports whether this is the child.
 func inChild(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(childEnv) == t.Name() {
@@ -41,39 +41,40 @@ func inChild(t *testing.T) bool {
 	require.NoError(t, err, "%s", out)
 	switch {
 	case strings.Contains(string(out), "--- SKIP: "+t.Name()):
-		t.Skipf("in a process of its own:\n%s", out)
+		t.Skipf("output of the child:\n%s", out)
 	case !strings.Contains(string(out), "--- PASS: "+t.Name()):
-		t.Fatalf("the process has not run the test:\n%s", out)
+		t.Fatalf("the child did not run the test:\n%s", out)
 	}
-	t.Logf("in a process of its own:\n%s", out)
+	t.Logf("output of the child:\n%s", out)
 	return false
 }
 
-// seal seals this process, which the caller has made for that.
+// seal seals this process, which must be a child made for the test.
 func seal(t *testing.T) {
 	t.Helper()
 	err := dscp.Seal()
 	if errors.Is(err, errors.ErrUnsupported) && runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
-		t.Skipf("no seal on this architecture: %v", err)
+		t.Skipf("Seal does not support this architecture: %v", err)
 	}
 	if errors.Is(err, unix.EPERM) || errors.Is(err, errors.ErrUnsupported) {
-		testns.Lacks(t, "a seal: %v", err)
+		testns.Lacks(t, "cannot seal the process: %v", err)
 	}
 	require.NoError(t, err)
 }
 
-// setOctet sets an octet as any program does.
+// setOctet sets the TOS octet by a plain setsockopt.
 func setOctet(fd uintptr, f family, octet int) error {
 	level, option := f.sent()
 	return unix.SetsockoptInt(int(fd), level, option, octet)
 }
 
-// TestSeal seals a process that is at work and tries each way to change a mark.
+// TestSeal seals a process that has threads and connections, and then tries each way to
+// change a mark.
 func TestSeal(t *testing.T) {
 	if !inChild(t) {
 		return
 	}
-	// Threads that are there before, each waiting to try.
+	// Threads from before Seal, which wait to try.
 	var ready, tried sync.WaitGroup
 	begin := make(chan struct{})
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -104,7 +105,7 @@ func TestSeal(t *testing.T) {
 	again.Wait()
 	close(begin)
 	tried.Wait()
-	for range 8 { // and threads that come later
+	for range 8 { // threads from after Seal
 		tried.Go(func() {
 			runtime.LockOSThread()
 			try()
@@ -124,7 +125,7 @@ func TestSeal(t *testing.T) {
 			assert.Equal(t, dscp.EF, server.(*dscp.Conn).DSCP())
 			cp, ok := server.(*dscp.Conn).PeerDSCP()
 			assert.True(t, ok)
-			assert.Equal(t, dscp.AF21, cp, "what the SYN carried")
+			assert.Equal(t, dscp.AF21, cp, "mark of the SYN")
 		})
 	}
 	require.NoError(t, before.(*dscp.Conn).Verify())
@@ -141,7 +142,7 @@ func TestSeal(t *testing.T) {
 			if address == "127.0.0.1:0" {
 				network = "udp4"
 			}
-			require.Error(t, dscp.Control(dscp.CS1)(network, c.LocalAddr().String(), raw), "the package's own hook")
+			require.Error(t, dscp.Control(dscp.CS1)(network, c.LocalAddr().String(), raw), "package dscp's own hook")
 			require.NoError(t, ipv4.NewPacketConn(c).SetTTL(9))
 			require.NoError(t, c.Verify())
 			require.NoError(t, c.Close())
@@ -154,7 +155,7 @@ func TestSeal(t *testing.T) {
 		require.NoError(t, c.Close())
 	})
 
-	t.Run("what is to be marked by other code", func(t *testing.T) {
+	t.Run("a hook of other code", func(t *testing.T) {
 		d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
 			cerr := c.Control(func(fd uintptr) { err = setOctet(fd, families[0], 0x20) })
 			return errors.Join(cerr, err)
@@ -173,7 +174,7 @@ func TestSeal(t *testing.T) {
 		assert.Contains(t, string(out), "--- PASS: TestSealedChild")
 	})
 
-	const flowinfoSend = 33 // IPV6_FLOWINFO_SEND, with which an address marks a datagram
+	const flowinfoSend = 33 // IPV6_FLOWINFO_SEND, after which the flow information of an address marks a datagram
 	require.ErrorIs(t, unix.SetsockoptInt(socket, unix.IPPROTO_IPV6, flowinfoSend, 1), unix.EPERM)
 	require.NoError(t, unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.IP_TOS, 0), "SO_DEBUG has the number of IP_TOS")
 
@@ -208,7 +209,7 @@ func sealedConn(t *testing.T, f family, c *dscp.Conn) {
 			require.ErrorIs(t, inner, unix.EPERM, name)
 		}
 		for _, network := range []string{"tcp4", "tcp6"} {
-			require.ErrorIs(t, dscp.Control(dscp.CS1)(network, c.RemoteAddr().String(), raw), dscp.ErrMidFlow, "the package's own hook")
+			require.ErrorIs(t, dscp.Control(dscp.CS1)(network, c.RemoteAddr().String(), raw), dscp.ErrMidFlow, "package dscp's own hook")
 		}
 	}
 	file, err := c.File()
@@ -218,47 +219,48 @@ func sealedConn(t *testing.T, f family, c *dscp.Conn) {
 	require.NoError(t, c.Verify())
 }
 
-// TestSealedChild is what a sealed process starts.
+// TestSealedChild runs in a child of a sealed process.
 func TestSealedChild(t *testing.T) {
 	if os.Getenv(childEnv) != t.Name() {
-		t.Skip("run by TestSeal")
+		t.Skip("runs only as a child of TestSeal")
 	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	defer unix.Close(fd)
 	require.ErrorIs(t, unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, 0x20), unix.EPERM)
-	require.ErrorIs(t, dscp.Seal(), unix.EPERM, "its own seal could not mark: the parent's filter knows another secret")
+	require.ErrorIs(t, dscp.Seal(), unix.EPERM, "a second seal could not mark: the parent's filter expects another secret")
 }
 
-// requireUnsealed holds that a Seal that failed has left everything as it was.
+// requireUnsealed checks that a Seal which failed changed nothing: the guard watches
+// closures, and other code can set marks.
 func requireUnsealed(t *testing.T) {
 	t.Helper()
 	for _, f := range families {
 		client, server := f.connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{DSCP: dscp.EF}))
 		raw, err := client.(*dscp.Conn).SyscallConn()
 		require.NoError(t, err)
-		require.ErrorIs(t, raw.Control(func(fd uintptr) { assert.NoError(t, setOctet(fd, f, 0x20)) }), dscp.ErrMidFlow, "watched")
+		require.ErrorIs(t, raw.Control(func(fd uintptr) { assert.NoError(t, setOctet(fd, f, 0x20)) }), dscp.ErrMidFlow, "the guard watches closures")
 		bare, err := client.(*dscp.Conn).TCPConn.SyscallConn()
 		require.NoError(t, err)
-		require.NoError(t, bare.Control(func(fd uintptr) { assert.NoError(t, setOctet(fd, f, 0x20)) }), "not sealed")
+		require.NoError(t, bare.Control(func(fd uintptr) { assert.NoError(t, setOctet(fd, f, 0x20)) }), "the process is not sealed")
 		require.NoError(t, client.Close())
 		require.NoError(t, server.Close())
 	}
 }
 
-// refuseFilters has seccomp(2) fail with errno from now on.
+// refuseFilters makes seccomp(2) fail with errno in this process.
 func refuseFilters(t *testing.T, errno syscall.Errno) {
 	t.Helper()
 	p := new(seccomp.Program)
 	p.When(func() { p.Return(seccomp.Errno(errno)) }, seccomp.Number.Is(unix.SYS_SECCOMP))
 	p.Return(seccomp.Allow)
 	if err := p.InstallAll(); err != nil {
-		testns.Lacks(t, "filters: %v", err)
+		testns.Lacks(t, "cannot install a seccomp filter: %v", err)
 	}
 }
 
-// TestSealWhereFiltersAreForbidden has seccomp(2) fail as under the profile of a
-// container.
+// TestSealWhereFiltersAreForbidden makes seccomp(2) fail as the profile of a container
+// does.
 func TestSealWhereFiltersAreForbidden(t *testing.T) {
 	if !inChild(t) {
 		return
@@ -271,7 +273,7 @@ func TestSealWhereFiltersAreForbidden(t *testing.T) {
 	requireUnsealed(t)
 }
 
-// TestSealWithoutSeccomp has a kernel that lacks seccomp(2).
+// TestSealWithoutSeccomp makes seccomp(2) fail as on a kernel without it.
 func TestSealWithoutSeccomp(t *testing.T) {
 	if !inChild(t) {
 		return
@@ -285,8 +287,8 @@ func TestSealWithoutSeccomp(t *testing.T) {
 	requireUnsealed(t)
 }
 
-// TestSealBesideAnotherFilter has one thread under a filter of its own, so that
-// the kernel cannot put all threads under one.
+// TestSealBesideAnotherFilter installs another filter in one thread, so that the kernel
+// refuses one filter for all threads.
 func TestSealBesideAnotherFilter(t *testing.T) {
 	if !inChild(t) {
 		return
@@ -300,18 +302,18 @@ func TestSealBesideAnotherFilter(t *testing.T) {
 		<-end
 	}()
 	if err := <-installed; err != nil {
-		testns.Lacks(t, "filters: %v", err)
+		testns.Lacks(t, "cannot install a seccomp filter: %v", err)
 	}
 	require.ErrorIs(t, dscp.Seal(), unix.EBUSY)
 	requireUnsealed(t)
 	close(end)
 }
 
-// TestSealedGuardMakesNoSystemCallsChild is what TestSealedGuardMakesNoSystemCalls
-// looks at.
+// TestSealedGuardMakesNoSystemCallsChild runs in the process that
+// TestSealedGuardMakesNoSystemCalls traces.
 func TestSealedGuardMakesNoSystemCallsChild(t *testing.T) {
 	if os.Getenv("DSCP_SEALED_CALLS") == "" {
-		t.Skip("run by TestSealedGuardMakesNoSystemCalls")
+		t.Skip("runs only as a child of TestSealedGuardMakesNoSystemCalls")
 	}
 	seal(t)
 	client, server := families[0].connect(t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{}))
@@ -327,20 +329,20 @@ func TestSealedGuardMakesNoSystemCallsChild(t *testing.T) {
 	require.NoError(t, server.Close())
 }
 
-// TestSealedGuardMakesNoSystemCalls counts those that ask for or set a mark: the
-// dial's and the trial's alone.
+// TestSealedGuardMakesNoSystemCalls counts the system calls that get or set a mark. Only
+// the dial and Seal's own trial make any.
 func TestSealedGuardMakesNoSystemCalls(t *testing.T) {
 	t.Parallel()
 	trace := strace(t, "getsockopt,setsockopt", "TestSealedGuardMakesNoSystemCallsChild", "DSCP_SEALED_CALLS=1")
 	if !strings.Contains(trace, "IP_TOS") {
-		testns.Lacks(t, "a seal")
+		testns.Lacks(t, "the traced process could not seal itself")
 	}
 	got := map[string]int{}
 	for _, m := range regexp.MustCompile(`([gs]etsockopt)\(\d+, \w+, (IP_TOS|IPV6_TCLASS|SO_PRIORITY)\b`).FindAllStringSubmatch(trace, -1) {
 		got[m[1]+" "+m[2]]++
 	}
 	assert.Equal(t, map[string]int{
-		"setsockopt IP_TOS": 1 + 3, // the dial's, and what Seal tries itself
-		"getsockopt IP_TOS": 2 + 2, // both ends', and what Seal tries itself
+		"setsockopt IP_TOS": 1 + 3, // the dial's, and those of Seal's trial
+		"getsockopt IP_TOS": 2 + 2, // both ends', and those of Seal's trial
 	}, got)
 }

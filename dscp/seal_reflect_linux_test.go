@@ -11,18 +11,15 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// TestSealReflect has groups and single datagrams marked in a sealed process, too.
+// TestSealReflect checks that Reflect and WriteMarked work in a sealed process.
 func TestSealReflect(t *testing.T) {
-	if !testns.Inside(t) { // which is a process of its own, too
+	if !testns.Inside(t) { // inside is a child process, which may be sealed
 		return
 	}
 	seal(t)
 	for _, r := range reflectings {
 		lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
-		l, err := lc.Listen(t.Context(), r.network, r.listen)
-		require.NoError(t, err)
-		capture := wire.Start(t, "lo", listenPort(l))
-		server := serveEcho(l, lc)
+		l, capture, server := r.serve(t, lc, lc)
 		r.ask(t, l, 64, 8)
 		capture.Until(wire.Closed(64))
 		server.end(t, l)

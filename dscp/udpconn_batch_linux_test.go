@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// batch makes one message for each list of control messages.
+// batch returns one message for each buffer of control messages.
 func batch(to net.Addr, oobs ...[]byte) []ipv4.Message {
 	var ms []ipv4.Message
 	for i, oob := range oobs {
@@ -56,7 +56,7 @@ func TestWriteBatch(t *testing.T) {
 				require.Equal(t, 4, n)
 				for i, want := range []uint8{0x48, 0x4a, 0x49, 0x48} {
 					assert.Equal(t, want, r.octet(t), "message %d", i)
-					assert.Equal(t, before[i].OOB, ms[i].OOB, "the caller's buffer is not written to")
+					assert.Equal(t, before[i].OOB, ms[i].OOB, "the caller's buffer is unchanged")
 					assert.Equal(t, 6, ms[i].N)
 				}
 
@@ -69,7 +69,7 @@ func TestWriteBatch(t *testing.T) {
 
 				var messages []ipv6.Message = batch(to, tt.ecn)
 				n, err = c.WriteBatch(messages, 0)
-				require.NoError(t, err, "a batch of ipv6's")
+				require.NoError(t, err, "a batch of ipv6.Message")
 				require.Equal(t, 1, n)
 				assert.Equal(t, uint8(0x4a), r.octet(t))
 			})
@@ -77,10 +77,10 @@ func TestWriteBatch(t *testing.T) {
 	}
 }
 
-// TestXNetSendsPastThePin holds what the documentation says: x/net sends its
-// control messages past the rule, and without one the mark stays. If this fails,
-// the documentation can be improved, and so perhaps can UDPConn.
-func TestXNetSendsPastThePin(t *testing.T) {
+// TestXNetControlMessagesBypassPin checks the documented limit: control messages that
+// x/net sends may carry another mark, and datagrams without one have the pinned mark. If
+// it fails, x/net has changed: adapt the documentation, and perhaps UDPConn.
+func TestXNetControlMessagesBypassPin(t *testing.T) {
 	t.Parallel()
 	for _, addr := range loopbacks(t) {
 		r := newReceiver(t, addr)
@@ -107,14 +107,14 @@ func TestXNetSendsPastThePin(t *testing.T) {
 		}
 		for name, send := range sends {
 			require.NoError(t, send(), name)
-			assert.Equal(t, uint8(0x20), r.octet(t), "%s: another mark passes", name)
+			assert.Equal(t, uint8(0x20), r.octet(t), "%s: another mark is sent", name)
 		}
 		for name, send := range map[string]func() error{
 			"WriteBatch": func() error { _, err := v4.WriteBatch(plain, 0); return err },
 			"WriteTo":    func() error { _, err := v4.WriteTo([]byte("x"), nil, to); return err },
 		} {
 			require.NoError(t, send(), name)
-			assert.Equal(t, AF21.TOS(), r.octet(t), "%s: without a mark the pinned one stays", name)
+			assert.Equal(t, AF21.TOS(), r.octet(t), "%s: without a control message", name)
 		}
 	}
 }
@@ -130,10 +130,10 @@ func TestWriteBatchEdges(t *testing.T) {
 	assert.Zero(t, n)
 
 	_, err = c.WriteBatch(batch(r.LocalAddr(), tosMessage(1, 0)[:unix.CmsgLen(0)]), 0)
-	require.Error(t, err, "a control message cut short")
+	require.Error(t, err, "a truncated control message")
 	r.silent(t)
 
-	// More than the kernel takes at once: the caller goes on where it stopped.
+	// The kernel takes part of a large batch; the caller sends the rest.
 	many := batch(r.LocalAddr(), make([][]byte, 1500)...)
 	for i := range many {
 		many[i].OOB = tosMessage(1, 0x01)

@@ -16,19 +16,18 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// A cmsg is one control message within a buffer, as this file reads it: by hand,
-// so that it can disagree with the functions under test.
+// A cmsg is a control message in a buffer, parsed independently of the functions under
+// test.
 type cmsg struct {
-	at         int // of its value
+	at         int // offset of data
 	level, typ int32
 	data       []byte
 }
 
-// walkControl returns the control messages in oob, as CMSG_NXTHDR finds them,
-// and false where the kernel would find them malformed. What comes before is
-// returned all the same.
+// walkControl returns the control messages in oob as CMSG_NXTHDR finds them. If one is
+// malformed to the kernel, it returns those before it and false.
 func walkControl(oob []byte) (ms []cmsg, ok bool) {
-	const word = unix.SizeofCmsghdr - 8 // of cmsg_len and of the alignment
+	const word = unix.SizeofCmsghdr - 8 // size of cmsg_len, and the alignment
 	for at := 0; at+unix.SizeofCmsghdr <= len(oob); {
 		size := uint64(binary.NativeEndian.Uint32(oob[at:]))
 		if word == 8 {
@@ -48,8 +47,7 @@ func walkControl(oob []byte) (ms []cmsg, ok bool) {
 	return ms, true
 }
 
-// mark returns the octet that a message asks for or tells, and whether there is
-// one.
+// mark returns the TOS octet in the message. ok is false if the value has no octet.
 func (m cmsg) mark() (octet uint8, ok bool) {
 	switch n := len(m.data); {
 	case n == 0:
@@ -83,8 +81,8 @@ func seedControl(f *testing.F, more ...any) {
 	}
 }
 
-// FuzzPinControl holds pinControl, and WriteBatch's use of it, to what the rule
-// says, worked out once more.
+// FuzzPinControl compares pinControl, and WriteBatch's use of it, to a second
+// implementation.
 func FuzzPinControl(f *testing.F) {
 	seedControl(f, uint8(AF21), uint8(EF), true, 20)
 	seedControl(f, uint8(AF21), uint8(0), false, 0)
@@ -100,7 +98,7 @@ func FuzzPinControl(f *testing.F) {
 			require.Equal(t, string(want), string(got))
 		}
 
-		// A batch is refused as a whole, and else each message is as if sent alone.
+		// Either the whole batch is refused, or each message is as if sent alone.
 		cut = min(max(cut, 0), len(oob))
 		ms := []ipv4.Message{{OOB: oob[:cut]}, {OOB: oob[cut:]}}
 		batch, err := p.pinMessages(ms)
@@ -119,8 +117,8 @@ func FuzzPinControl(f *testing.F) {
 	})
 }
 
-// pinnedByHand is what pinControl has to return: oob with the pinned marks, or
-// which of the two errors.
+// pinnedByHand is the second implementation of pinControl: it returns oob with the pinned
+// marks, or which of the two errors is expected.
 func pinnedByHand(oob []byte, p *pin) (want []byte, refused, malformed bool) {
 	ms, ok := walkControl(oob)
 	want = slices.Clone(oob)
@@ -137,7 +135,7 @@ func pinnedByHand(oob []byte, p *pin) (want []byte, refused, malformed bool) {
 		}
 		octet, ok := m.mark()
 		if !ok {
-			continue // to be refused by the kernel
+			continue // the kernel refuses it
 		}
 		if octet>>2 != 0 && octet>>2 != uint8(pinned) {
 			return nil, true, false
@@ -145,7 +143,7 @@ func pinnedByHand(oob []byte, p *pin) (want []byte, refused, malformed bool) {
 		octet = uint8(pinned)<<2 | octet&3
 		if len(m.data) >= 4 {
 			if octet == 0xff && binary.NativeEndian.Uint32(m.data) == 0xffffffff {
-				continue // -1 stands for the same octet
+				continue // -1 means the same octet
 			}
 			binary.NativeEndian.PutUint32(want[m.at:], uint32(octet))
 		} else {
@@ -155,7 +153,7 @@ func pinnedByHand(oob []byte, p *pin) (want []byte, refused, malformed bool) {
 	return want, false, !ok
 }
 
-// FuzzReceivedMark reads control messages that no kernel may have written.
+// FuzzReceivedMark compares ReceivedMark to a second implementation, on any input.
 func FuzzReceivedMark(f *testing.F) {
 	seedControl(f)
 	f.Fuzz(func(t *testing.T, oob []byte) {
@@ -179,8 +177,8 @@ func receivedByHand(oob []byte) (octet uint8, ok bool) {
 	return 0, false
 }
 
-// FuzzControlOnTheWire asks the kernel: whatever control messages a caller
-// passes, no datagram leaves a pinned socket with another mark.
+// FuzzControlOnTheWire sends any control messages from pinned sockets. No datagram
+// arrives with another mark.
 func FuzzControlOnTheWire(f *testing.F) {
 	seedControl(f, uint8(0))
 	seedControl(f, uint8(1))
@@ -216,7 +214,7 @@ func FuzzControlOnTheWire(f *testing.F) {
 			switch {
 			case m.level == 0 && m.typ == unix.IP_RETOPTS,
 				m.level == 41 && (m.typ == unix.IPV6_RTHDR || m.typ == unix.IPV6_2292RTHDR):
-				t.Skip("source routes lead off this machine")
+				t.Skip("a source route may leave this machine")
 			}
 		}
 		w := ways[int(which)%len(ways)]
@@ -238,8 +236,8 @@ func FuzzControlOnTheWire(f *testing.F) {
 	})
 }
 
-// drain reads what has come to c, without waiting. Loopback delivers before the
-// sender's system call returns, or else the next run finds it.
+// drain reads the datagrams that have arrived at c, without waiting. Loopback usually
+// delivers before the sender's system call returns; the next run finds a later one.
 func drain(t *testing.T, c *UDPConn, each func(oob []byte)) {
 	raw, err := c.UDPConn.SyscallConn()
 	require.NoError(t, err)

@@ -13,9 +13,8 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// TestUDPDualStackHoldsBothMarks has a hook that marks only one family of a
-// socket which has peers of both. Each flow keeps the mark of its family, with
-// and without ECN in a control message.
+// TestUDPDualStackHoldsBothMarks marks only one family of a dual-stack socket, by a hook.
+// Each flow keeps the mark of its family, with and without ECN in a control message.
 func TestUDPDualStackHoldsBothMarks(t *testing.T) {
 	t.Parallel()
 	for _, marked := range []tos.Option{tos.IPv4TOS, tos.IPv6TClass} {
@@ -50,15 +49,14 @@ func TestUDPDualStackHoldsBothMarks(t *testing.T) {
 				require.NoError(t, err)
 				require.ErrorIs(t, opt.Set(raw, CS1.TOS()), ErrMidFlow)
 				if want == DF {
-					require.ErrorIs(t, opt.Set(raw, AF21.TOS()), ErrMidFlow, "pinned for the other family only")
+					require.ErrorIs(t, opt.Set(raw, AF21.TOS()), ErrMidFlow, "AF21 is pinned for the other family only")
 				}
 			}
 		})
 	}
 }
 
-// TestUDPVerifySeesBothFamilies changes one option of a dual-stack socket by
-// the way out.
+// TestUDPVerifySeesBothFamilies changes one option of a dual-stack socket past the guard.
 func TestUDPVerifySeesBothFamilies(t *testing.T) {
 	t.Parallel()
 	pc, err := (&ListenConfig{DSCP: AF21}).ListenPacket(t.Context(), "udp", ":0")

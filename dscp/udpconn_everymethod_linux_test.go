@@ -15,8 +15,8 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// TestUDPOnTheWire sends by every method that a UDPConn has, from every kind of
-// socket, and reads each datagram off the interface, the first one included.
+// TestUDPOnTheWire sends by every method of UDPConn, from every kind of socket, and
+// captures each datagram, including the first.
 func TestUDPOnTheWire(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -52,8 +52,7 @@ func TestUDPOnTheWire(t *testing.T) {
 	}
 }
 
-// openUDP makes a socket that sends to an address: connected to it, or bound to
-// local.
+// openUDP returns a socket that is connected to to, or bound to local.
 func openUDP(t *testing.T, cp CodePoint, local string, to netip.AddrPort) *UDPConn {
 	t.Helper()
 	if local == "connected" {
@@ -66,7 +65,7 @@ func openUDP(t *testing.T, cp CodePoint, local string, to netip.AddrPort) *UDPCo
 	return pc.(*UDPConn)
 }
 
-// sendByAllMethods returns the ECN bits of the datagrams in turn.
+// sendByAllMethods sends datagrams by every method and returns their ECN bits in order.
 func sendByAllMethods(t *testing.T, c *UDPConn, connected bool, to netip.AddrPort, oob func(ecn uint8) []byte) []uint8 {
 	t.Helper()
 	b, addr := []byte("x"), net.UDPAddrFromAddrPort(to)
@@ -101,9 +100,9 @@ func sendByAllMethods(t *testing.T, c *UDPConn, connected bool, to netip.AddrPor
 	require.Equal(t, len(ms), n)
 	want = append(want, 0, 1, 2, 3)
 
-	// What is refused sends nothing, or the count of datagrams would be off.
+	// A refused call sends nothing; otherwise the number of datagrams would differ.
 	other := oob((c.DSCP() ^ 0x3f).TOS())
-	if c.DSCP() != 63 { // whose opposite is DF
+	if c.DSCP() != 63 { // the complement of 63 is DF, which means the pinned mark
 		_, _, err = c.WriteMsgUDP(b, other, addr)
 		require.ErrorIs(t, err, ErrMidFlow)
 		_, err = c.WriteBatch(append(ms, ipv4.Message{Buffers: [][]byte{b}, OOB: other, Addr: ms[0].Addr}), 0)

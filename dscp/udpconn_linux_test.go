@@ -18,7 +18,8 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// receiver is a UDP socket that reads the octet of each datagram.
+// receiver is a UDP socket that receives the TOS or Traffic Class octet of each datagram.
+// It is opened without package dscp.
 type receiver struct {
 	*net.UDPConn
 }
@@ -42,7 +43,7 @@ func newReceiver(t *testing.T, addr string) receiver {
 	return receiver{c}
 }
 
-// octet returns the TOS or Traffic Class octet with which a datagram arrived.
+// octet returns the TOS or Traffic Class octet of the next datagram.
 func (r receiver) octet(t *testing.T) uint8 {
 	t.Helper()
 	require.NoError(t, r.SetReadDeadline(time.Now().Add(5*time.Second)))
@@ -63,6 +64,8 @@ func (r receiver) octet(t *testing.T) uint8 {
 	return 0
 }
 
+// silent requires that no datagram arrives within 20 ms. Loopback delivers at once, so a
+// datagram that was sent is found.
 func (r receiver) silent(t *testing.T) {
 	t.Helper()
 	require.NoError(t, r.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
@@ -110,7 +113,7 @@ func TestUDPListenPacket(t *testing.T) {
 	}
 }
 
-// TestUDPKeepsECN has the application set ECN bits before and after the marking.
+// TestUDPKeepsECN sets ECN bits before and after the socket is marked.
 func TestUDPKeepsECN(t *testing.T) {
 	t.Parallel()
 	for _, addr := range loopbacks(t) {
@@ -130,11 +133,11 @@ func TestUDPKeepsECN(t *testing.T) {
 
 		raw, err := c.SyscallConn()
 		require.NoError(t, err)
-		require.NoError(t, raw.Control(func(fd uintptr) { opt.Set(tos.FD(fd), AF21.TOS()|0x01) }), "ECN bits are not guarded")
-		require.NoError(t, opt.Set(raw, AF21.TOS()|0x01), "nor from x/net")
+		require.NoError(t, raw.Control(func(fd uintptr) { opt.Set(tos.FD(fd), AF21.TOS()|0x01) }), "a closure may set ECN bits")
+		require.NoError(t, opt.Set(raw, AF21.TOS()|0x01), "x/net may set ECN bits")
 		if opt == tos.IPv6TClass {
-			require.NoError(t, raw.Control(func(fd uintptr) { tos.IPv4TOS.Set(tos.FD(fd), 0x02) }), "nor beside another mark")
-			require.NoError(t, tos.IPv4TOS.Set(raw, 0x01), "nor that from x/net")
+			require.NoError(t, raw.Control(func(fd uintptr) { tos.IPv4TOS.Set(tos.FD(fd), 0x02) }), "a closure may set ECN bits of the other family")
+			require.NoError(t, tos.IPv4TOS.Set(raw, 0x01), "x/net may set ECN bits of the other family")
 		}
 		_, err = c.Write([]byte("x"))
 		require.NoError(t, err)
@@ -165,7 +168,7 @@ func TestUDPGuard(t *testing.T) {
 	}
 }
 
-// message makes one control message; size 1 or 4 is how the value is written.
+// message returns a control message whose value has size bytes, 1 or 4.
 func message(level, typ int, size int, value uint32) []byte {
 	b := make([]byte, unix.CmsgSpace(size))
 	h := unix.Cmsghdr{Level: int32(level), Type: int32(typ)}
@@ -227,7 +230,7 @@ func TestUDPControlMessages(t *testing.T) {
 				"WriteMsgUDPAddrPort": func() (int, int, error) { return c.WriteMsgUDPAddrPort([]byte("x"), oob, to) },
 			} {
 				_, _, err := write()
-				assert.Equal(t, tt.oob, append([]byte(nil), oob...), "the caller's buffer is not written to")
+				assert.Equal(t, tt.oob, append([]byte(nil), oob...), "the caller's buffer is unchanged")
 				if tt.refuse {
 					require.ErrorIs(t, err, ErrMidFlow, name)
 					r.silent(t)
@@ -250,7 +253,7 @@ func TestUDPMalformedControlMessage(t *testing.T) {
 		_, _, err := pc.(*UDPConn).WriteMsgUDP([]byte("x"), oob, r.LocalAddr().(*net.UDPAddr))
 		require.Error(t, err)
 		_, err = new(pin).pinControl(oob)
-		require.Error(t, err, "found here: another kernel may be less strict")
+		require.Error(t, err, "pinControl refuses it too, because another kernel may be less strict")
 	}
 	r.silent(t)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// TestReceiveMarks sends each mark, with each value of the ECN bits, to sockets
-// of every kind.
+// TestReceiveMarks sends each mark with each value of the ECN bits to every kind of
+// socket.
 func TestReceiveMarks(t *testing.T) {
 	t.Parallel()
 	for _, remote := range loopbacks(t) {
@@ -60,8 +60,8 @@ func TestReceiveMarks(t *testing.T) {
 	}
 }
 
-// TestReceiveMarksInBatches reads with x/net, next to control messages of its
-// own, on a connected socket.
+// TestReceiveMarksInBatches reads batches through x/net, which asks for other control
+// messages too, from a connected socket.
 func TestReceiveMarksInBatches(t *testing.T) {
 	t.Parallel()
 	for _, addr := range loopbacks(t) {
@@ -100,12 +100,12 @@ func TestReceiveMarksInBatches(t *testing.T) {
 			assert.True(t, ok)
 			assert.Equal(t, EF, cp)
 			assert.Zero(t, ecn)
-			assert.Greater(t, m.NN, unix.CmsgSpace(4), "with the others")
+			assert.Greater(t, m.NN, unix.CmsgSpace(4), "the other control messages arrive too")
 		}
 	}
 }
 
-func TestReceivedMarkTellsNothing(t *testing.T) {
+func TestReceivedMarkWithoutMark(t *testing.T) {
 	t.Parallel()
 	pc, err := (&ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -12,8 +12,8 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// TestWrapPacket marks sockets that exist, bound and connected, and reads the marks
-// of what arrives: from the first datagram after it on, with the ECN bits kept.
+// TestWrapPacket wraps bound and connected sockets. The first datagram after WrapPacket
+// has the mark, and the ECN bits are kept.
 func TestWrapPacket(t *testing.T) {
 	t.Parallel()
 	for _, remote := range loopbacks(t) {
@@ -37,7 +37,7 @@ func TestWrapPacket(t *testing.T) {
 					raw, err := bare.SyscallConn()
 					require.NoError(t, err)
 					for _, opt := range tos.Both {
-						opt.Set(raw, CS3.TOS()|1) // the one that the socket lacks fails
+						opt.Set(raw, CS3.TOS()|1) // fails for an option that the socket lacks
 					}
 					var events eventLog
 					c, err := (&ListenConfig{DSCP: cp, Trace: events.add}).WrapPacket(bare)
@@ -67,9 +67,9 @@ func TestWrapPacket(t *testing.T) {
 	}
 }
 
-// TestWrapPacketFails holds that a socket which cannot be marked is an error that
-// names it, and stays open.
-func TestWrapPacketFails(t *testing.T) {
+// TestWrapPacketError checks that the error for a socket which cannot be marked names its
+// address, and that the socket stays open.
+func TestWrapPacketError(t *testing.T) {
 	t.Parallel()
 	bare, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
@@ -93,7 +93,7 @@ func TestWrapPacketFails(t *testing.T) {
 	assert.ErrorContains(t, err, address)
 	requireOpen(t, true, bare)
 	_, err = (&ListenConfig{DSCP: EF, AllowUnmarked: true}).WrapPacket(bare)
-	require.ErrorIs(t, err, unix.ENOTSOCK, "it cannot be pinned either")
+	require.ErrorIs(t, err, unix.ENOTSOCK, "the socket cannot be pinned either")
 	_, err = PinUDP(bare)
 	require.ErrorIs(t, err, unix.ENOTSOCK)
 	requireOpen(t, true, bare)
@@ -102,7 +102,7 @@ func TestWrapPacketFails(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-// TestPinUDP pins bare sockets at the marks that they have.
+// TestPinUDP checks that PinUDP pins the mark that a bare socket has.
 func TestPinUDP(t *testing.T) {
 	t.Parallel()
 	for _, addr := range append(loopbacks(t), ":0") {

@@ -13,12 +13,12 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// flows is how many flows TestSystemCallsChild makes.
+// flows is the number of flows that TestSystemCallsChild makes.
 const flows = 8
 
-// frugal has what marking and pinning may cost in system calls. The numbers are
-// for all flows; net's own options are not among them.
-var frugal = []struct {
+// callCosts has the system calls that marking and pinning make, for all flows together,
+// without net's own options.
+var callCosts = []struct {
 	name string
 	want map[string]int
 	side func(t *testing.T)
@@ -32,7 +32,7 @@ var frugal = []struct {
 	{"refuse", map[string]int{"setsockopt IP_TOS": 1, "getsockopt IP_TOS": 1}, ourSetDSCP},
 }
 
-// ourDials has our Dialer dial a bare listener.
+// ourDials dials a bare listener with a Dialer.
 func ourDials(address string, cp dscp.CodePoint) func(t *testing.T) {
 	return func(t *testing.T) {
 		l, err := net.Listen("tcp", address)
@@ -47,8 +47,8 @@ func ourDials(address string, cp dscp.CodePoint) func(t *testing.T) {
 	}
 }
 
-// ourAccepts has our Listener accept bare conns. It is made of net's own, so that
-// nothing but accepting is counted.
+// ourAccepts accepts bare conns with a Listener. Wrap makes it of net's own, so that only
+// accepting is counted.
 func ourAccepts(address string) func(t *testing.T) {
 	return func(t *testing.T) {
 		var lc net.ListenConfig
@@ -69,7 +69,8 @@ func ourAccepts(address string) func(t *testing.T) {
 	}
 }
 
-// ourSetDSCP has SetDSCP refuse and agree, which is free; the dial is not.
+// ourSetDSCP calls SetDSCP, with and without a change, which makes no system call. Only
+// the dial does.
 func ourSetDSCP(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -83,32 +84,32 @@ func ourSetDSCP(t *testing.T) {
 	require.NoError(t, l.Close())
 }
 
-// TestSystemCallsChild is what TestSystemCalls looks at.
+// TestSystemCallsChild runs in the process that TestSystemCalls traces.
 func TestSystemCallsChild(t *testing.T) {
 	name := os.Getenv("DSCP_SYSTEM_CALLS")
 	if name == "" {
-		t.Skip("run by TestSystemCalls")
+		t.Skip("runs only as a child of TestSystemCalls")
 	}
-	for _, f := range frugal {
+	for _, f := range callCosts {
 		if f.name == name {
 			f.side(t)
 		}
 	}
 }
 
-// costly matches a call of strace's output that marking or pinning makes.
-var costly = regexp.MustCompile(`([gs]etsockopt)\(\d+, \w+, (IP_TOS|IPV6_TCLASS|TCP_SAVED_SYN|SO_PROTOCOL)\b`)
+// markCall matches a call in strace's output that marking or pinning makes.
+var markCall = regexp.MustCompile(`([gs]etsockopt)\(\d+, \w+, (IP_TOS|IPV6_TCLASS|TCP_SAVED_SYN|SO_PROTOCOL)\b`)
 
-// TestSystemCalls counts what a mark costs: one call to set it and one to read
-// it back, and nothing for what does not need the kernel.
+// TestSystemCalls counts the system calls of a mark: one to set it and one to read it
+// back.
 func TestSystemCalls(t *testing.T) {
 	t.Parallel()
-	for _, f := range frugal {
+	for _, f := range callCosts {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			trace := strace(t, "getsockopt,setsockopt", "TestSystemCallsChild", "DSCP_SYSTEM_CALLS="+f.name)
 			got := map[string]int{}
-			for _, m := range costly.FindAllStringSubmatch(trace, -1) {
+			for _, m := range markCall.FindAllStringSubmatch(trace, -1) {
 				got[m[1]+" "+m[2]]++
 			}
 			assert.Equal(t, f.want, got)

@@ -19,24 +19,25 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// What the kernel sends by itself: acknowledgements, retransmissions, probes,
-// resets. What a socket sends carries the socket's mark, in TIME_WAIT too. A
-// reset that answers a segment nobody wants carries the mark of that segment,
-// which is the other side's: the one packet of a flow that no socket option
-// governs. It ends the flow anyway.
+// These tests are about packets that the kernel sends by itself: acknowledgements,
+// retransmissions, probes and resets. A packet that belongs to a socket has the socket's
+// mark, also in TIME_WAIT. A reset in answer to a segment for which there is no socket has
+// the mark of that segment, which is the peer's. No socket option changes it. It is the
+// last packet of its flow.
 
-// deafen makes the socket's kernel drop all that comes in: it asks for more hops
-// left than a packet on loopback has. What the socket sends is not affected.
-func deafen(t *testing.T, c syscall.Conn, deaf bool) {
+// discardInput makes the kernel drop, or no longer drop, every packet that arrives for the
+// socket, by a minimum TTL above that of packets on loopback. It does not affect packets
+// that the socket sends.
+func discardInput(t *testing.T, c syscall.Conn, discard bool) {
 	t.Helper()
 	raw, err := c.SyscallConn()
 	require.NoError(t, err)
-	require.NoError(t, raw.Control(func(fd uintptr) { require.NoError(t, setDeaf(fd, deaf)) }))
+	require.NoError(t, raw.Control(func(fd uintptr) { require.NoError(t, setDiscardInput(fd, discard)) }))
 }
 
-func setDeaf(fd uintptr, deaf bool) error {
+func setDiscardInput(fd uintptr, discard bool) error {
 	hops := 0
-	if deaf {
+	if discard {
 		hops = 255
 	}
 	domain, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN)
@@ -52,8 +53,7 @@ func setDeaf(fd uintptr, deaf bool) error {
 	return unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, hops)
 }
 
-// count returns a condition that holds once n packets for which want is true
-// have been seen.
+// count returns a condition that is true once want was true for n packets.
 func count(n int, want func(wire.Packet) bool) func(wire.Packet) bool {
 	return func(p wire.Packet) bool {
 		if want(p) {
@@ -63,7 +63,7 @@ func count(n int, want func(wire.Packet) bool) func(wire.Packet) bool {
 	}
 }
 
-// marks holds packets of a flow against the marks of the two sides.
+// marks checks that the packets of the flow have the marks of the two sides.
 func (f flow) marks(t *testing.T, packets []wire.Packet, client, server dscp.CodePoint) {
 	t.Helper()
 	for _, p := range packets {
@@ -79,7 +79,7 @@ const (
 	theirs = dscp.EF
 )
 
-// pair connects a client with our mark to a server with theirs.
+// pair connects a client marked ours to a server marked theirs.
 func pair(t *testing.T, f family) (client, server *dscp.Conn) {
 	t.Helper()
 	c, s := f.connect(t, dialled(dscp.Dialer{DSCP: ours}), listened(dscp.ListenConfig{DSCP: theirs}))
@@ -129,26 +129,25 @@ func bothClose(t *testing.T, f family) {
 	capture := wire.Start(t, "lo")
 	client, server := pair(t, f)
 	wired := flowOf(client)
-	// Neither hears of the other's FIN before it has sent its own.
-	deafen(t, client, true)
-	deafen(t, server, true)
+	// Neither receives the other's FIN before it has sent its own.
+	discardInput(t, client, true)
+	discardInput(t, server, true)
 	require.NoError(t, client.CloseWrite())
 	require.NoError(t, server.CloseWrite())
-	deafen(t, client, false)
-	deafen(t, server, false)
+	discardInput(t, client, false)
+	discardInput(t, server, false)
 	wired.marks(t, wired.packets(capture), ours, theirs)
 }
 
-// timeWait has first close and then last, whose FIN is acknowledged to deaf
-// ears: it comes again, and the TIME_WAIT socket, which is none any more,
-// acknowledges again.
+// timeWait closes first and then last, which discards the acknowledgement of its FIN. So
+// last sends the FIN again, and the kernel acknowledges it from TIME_WAIT.
 func timeWait(t *testing.T, capture *wire.Capture, wired flow, first, last *dscp.Conn) {
 	t.Helper()
 	here := addrPort(first.LocalAddr())
 	require.NoError(t, first.Close())
 	_, err := io.Copy(io.Discard, last)
 	require.NoError(t, err)
-	deafen(t, last, true)
+	discardInput(t, last, true)
 	require.NoError(t, last.Close())
 	var fin bool // last's
 	packets := capture.Until(count(2, func(p wire.Packet) bool {
@@ -170,7 +169,7 @@ func timeWaitServer(t *testing.T, f family) {
 	timeWait(t, capture, flowOf(client), server, client)
 }
 
-// dialed listens and returns the port and the address to dial.
+// dialed returns a listener, its port and the address to dial.
 func dialed(t *testing.T, f family) (l net.Listener, port uint16, address string) {
 	t.Helper()
 	l, err := (&dscp.ListenConfig{DSCP: theirs}).Listen(t.Context(), f.network, f.listen)
@@ -179,13 +178,13 @@ func dialed(t *testing.T, f family) (l net.Listener, port uint16, address string
 	return l, port, net.JoinHostPort(f.dial, strconv.Itoa(int(port)))
 }
 
-// handshakeAgain dials with a socket that does not hear the SYN-ACK.
+// handshakeAgain dials with a socket that discards the SYN-ACK.
 func handshakeAgain(t *testing.T, f family) {
 	l, port, address := dialed(t, f)
 	defer l.Close() //nolint:errcheck // a listener
 	capture := wire.Start(t, "lo", port)
 	d := dscp.Dialer{DSCP: ours, NetDialer: &net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) { assert.NoError(t, setDeaf(fd, true)) })
+		return c.Control(func(fd uintptr) { assert.NoError(t, setDiscardInput(fd, true)) })
 	}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -213,18 +212,18 @@ func dataAgain(t *testing.T, f family) {
 	capture := wire.Start(t, "lo")
 	client, server := pair(t, f)
 	wired := flowOf(client)
-	deafen(t, server, true)
+	discardInput(t, server, true)
 	_, err := client.Write([]byte("lost"))
 	require.NoError(t, err)
 	packets := capture.Until(count(2, func(p wire.Packet) bool { return wired.has(p) && p.Len > 0 }))
-	deafen(t, server, false)
+	discardInput(t, server, false)
 	_, err = io.ReadFull(server, make([]byte, 4))
 	require.NoError(t, err)
 	wired.marks(t, packets, ours, theirs)
 }
 
 func zeroWindow(t *testing.T, f family) {
-	const much = 16 << 20 // more than both buffers hold
+	const much = 16 << 20 // more than fits in both buffers
 	capture := wire.Start(t, "lo")
 	client, server := pair(t, f)
 	wired := flowOf(client)
@@ -233,7 +232,7 @@ func zeroWindow(t *testing.T, f family) {
 		_, err := client.Write(make([]byte, much))
 		wrote <- err
 	}()
-	// A probe has no data, and the number of the octet before the next one.
+	// A probe has no data, and the sequence number before the next one.
 	next, known := uint32(0), false
 	packets := capture.Until(count(2, func(p wire.Packet) bool {
 		if !wired.has(p) || p.Src != wired.client {
@@ -267,7 +266,7 @@ func unreadReset(t *testing.T, f family) {
 	capture := wire.Start(t, "lo")
 	client, server := pair(t, f)
 	wired := flowOf(client)
-	_, err := client.Write([]byte("nobody reads this"))
+	_, err := client.Write([]byte("unread"))
 	require.NoError(t, err)
 	require.NoError(t, server.Close())
 	packets := wired.packets(capture)
@@ -276,19 +275,19 @@ func unreadReset(t *testing.T, f family) {
 	wired.marks(t, packets, ours, theirs)
 }
 
-// echoed requires that the last packet is the server's reset, that it carries
-// the mark of the client's data, and that all before it is as it should be.
+// echoed requires that the last packet is the server's reset with the mark of the client's
+// packet, and that all packets before it have the marks of their sides.
 func (f flow) echoed(t *testing.T, packets []wire.Packet) {
 	t.Helper()
 	last := packets[len(packets)-1]
 	assert.Equal(t, f.server, last.Src)
 	assert.True(t, last.Has(wire.RST))
-	assert.Equal(t, ours.TOS(), last.TOS, "the kernel no longer answers in kind: %v", last)
+	assert.Equal(t, ours.TOS(), last.TOS, "the reset has the mark of the packet that it answers: %v", last)
 	f.marks(t, packets[:len(packets)-1], ours, theirs)
 }
 
-// lateData writes to a peer that has closed its socket in good order, which is
-// how most resets come about.
+// lateData writes to a peer that has closed its socket with a FIN, which is the most
+// common cause of a reset.
 func lateData(t *testing.T, f family) {
 	capture := wire.Start(t, "lo")
 	client, server := pair(t, f)
@@ -301,12 +300,12 @@ func lateData(t *testing.T, f family) {
 	wired.echoed(t, packets)
 }
 
-// orphanData writes to a peer that is gone; its own reset got lost.
+// orphanData writes to a peer whose socket no longer exists, and whose reset was lost.
 func orphanData(t *testing.T, f family) {
 	capture := wire.Start(t, "lo")
 	client, server := pair(t, f)
 	wired := flowOf(client)
-	deafen(t, client, true)
+	discardInput(t, client, true)
 	require.NoError(t, server.SetLinger(0))
 	require.NoError(t, server.Close())
 	_, err := client.Write([]byte("nobody is there"))
@@ -323,8 +322,8 @@ func refused(t *testing.T, f family) {
 	flow{packets[0].Src, packets[0].Dst}.echoed(t, packets)
 }
 
-// TestWireSynCookies makes every handshake a cookie's, as under a SYN flood: the
-// listener's mark is kept without a socket to keep it. The peer's is not.
+// TestWireSynCookies forces SYN cookies, as under a SYN flood: the conn has the listener's
+// mark, but the SYN is not saved.
 func TestWireSynCookies(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -336,7 +335,7 @@ func TestWireSynCookies(t *testing.T) {
 			client, server := pair(t, f)
 			assert.Equal(t, theirs, server.DSCP())
 			cp, ok := server.PeerDSCP()
-			assert.False(t, ok, "a cookie has no room for the SYN, yet: %v", cp)
+			assert.False(t, ok, "with a SYN cookie the SYN is not saved, got %v", cp)
 			wired := flowOf(client)
 			talk(t, client, server)
 			requireMarks(t, wired, wired.packets(capture), ours, theirs)
@@ -344,8 +343,8 @@ func TestWireSynCookies(t *testing.T) {
 	}
 }
 
-// TestWireSynCookiesReflected has the kernel reflect, too. The conn has the mark of
-// the ACK, which nobody keeps: that is no reason to refuse it.
+// TestWireSynCookiesReflected forces SYN cookies under tcp_reflect_tos. The conn has the
+// mark of the ACK, which is not saved. Accept must return the conn nevertheless.
 func TestWireSynCookiesReflected(t *testing.T) {
 	if !testns.Inside(t) {
 		return

@@ -17,10 +17,9 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// What the wire tests have in common. They run in a namespace of their own,
-// capture everything on its loopback, and look at every packet of a flow.
+// The tests named TestWire run in a network namespace, capture all packets on its
+// loopback, and check every packet of a flow.
 
-// A dialing opens connections, a listening accepts them.
 type (
 	dialing   func(network, address string) (net.Conn, error)
 	listening func(network, address string) (net.Listener, error)
@@ -34,13 +33,12 @@ func listened(lc dscp.ListenConfig) listening {
 	}
 }
 
-// family is a way to reach a listener.
+// family is a combination of the addresses to listen on and to dial.
 type family struct {
 	name, network, listen, dial string
 }
 
-// families are the ways packets of one flow can be: IPv4, IPv6, and IPv4 that
-// ends on an IPv6 socket.
+// families are IPv4, IPv6, and each of them on a dual-stack listener.
 var families = []family{
 	{"IPv4", "tcp4", "127.0.0.1:0", "127.0.0.1"},
 	{"IPv6", "tcp6", "[::1]:0", "::1"},
@@ -53,7 +51,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// connect makes a connection in the family's way and returns both ends.
+// connect makes a connection and returns both ends.
 func (f family) connect(t *testing.T, dial dialing, listen listening) (client, server net.Conn) {
 	t.Helper()
 	l, err := listen(f.network, f.listen)
@@ -63,7 +61,7 @@ func (f family) connect(t *testing.T, dial dialing, listen listening) (client, s
 	require.NoError(t, err)
 	client, err = dial("tcp", net.JoinHostPort(f.dial, port))
 	require.NoError(t, err)
-	t.Cleanup(func() { client.Close() }) //nolint:errcheck,gosec // closed by the test, unless it failed
+	t.Cleanup(func() { client.Close() }) //nolint:errcheck,gosec // already closed unless the test failed
 	server, err = l.Accept()
 	require.NoError(t, err)
 	t.Cleanup(func() { server.Close() }) //nolint:errcheck,gosec // the same
@@ -73,11 +71,11 @@ func (f family) connect(t *testing.T, dial dialing, listen listening) (client, s
 	return client, server
 }
 
-// bulk is more than a socket sends in one go.
+// bulk is more than a socket sends in one segment.
 var bulk = bytes.Repeat([]byte("godscp"), 20_000)
 
-// talk uses a connection up: a question and an answer, bulk both ways at once,
-// half-close, close.
+// talk makes the server echo a byte and then bulk data, half-closes the client and closes
+// both ends.
 func talk(t *testing.T, client, server net.Conn) {
 	t.Helper()
 	echoed := make(chan error, 1)
@@ -102,10 +100,10 @@ func talk(t *testing.T, client, server net.Conn) {
 	require.NoError(t, <-wrote)
 	require.NoError(t, <-echoed)
 	require.NoError(t, client.Close())
-	require.True(t, bytes.Equal(bulk, back), "the echo is what was sent")
+	require.True(t, bytes.Equal(bulk, back), "the echo equals the data sent")
 }
 
-// ask writes a byte to an echoing peer and waits for it.
+// ask writes a byte to an echoing peer and waits for the echo.
 func ask(t *testing.T, c net.Conn) {
 	t.Helper()
 	_, err := c.Write([]byte{'?'})
@@ -114,7 +112,7 @@ func ask(t *testing.T, c net.Conn) {
 	require.NoError(t, err)
 }
 
-// flow is a TCP connection as the wire names it.
+// flow identifies a TCP connection by its two addresses.
 type flow struct{ client, server netip.AddrPort }
 
 // flowOf returns the flow of a dialled conn.
@@ -139,9 +137,8 @@ func (f flow) packets(capture *wire.Capture) []wire.Packet {
 	return packets
 }
 
-// requireMarks requires that packets are a whole connection, SYN to FIN in both
-// directions, and that each packet of it carries the mark of its side and no
-// ECN bits.
+// requireMarks requires that packets are a whole connection, from SYN to FIN in both
+// directions, and that each packet has the mark of its side and no ECN bits.
 func requireMarks(t *testing.T, f flow, packets []wire.Packet, clientMark, serverMark dscp.CodePoint) {
 	t.Helper()
 	want := map[netip.AddrPort]uint8{f.client: clientMark.TOS(), f.server: serverMark.TOS()}
@@ -158,15 +155,15 @@ func requireMarks(t *testing.T, f flow, packets []wire.Packet, clientMark, serve
 		data[p.Src] += p.Len
 	}
 	for _, side := range []netip.AddrPort{f.client, f.server} {
-		// More than one where a busy machine made the kernel send it again.
+		// More than one if a busy machine made the kernel retransmit it.
 		assert.NotZero(t, syns[side], "SYN or SYN-ACK of %v", side)
 		assert.NotZero(t, fins[side], "FIN of %v", side)
 		assert.GreaterOrEqual(t, data[side], len(bulk))
 	}
 }
 
-// proveFlow makes a connection, uses it up, and holds all of its packets, which
-// it returns, against the marks.
+// proveFlow makes a connection, talks over it, requires that all of its packets have the
+// marks, and returns them.
 func proveFlow(t *testing.T, capture *wire.Capture, f family, dial dialing, listen listening, clientMark, serverMark dscp.CodePoint) []wire.Packet {
 	t.Helper()
 	client, server := f.connect(t, dial, listen)
@@ -177,7 +174,7 @@ func proveFlow(t *testing.T, capture *wire.Capture, f family, dial dialing, list
 	return packets
 }
 
-// codePoints are all of them.
+// codePoints returns all code points.
 func codePoints() []dscp.CodePoint {
 	var all []dscp.CodePoint
 	for cp := range dscp.CodePoint(64) {

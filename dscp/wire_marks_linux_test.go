@@ -13,9 +13,8 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// TestWireEveryPacket is the law: every packet of a flow, from SYN to FIN,
-// carries the mark of its side. The other side is net's own, unmarked, or
-// marked otherwise: neither takes over what the other does.
+// TestWireEveryPacket checks that every packet of a flow, from SYN to FIN, has the mark of
+// its side, whether the other side is unmarked or has another mark.
 func TestWireEveryPacket(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -24,7 +23,7 @@ func TestWireEveryPacket(t *testing.T) {
 	want := map[way]uint8{}
 	proved := func(packets []wire.Packet) {
 		for _, p := range packets {
-			want[way{p.Src, p.Dst}] = p.TOS // which has been held against the mark
+			want[way{p.Src, p.Dst}] = p.TOS // proveFlow has checked it
 		}
 	}
 	capture := wire.Start(t, "lo")
@@ -42,7 +41,7 @@ func TestWireEveryPacket(t *testing.T) {
 			})
 		}
 	}
-	// What a kernel sends again after the end of a flow is part of it too.
+	// A packet that the kernel retransmits after the end of a flow is part of it.
 	for _, p := range capture.Stop() {
 		octet, ok := want[way{p.Src, p.Dst}]
 		require.True(t, ok, "a packet of no flow: %v", p)
@@ -50,7 +49,7 @@ func TestWireEveryPacket(t *testing.T) {
 	}
 }
 
-// TestWireRoutes looks at all the ways there are to a marked TCP socket.
+// TestWireRoutes tries every way to make a marked TCP socket.
 func TestWireRoutes(t *testing.T) {
 	if !testns.Inside(t) {
 		return

@@ -11,7 +11,7 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// mptcp is what a caller says about Multipath TCP.
+// mptcp is a caller's setting of Multipath TCP.
 type mptcp struct {
 	name string
 	set  func(interface{ SetMultipathTCP(bool) })
@@ -23,9 +23,9 @@ var mptcps = []mptcp{
 	{"off", func(c interface{ SetMultipathTCP(bool) }) { c.SetMultipathTCP(false) }},
 }
 
-// TestWireMultipath crosses what both ends say about Multipath TCP. net's
-// listeners speak it by default, and Linux cannot mark IPv6 on it: a mark that
-// got lost shows in the SYN-ACK or in the data.
+// TestWireMultipath tries every combination of the two ends' Multipath TCP settings. net's
+// listeners use it by default, and Linux cannot mark IPv6 on such sockets: a mark that is
+// lost shows in the SYN-ACK or in the data.
 func TestWireMultipath(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -65,7 +65,7 @@ func TestWireMultipath(t *testing.T) {
 					proveFlow(t, capture, f, dial(dscp.Dialer{DSCP: dscp.AF21}), listen(dscp.ListenConfig{DSCP: dscp.EF}), dscp.AF21, dscp.EF)
 				})
 				t.Run(name+"/saved SYN", func(t *testing.T) {
-					// The zero ListenConfig saves SYNs too.
+					// Even the zero ListenConfig saves SYNs.
 					_, server := f.connect(t, dial(dscp.Dialer{DSCP: dscp.AF21}), listen(dscp.ListenConfig{}))
 					cp, ok := server.(*dscp.Conn).PeerDSCP()
 					require.True(t, ok)

@@ -9,8 +9,8 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// TestSavedSYN proves the mark of the SYN to any user, on the machine's own
-// loopback: the listener's kernel saved the header that arrived.
+// TestSavedSYN checks the mark of the SYN without privilege, on the machine's own
+// loopback: the kernel saves the header of the SYN for the listener.
 func TestSavedSYN(t *testing.T) {
 	t.Parallel()
 	for _, f := range families {
@@ -23,7 +23,7 @@ func TestSavedSYN(t *testing.T) {
 				assert.Equal(t, cp, client.(*dscp.Conn).DSCP())
 				assert.Equal(t, dscp.DF, server.(*dscp.Conn).DSCP())
 				_, ok = client.(*dscp.Conn).PeerDSCP()
-				assert.False(t, ok, "no SYN came in on a dialled conn")
+				assert.False(t, ok, "a dialled conn received no SYN")
 			})
 		}
 	}

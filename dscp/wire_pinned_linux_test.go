@@ -15,9 +15,8 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// harmless uses SyscallConn in ways that have nothing to do with the mark. Each
-// has to succeed, and none may move the mark to what it would have been by the
-// configuration.
+// harmless makes calls that do not change the mark. Each must succeed, and the conn must
+// keep its mark, even if the configuration has another one.
 func harmless(t *testing.T, c *dscp.Conn, f family) {
 	t.Helper()
 	raw, err := c.SyscallConn()
@@ -48,14 +47,15 @@ func harmless(t *testing.T, c *dscp.Conn, f family) {
 	assert.NoError(t, c.Verify())
 }
 
-// requirePinned requires that the conn is pinned at the mark and stays there.
+// requirePinned requires that the conn is pinned at the mark and that every attack is
+// refused.
 func requirePinned(t *testing.T, c *dscp.Conn, f family, pinned dscp.CodePoint) {
 	t.Helper()
 	assert.Equal(t, pinned, c.DSCP())
 	harmless(t, c, f)
 	for _, a := range attacks(f) {
 		if a.name == "ipv6.SetTrafficClass" && f.dial != "::1" {
-			continue // a dialled IPv4 socket has no such option
+			continue // an IPv4 socket has no such option
 		}
 		assert.ErrorIs(t, a.try(c, int(dscp.CS6.TOS())), dscp.ErrMidFlow, a.name)
 	}
@@ -63,8 +63,8 @@ func requirePinned(t *testing.T, c *dscp.Conn, f family, pinned dscp.CodePoint) 
 	assert.Equal(t, pinned, c.DSCP())
 }
 
-// TestWireReflected has the kernel give accepted conns the mark of their peer's
-// SYN, whatever the listener is set to. They are pinned at what they have.
+// TestWireReflected checks that accepted conns are pinned at the mark of their peer's SYN
+// under tcp_reflect_tos, whatever the mark of the listener.
 func TestWireReflected(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -90,9 +90,8 @@ func TestWireReflected(t *testing.T) {
 	}
 }
 
-// TestWireForeignHook dials with the zero Dialer, and with a marked one, over a
-// Control function of the caller's that marks: the caller's hook runs first, so
-// its mark stays where the Dialer has none.
+// TestWireForeignHook dials with a Control function of the caller that marks the socket.
+// It runs first, so its mark stays if the Dialer has none.
 func TestWireForeignHook(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -129,7 +128,7 @@ func TestWireForeignHook(t *testing.T) {
 	}
 }
 
-// TestWirePin guards conns that somebody else made and marked before.
+// TestWirePin pins conns that net dialled with a marked net.Dialer.
 func TestWirePin(t *testing.T) {
 	if !testns.Inside(t) {
 		return

@@ -14,8 +14,7 @@ import (
 )
 
 // TestWireRawIPv6 sends ICMPv6 from raw sockets, one on an address and one on the
-// wildcard. Neither has IPv4 peers, so neither needs IP_TOS, which Linux does not
-// know there.
+// wildcard. Neither has IPv4 peers, so neither needs IP_TOS, which Linux refuses on them.
 func TestWireRawIPv6(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -41,7 +40,7 @@ func TestWireRawIPv6(t *testing.T) {
 					n, cm, _, err := p.ReadFrom(b)
 					require.NoError(t, err)
 					if n < 2 || b[0] != private || b[1] != uint8(cp) {
-						continue // the kernel's own
+						continue // the kernel's own ICMPv6
 					}
 					require.NotNil(t, cm)
 					assert.Equal(t, int(cp.TOS()), cm.TrafficClass)
@@ -52,7 +51,7 @@ func TestWireRawIPv6(t *testing.T) {
 	}
 }
 
-// TestRawIPv6Wildcards makes raw sockets in each of the other ways.
+// TestRawIPv6Wildcards marks raw sockets made in each of the other ways.
 func TestRawIPv6Wildcards(t *testing.T) {
 	if !testns.Inside(t) {
 		return

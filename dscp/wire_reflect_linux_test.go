@@ -23,10 +23,10 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// eight are the classes of the group that most of these tests ask.
+// eight are the classes of the group in most of these tests.
 var eight = []dscp.CodePoint{dscp.CS1, dscp.LE, dscp.AF11, dscp.AF21, dscp.AF41, dscp.EF, dscp.CS6, 63}
 
-// reflecting is a way to reach a group.
+// reflecting is a combination of the addresses to listen on and to dial.
 type reflecting struct{ name, network, listen, dial string }
 
 var reflectings = []reflecting{
@@ -55,13 +55,12 @@ func answered(lc *dscp.ListenConfig, syn dscp.CodePoint) dscp.CodePoint {
 	return lc.DSCP
 }
 
-// An echoServer serves a listener until it fails, and holds every conn against what
-// was asked for.
+// An echoServer serves a listener until Accept fails, and checks the mark of every conn.
 type echoServer struct {
 	lc       *dscp.ListenConfig
 	accepted atomic.Int64
-	wrong    atomic.Int64 // conns whose mark is not what their SYN asked for
-	blind    atomic.Int64 // conns whose SYN is not known
+	wrong    atomic.Int64 // conns whose mark does not answer that of the SYN
+	unknown  atomic.Int64 // conns without PeerDSCP
 	ended    chan error
 	conns    sync.WaitGroup
 }
@@ -80,7 +79,7 @@ func serveEcho(l net.Listener, lc *dscp.ListenConfig) *echoServer {
 			syn, known := c.(*dscp.Conn).PeerDSCP()
 			switch {
 			case !known:
-				s.blind.Add(1)
+				s.unknown.Add(1)
 			case answered(lc, syn) != c.(*dscp.Conn).DSCP():
 				s.wrong.Add(1)
 			}
@@ -101,11 +100,20 @@ func (s *echoServer) end(t *testing.T, l net.Listener) {
 	case err := <-s.ended:
 		require.ErrorIs(t, err, net.ErrClosed)
 	case <-time.After(20 * time.Second):
-		t.Fatal("the server does not end")
+		t.Fatal("the server did not end within 20 s")
 	}
 }
 
-// exchange says something to the echo server and closes.
+// serve listens with lc, captures the packets of the listener, and runs an echo server that
+// expects the answers of a group with the configuration answers.
+func (r reflecting) serve(t *testing.T, lc, answers *dscp.ListenConfig) (net.Listener, *wire.Capture, *echoServer) {
+	t.Helper()
+	l, err := lc.Listen(t.Context(), r.network, r.listen)
+	require.NoError(t, err)
+	return l, wire.Start(t, "lo", listenPort(l)), serveEcho(l, answers)
+}
+
+// exchange sends data to the echo server, reads it back and closes c.
 func exchange(c net.Conn) error {
 	defer c.Close()
 	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
@@ -127,17 +135,16 @@ func exchange(c net.Conn) error {
 	return err
 }
 
-// A client is one end of a flow: an address and port.
+// A client is the address and port of a client.
 type client = netip.AddrPort
 
 // requireAnswers requires that there were n connections to the port, each with a SYN-ACK,
-// and that every packet of the server has the mark with which lc answers the SYN. It
-// returns how many packets those were. It goes by the last SYN of each client, since
-// ports are used again.
+// and that every packet of the server has the mark with which lc answers the last SYN of
+// the client, since ports are reused. It returns the number of the server's packets.
 func requireAnswers(t *testing.T, packets []wire.Packet, port uint16, lc *dscp.ListenConfig, n int) (sent int) {
 	t.Helper()
 	type connection struct {
-		seq    uint32 // of the SYN, which may come twice
+		seq    uint32 // of the SYN, which may be retransmitted
 		want   dscp.CodePoint
 		synACK bool
 	}
@@ -165,7 +172,7 @@ func requireAnswers(t *testing.T, packets []wire.Packet, port uint16, lc *dscp.L
 	return sent
 }
 
-// ask makes n connections, par at a time, that ask for all code points in turn.
+// ask makes n connections, par at a time, with each code point in turn.
 func (r reflecting) ask(t *testing.T, l net.Listener, n, par int) {
 	t.Helper()
 	_, port, err := net.SplitHostPort(l.Addr().String())
@@ -193,8 +200,8 @@ func (r reflecting) ask(t *testing.T, l net.Listener, n, par int) {
 
 func listenPort(l net.Listener) uint16 { return addrPort(l.Addr()).Port() }
 
-// TestWireReflect asks for all 64 code points of a group of eight classes, in every way
-// to reach one, and reads every packet of the server.
+// TestWireReflect connects with all 64 code points to a group of eight classes, on every
+// kind of address, and checks every packet of the server.
 func TestWireReflect(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -206,34 +213,28 @@ func TestWireReflect(t *testing.T) {
 			{DSCP: dscp.EF, Reflect: []dscp.CodePoint{dscp.AF21, dscp.CS1, dscp.AF11, 5}, NATSafe: true},
 		} {
 			t.Run(r.name+"/"+mark(lc.DSCP), func(t *testing.T) {
-				l, err := lc.Listen(t.Context(), r.network, r.listen)
-				require.NoError(t, err)
-				capture := wire.Start(t, "lo", listenPort(l))
-				server := serveEcho(l, lc)
+				l, capture, server := r.serve(t, lc, lc)
 				total := long.N(128, 640)
 				r.ask(t, l, total, 8)
 				capture.Until(wire.Closed(total))
 				server.end(t, l)
 				n := requireAnswers(t, capture.Stop(), listenPort(l), lc, total)
 				assert.Zero(t, server.wrong.Load())
-				assert.Zero(t, server.blind.Load(), "PeerDSCP is known")
+				assert.Zero(t, server.unknown.Load(), "conns without PeerDSCP")
 				t.Logf("%d connections, %d packets of the server", total, n)
 			})
 		}
 	}
 }
 
-// TestWireReflectBusy has 64 clients at a time at a busy listener.
+// TestWireReflectBusy connects with 64 clients at a time.
 func TestWireReflectBusy(t *testing.T) {
 	if !testns.Inside(t) {
 		return
 	}
 	r := reflectings[4]
 	lc := &dscp.ListenConfig{Reflect: eight}
-	l, err := lc.Listen(t.Context(), r.network, r.listen)
-	require.NoError(t, err)
-	capture := wire.Start(t, "lo", listenPort(l))
-	server := serveEcho(l, lc)
+	l, capture, server := r.serve(t, lc, lc)
 	total := long.N(1000, 10_000)
 	begin := time.Now()
 	r.ask(t, l, total, 64)
@@ -246,8 +247,8 @@ func TestWireReflectBusy(t *testing.T) {
 	t.Logf("%d connections in %v, %d packets of the server", total, took.Round(time.Millisecond), n)
 }
 
-// TestWireReflectSysctl has the kernel reflect by itself too: a client in the set gets
-// what it asks for, any other its own mark.
+// TestWireReflectSysctl sets tcp_reflect_tos, so that every client is answered in its own
+// mark, whether Reflect has it or not.
 func TestWireReflectSysctl(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -256,11 +257,8 @@ func TestWireReflectSysctl(t *testing.T) {
 	for _, r := range reflectings {
 		t.Run(r.name, func(t *testing.T) {
 			lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
-			l, err := lc.Listen(t.Context(), r.network, r.listen)
-			require.NoError(t, err)
-			capture := wire.Start(t, "lo", listenPort(l))
 			all := &dscp.ListenConfig{Reflect: codePoints()}
-			server := serveEcho(l, all)
+			l, capture, server := r.serve(t, lc, all)
 			r.ask(t, l, 128, 8)
 			capture.Until(wire.Closed(128))
 			server.end(t, l)
@@ -270,8 +268,9 @@ func TestWireReflectSysctl(t *testing.T) {
 	}
 }
 
-// TestWireReflectSYNCookies forces SYN cookies. The ACK decides then, so a client whose
-// ACK is marked otherwise than its SYN is answered in the class of the ACK from there on.
+// TestWireReflectSYNCookies forces SYN cookies. Then the mark of the ACK selects the class:
+// a client whose ACK has another mark than its SYN is answered in the class of the ACK
+// from then on.
 func TestWireReflectSYNCookies(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -280,16 +279,13 @@ func TestWireReflectSYNCookies(t *testing.T) {
 	for _, r := range reflectings {
 		t.Run(r.name, func(t *testing.T) {
 			lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
-			l, err := lc.Listen(t.Context(), r.network, r.listen)
-			require.NoError(t, err)
-			capture := wire.Start(t, "lo", listenPort(l))
-			server := serveEcho(l, lc)
+			l, capture, server := r.serve(t, lc, lc)
 			r.ask(t, l, 128, 8)
 			capture.Until(wire.Closed(128))
 			requireAnswers(t, capture.Packets(), listenPort(l), lc, 128)
-			assert.EqualValues(t, 128, server.blind.Load(), "PeerDSCP is not known")
+			assert.EqualValues(t, 128, server.unknown.Load(), "conns without PeerDSCP")
 
-			// AF21 on the SYN, CS1 on the ACK, which the client keeps until it has data.
+			// AF21 on the SYN, CS1 on the ACK, which the client delays until it has data.
 			wired := r.remarkBetween(t, l, dscp.AF21, dscp.CS1)
 			closed := wire.Closed(1)
 			var synACK, rest []uint8
@@ -315,7 +311,8 @@ func TestWireReflectSYNCookies(t *testing.T) {
 	}
 }
 
-// TestWireReflectSYNDecides is the same without cookies: the SYN decides.
+// TestWireReflectSYNDecides checks that without SYN cookies the mark of the SYN selects
+// the class, although the ACK has another mark.
 func TestWireReflectSYNDecides(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -323,10 +320,7 @@ func TestWireReflectSYNDecides(t *testing.T) {
 	for _, r := range reflectings {
 		t.Run(r.name, func(t *testing.T) {
 			lc := &dscp.ListenConfig{DSCP: dscp.CS2, Reflect: eight}
-			l, err := lc.Listen(t.Context(), r.network, r.listen)
-			require.NoError(t, err)
-			capture := wire.Start(t, "lo", listenPort(l))
-			server := serveEcho(l, lc)
+			l, capture, server := r.serve(t, lc, lc)
 			packets := r.remarkBetween(t, l, dscp.AF21, dscp.CS1).packets(capture)
 			server.end(t, l)
 			requireAnswers(t, packets, listenPort(l), lc, 1)
@@ -334,8 +328,8 @@ func TestWireReflectSYNDecides(t *testing.T) {
 	}
 }
 
-// remarkBetween talks to l over a bare socket that has another mark on its SYN than on
-// all else, the ACK of the handshake included.
+// remarkBetween exchanges data with l over a bare socket whose SYN has one mark and whose
+// other packets, including the ACK of the handshake, have another.
 func (r reflecting) remarkBetween(t *testing.T, l net.Listener, syn, rest dscp.CodePoint) flow {
 	t.Helper()
 	mark := func(c syscall.RawConn, cp dscp.CodePoint) error {
@@ -346,7 +340,7 @@ func (r reflecting) remarkBetween(t *testing.T, l net.Listener, syn, rest dscp.C
 	}
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		err := c.Control(func(fd uintptr) {
-			assert.NoError(t, unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1), "a client that has it waits for data")
+			assert.NoError(t, unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1), "delays the ACK until there is data")
 		})
 		return errors.Join(err, mark(c, syn))
 	}}
@@ -361,7 +355,7 @@ func (r reflecting) remarkBetween(t *testing.T, l net.Listener, syn, rest dscp.C
 	return wired
 }
 
-// freePort returns an address whose port nobody listens on.
+// freePort returns an address with a port that was free a moment ago.
 func freePort(t *testing.T, network, address string) string {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -375,13 +369,13 @@ func mayFilter(t *testing.T) bool {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
-	defer unix.Close(fd) //nolint:errcheck // it was not used
+	defer unix.Close(fd) //nolint:errcheck // not used
 	all := unix.SockFilter{Code: unix.BPF_RET, K: 0xffffffff}
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &all}) == nil
 }
 
-// TestWireReflectOpening sends SYNs while groups open and close on the port: each is
-// answered right or not at all, those of a client with the highest TTL too.
+// TestWireReflectOpening sends SYNs while groups open and close on the port. Each SYN is
+// answered with the right mark or not at all, even those with the highest TTL.
 func TestWireReflectOpening(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -424,7 +418,9 @@ func TestWireReflectOpening(t *testing.T) {
 				l, err := lc.Listen(ctx, r.network, address)
 				require.NoError(t, err)
 				server := serveEcho(l, lc)
-				for range 4 { // until clients have come
+				// Time is what is tested: the group stays open until the first client,
+				// but at most about 4 ms, so that many SYNs arrive while it opens or closes.
+				for range 4 {
 					if server.accepted.Load() > 0 {
 						break
 					}
@@ -436,13 +432,13 @@ func TestWireReflectOpening(t *testing.T) {
 			stop()
 			clients.Wait()
 			synACKs, others := 0, 0
-			want := map[client]dscp.CodePoint{} // by the last SYN, since ports are used again
+			want := map[client]dscp.CodePoint{} // by the last SYN, since ports are reused
 			for _, p := range capture.Stop() {
 				switch {
 				case p.Dst.Port() == port && p.Has(wire.SYN):
 					want[p.Src] = answered(lc, dscp.CodePoint(p.DSCP()))
 				case p.Src.Port() != port || p.Has(wire.RST):
-					// What the kernel sends without a socket has the mark of what it answers.
+					// A reset without a socket has the mark of the packet that it answers.
 				default:
 					cp, known := want[p.Dst]
 					if !known || p.DSCP() != uint8(cp) {

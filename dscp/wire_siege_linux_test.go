@@ -29,19 +29,19 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// A packetCount has the kernel count packets of loopback, without handing out any
-// of them, so that none can be lost.
+// A packetCount makes the kernel count packets on loopback. It reads none of them, so that
+// none is missed.
 type packetCount struct {
 	fd    int
 	total int
 }
 
-// countPackets counts TCP and UDP packets with one of the code points from now on,
-// each once.
+// countPackets starts to count TCP and UDP packets with one of the code points, each
+// packet once.
 func countPackets(t *testing.T, which func(cp dscp.CodePoint) bool) *packetCount {
 	t.Helper()
 	const reject, accept = 0, 1
-	var wanted []bpf.Instruction // built from its end
+	var wanted []bpf.Instruction // built from the end
 	wanted = []bpf.Instruction{bpf.RetConstant{Val: reject}}
 	for cp := range dscp.CodePoint(64) {
 		if which(cp) {
@@ -51,7 +51,7 @@ func countPackets(t *testing.T, which func(cp dscp.CodePoint) bool) *packetCount
 			}, wanted...)
 		}
 	}
-	// The code point of either family, once the protocol is known to be right.
+	// octet returns the test of the protocol and of the code point for one family.
 	octet := func(protocol uint32, at bpf.Instruction, shift uint32) []bpf.Instruction {
 		return append([]bpf.Instruction{
 			bpf.LoadAbsolute{Off: protocol, Size: 1},
@@ -67,7 +67,7 @@ func countPackets(t *testing.T, which func(cp dscp.CodePoint) bool) *packetCount
 	v6 := octet(6, bpf.LoadAbsolute{Off: 0, Size: 2}, 6)
 	program := append([]bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtType},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.PACKET_OUTGOING, SkipTrue: 1}, // loopback shows it again when it arrives
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.PACKET_OUTGOING, SkipTrue: 1}, // counted when it arrives
 		bpf.RetConstant{Val: reject},
 		bpf.LoadAbsolute{Off: 0, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4},
@@ -81,12 +81,12 @@ func countPackets(t *testing.T, which func(cp dscp.CodePoint) bool) *packetCount
 		code[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
 	}
 
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) // no protocol: nothing comes yet
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) // protocol 0: receives nothing until bind
 	if errors.Is(err, unix.EPERM) {
-		testns.Lacks(t, "AF_PACKET: %v", err)
+		testns.Lacks(t, "cannot open an AF_PACKET socket: %v", err)
 	}
 	require.NoError(t, err)
-	t.Cleanup(func() { unix.Close(fd) }) //nolint:errcheck,gosec // only counted
+	t.Cleanup(func() { unix.Close(fd) }) //nolint:errcheck,gosec // nothing is read from it
 	require.NoError(t, unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
 		&unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}))
 	lo, err := net.InterfaceByName("lo")
@@ -96,20 +96,20 @@ func countPackets(t *testing.T, which func(cp dscp.CodePoint) bool) *packetCount
 	return &packetCount{fd: fd}
 }
 
-// now returns how many there were so far.
+// now returns the number of packets so far.
 func (c *packetCount) now(t *testing.T) int {
 	t.Helper()
 	stats, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	require.NoError(t, err)
-	c.total += int(stats.Packets) // those that had no room as well
+	c.total += int(stats.Packets) // includes packets dropped for lack of buffer
 	return c.total
 }
 
-// The code points that attackers ask for. Each of a list is foreign to the flows.
+// The code points that assaults set. No flow is pinned at one of them.
 var (
-	// Of routes that are known beforehand: none of them may ever be seen.
+	// Set by functions that the guard recognises: no packet may have one.
 	knownMarks = []dscp.CodePoint{dscp.CS4, dscp.AF41, 63}
-	// Of functions that nobody knows.
+	// Set by functions that it does not recognise.
 	unknownMarks = []dscp.CodePoint{dscp.CS1, dscp.CS6, dscp.LowDelay}
 )
 
@@ -117,14 +117,13 @@ var (
 type assault struct {
 	name  string
 	marks []dscp.CodePoint
-	// sealed says that only a sealed process holds out against it: it is a way out
-	// by design.
+	// sealed: the guard does not see it, so that only Seal prevents it.
 	sealed bool
-	// try returns how it was refused.
+	// try returns the error of the attempt.
 	try func(e *siegeEnd, cp dscp.CodePoint) error
 }
 
-// A siegeEnd is what is attacked: an end of a connection, or a UDP socket.
+// A siegeEnd is the target of assaults: an end of a connection, or a UDP socket.
 type siegeEnd struct {
 	conn interface {
 		net.Conn
@@ -141,10 +140,10 @@ type siegeEnd struct {
 	network       string
 	peer          netip.AddrPort // of a UDP socket
 	file          uintptr        // a copy of the descriptor
-	rounds        []atomic.Int64 // how often each assault was tried
+	rounds        []atomic.Int64 // number of attempts of each assault
 }
 
-// run sets the option as a function does that nobody knows, through one of the
+// run sets the option by a function that the guard does not recognise, through one of the
 // methods of a raw conn.
 func (e *siegeEnd) run(raw syscall.RawConn, method string, cp dscp.CodePoint) error {
 	var inner error
@@ -168,7 +167,7 @@ func (e *siegeEnd) xnet(c net.Conn, cp dscp.CodePoint) error {
 	return ipv6.NewConn(c).SetTrafficClass(int(cp.TOS()))
 }
 
-// A remarkingWriter has a ReadFrom method that changes the mark of what it reads.
+// A remarkingWriter has a ReadFrom method that changes the mark of its source.
 type remarkingWriter struct {
 	e   *siegeEnd
 	cp  dscp.CodePoint
@@ -186,7 +185,7 @@ func (w *remarkingWriter) ReadFrom(r io.Reader) (int64, error) {
 	return 0, nil
 }
 
-// assaults are all ways that are known.
+// assaults are all routes under test.
 var assaults = []assault{
 	{name: "SetDSCP", marks: knownMarks, try: func(e *siegeEnd, cp dscp.CodePoint) error { return e.conn.SetDSCP(cp) }},
 	{name: "x/net on the pinned conn", marks: knownMarks, try: func(e *siegeEnd, cp dscp.CodePoint) error { return e.xnet(e.conn, cp) }},
@@ -239,7 +238,7 @@ var assaults = []assault{
 	{name: "C", marks: unknownMarks, sealed: true, try: func(e *siegeEnd, cp dscp.CodePoint) error {
 		return cmark.Set(e.file, e.level, e.option, int(cp.TOS()), false)
 	}},
-	{name: "C, on a thread of its own", marks: unknownMarks, sealed: true, try: func(e *siegeEnd, cp dscp.CodePoint) error {
+	{name: "C, on another thread", marks: unknownMarks, sealed: true, try: func(e *siegeEnd, cp dscp.CodePoint) error {
 		return cmark.Set(e.file, e.level, e.option, int(cp.TOS()), true)
 	}},
 }
@@ -254,20 +253,22 @@ func pinnedRaw(method string) func(e *siegeEnd, cp dscp.CodePoint) error {
 	}
 }
 
-// A siege is all assaults at once on flows of all families.
+// A siege makes all assaults concurrently on flows of all families.
 type siege struct {
 	t        *testing.T
 	sealed   bool
 	ends     []*siegeEnd
-	peace    atomic.Bool
+	stop     atomic.Bool
 	traffic  sync.WaitGroup
 	attacks  sync.WaitGroup
+	writes   atomic.Int64 // of data
+	attempts atomic.Int64
 	deadline time.Time
 }
 
-// TestWireSiege attacks with all routes at once. No packet may carry what a route
-// has asked for that is known beforehand. Some carry what unknown functions have
-// set before it was put back.
+// TestWireSiege makes all assaults concurrently. No packet may have a mark that a
+// recognised function set. Some have a mark that an unrecognised function set, from before
+// the guard restored the pinned one.
 func TestWireSiege(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -275,20 +276,20 @@ func TestWireSiege(t *testing.T) {
 	(&siege{t: t}).run(long.N(20_000, 1_000_000))
 }
 
-// TestWireSiegeSealed attacks a sealed process, by the ways out and from C as
-// well. No packet may carry another mark.
+// TestWireSiegeSealed attacks a sealed process, also past the guard and from C. No packet
+// may have another mark.
 func TestWireSiegeSealed(t *testing.T) {
 	if !testns.Inside(t) {
 		return
 	}
 	seal(t)
 	if !cmark.Available() {
-		t.Log("without cgo there is no C to attack from")
+		t.Log("built without cgo: no assaults from C")
 	}
 	(&siege{t: t, sealed: true}).run(long.N(20_000, 1_000_000))
 }
 
-// run goes on until there were enough packets and every route was tried.
+// run attacks until there were enough packets and enough attempts by every route.
 func (s *siege) run(packets int) {
 	t := s.t
 	s.deadline = time.Now().Add(time.Minute + time.Duration(packets)*time.Millisecond)
@@ -305,29 +306,29 @@ func (s *siege) run(packets int) {
 	for _, e := range s.ends {
 		s.attack(e)
 	}
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
 	for right.now(t) < packets || s.least() < 10 {
-		if <-look.C; t.Failed() || time.Now().After(s.deadline) {
-			break // what was missing is said below
+		if <-tick.C; t.Failed() || time.Now().After(s.deadline) {
+			break // the assertions below report what is missing
 		}
 	}
-	assert.GreaterOrEqual(t, s.least(), int64(10), "attempts by the route that was tried least, on an end")
-	s.peace.Store(true)
+	assert.GreaterOrEqual(t, s.least(), int64(10), "least number of attempts by any route on any end")
+	s.stop.Store(true)
 	s.attacks.Wait()
 	for _, e := range s.ends {
 		assert.NoError(t, e.conn.Verify())
 	}
 	s.traffic.Wait()
 	assert.GreaterOrEqual(t, right.now(t), packets, "packets with the mark")
-	assert.Zero(t, known.now(t), "packets with a mark that only routes have asked for that are known beforehand")
+	assert.Zero(t, known.now(t), "packets with a mark that only recognised functions set")
 	if s.sealed {
 		assert.Zero(t, other.now(t), "packets with a foreign mark")
 	}
 	t.Logf("\n%s", s.table(right.total, known.total, other.now(t)))
 }
 
-// table returns what was tried as Markdown.
+// table returns the attempts and packets as Markdown.
 func (s *siege) table(right, known, other int) string {
 	var b strings.Builder
 	b.WriteString("| route | attempts, all refused |\n|---|---|\n")
@@ -336,11 +337,12 @@ func (s *siege) table(right, known, other int) string {
 			fmt.Fprintf(&b, "| %s | %d |\n", a.name, n)
 		}
 	}
-	fmt.Fprintf(&b, "\nsealed: %t; packets: %d; foreign by routes known beforehand: %d; by unknown functions: %d\n",
+	fmt.Fprintf(&b, "\nsealed: %t; packets: %d; foreign, by recognised functions: %d; foreign, by unrecognised functions: %d\n",
 		s.sealed, right+known+other, known, other)
 	return b.String()
 }
 
+// rounds returns the number of attempts of an assault on all ends.
 func (s *siege) rounds(i int) (n int64) {
 	for _, e := range s.ends {
 		n += e.rounds[i].Load()
@@ -348,7 +350,7 @@ func (s *siege) rounds(i int) (n int64) {
 	return n
 }
 
-// least returns how often the assault was tried that was tried least, on any end.
+// least returns the least number of attempts of any assault on any end.
 func (s *siege) least() int64 {
 	least := int64(1 << 62)
 	for i, a := range assaults {
@@ -365,35 +367,41 @@ func (s *siege) applies(a assault) bool {
 	return (!a.sealed || s.sealed) && (!strings.HasPrefix(a.name, "C") || cmark.Available())
 }
 
-// attack tries every assault on e, each in a goroutine of its own.
+// attack repeats every assault on e, each in its own goroutine.
 func (s *siege) attack(e *siegeEnd) {
 	for i, a := range assaults {
 		if !s.applies(a) {
 			continue
 		}
 		s.attacks.Go(func() {
-			for n := 0; !s.peace.Load(); n++ {
+			for n := 0; !s.stop.Load(); n++ {
 				err := a.try(e, a.marks[n%len(a.marks)])
-				if s.peace.Load() {
-					return // what waits for a reader or for room may end otherwise now
+				if s.stop.Load() {
+					return // a call that waited for data or buffer may have another error now
 				}
 				if !errors.Is(err, dscp.ErrMidFlow) && !(s.sealed && errors.Is(err, unix.EPERM)) {
 					assert.Fail(s.t, "not refused", "%s on %s: %v", a.name, e.family.name, err)
 					return
 				}
 				e.rounds[i].Add(1)
-				time.Sleep(time.Millisecond) // or the data has no chance on few processors
+				// More attempts than writes would leave a slow processor no time for data.
+				for due := s.attempts.Add(1); ; {
+					time.Sleep(time.Millisecond)
+					if s.writes.Load() >= due || s.stop.Load() {
+						break
+					}
+				}
 			}
 		})
 	}
 }
 
-// tcp has a connection busy in both directions and makes both ends targets.
+// tcp opens a connection that is busy in both directions, and makes both ends targets.
 func (s *siege) tcp(f family) {
 	client, server := f.connect(s.t, dialled(dscp.Dialer{DSCP: dscp.AF21}), listened(dscp.ListenConfig{DSCP: dscp.AF21}))
 	for _, c := range []*dscp.Conn{client.(*dscp.Conn), server.(*dscp.Conn)} {
 		require.NoError(s.t, c.SetDeadline(s.deadline.Add(time.Minute)))
-		require.NoError(s.t, c.SetWriteBuffer(4<<10)) // little room and small writes make many packets
+		require.NoError(s.t, c.SetWriteBuffer(4<<10)) // a small buffer and small writes make many packets
 		level, option := f.sent()
 		e := &siegeEnd{conn: c, bare: c.TCPConn, family: f, level: level, option: option, network: "tcp4"}
 		if option == unix.IPV6_TCLASS {
@@ -409,7 +417,7 @@ func (s *siege) tcp(f family) {
 }
 
 func (s *siege) target(e *siegeEnd, file uintptr) {
-	require.NoError(s.t, unix.SetNonblock(int(file), true)) // Fd has made the socket block
+	require.NoError(s.t, unix.SetNonblock(int(file), true)) // Fd made the socket blocking
 	e.file, e.rounds = file, make([]atomic.Int64, len(assaults))
 	s.ends = append(s.ends, e)
 }
@@ -418,9 +426,10 @@ func (s *siege) pump(from *dscp.Conn, to net.Conn) {
 	var sent, got int64
 	s.traffic.Go(func() {
 		chunk := make([]byte, 512)
-		for !s.peace.Load() {
-			runtime.Gosched() // as polite does
+		for !s.stop.Load() {
+			runtime.Gosched() // as yielding does
 			n, err := from.Write(chunk)
+			s.writes.Add(1)
 			if sent += int64(n); !assert.NoError(s.t, err) {
 				break
 			}
@@ -429,13 +438,13 @@ func (s *siege) pump(from *dscp.Conn, to net.Conn) {
 	})
 	s.traffic.Go(func() {
 		var err error
-		got, err = io.Copy(io.Discard, polite{to})
+		got, err = io.Copy(io.Discard, yielding{to})
 		assert.NoError(s.t, err)
 	})
-	s.t.Cleanup(func() { assert.Equal(s.t, sent, got, "octets sent and received") })
+	s.t.Cleanup(func() { assert.Equal(s.t, sent, got, "bytes sent and received") })
 }
 
-// udp has a socket send and receive its own datagrams.
+// udp opens a socket that sends datagrams to itself, and makes it a target.
 func (s *siege) udp(host string) {
 	pc, err := (&dscp.ListenConfig{DSCP: dscp.AF21}).ListenPacket(s.t.Context(), "udp", net.JoinHostPort(host, "0"))
 	require.NoError(s.t, err)
@@ -453,8 +462,9 @@ func (s *siege) udp(host string) {
 	s.t.Cleanup(func() { file.Close() }) //nolint:errcheck,gosec // a copy
 	s.target(e, file.Fd())
 	s.traffic.Go(func() {
-		for !s.peace.Load() {
-			runtime.Gosched() // as polite does
+		for !s.stop.Load() {
+			runtime.Gosched() // as yielding does
+			s.writes.Add(1)
 			if _, err := c.WriteToUDPAddrPort([]byte{0}, e.peer); !assert.NoError(s.t, err) {
 				return
 			}

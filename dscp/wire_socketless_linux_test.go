@@ -18,38 +18,37 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// A handMadePeer is a host behind a TUN device whose segments the test makes
-// itself.
+// A handMadePeer is a host behind a TUN device. The test makes its segments.
 type handMadePeer struct {
 	t           *testing.T
 	tun         *os.File
-	local, peer netip.Addr // the kernel's end, and this
+	local, peer netip.Addr // the kernel's address and that of the peer
 }
 
-// newHandMadePeers makes a TUN device with a peer of each family.
+// newHandMadePeers makes a TUN device and returns a peer of each family behind it.
 func newHandMadePeers(t *testing.T) []*handMadePeer {
 	t.Helper()
 	testns.Require(t, "ip")
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if errors.Is(err, unix.EACCES) {
-		t.Skipf("/dev/net/tun is root's here: %v", err) // its mode, which no kernel or namespace decides
+		t.Skipf("/dev/net/tun is for root only: %v", err) // the file's mode, not a missing capability
 	}
 	if err != nil {
-		testns.Lacks(t, "a TUN device: %v", err)
+		testns.Lacks(t, "cannot make a TUN device: %v", err)
 	}
-	t.Cleanup(func() { unix.Close(fd) }) //nolint:errcheck,gosec // of the copy below, or a device that nobody has
+	t.Cleanup(func() { unix.Close(fd) }) //nolint:errcheck,gosec // the device lives on in the copy below
 	request, err := unix.NewIfreq("dscp0")
 	require.NoError(t, err)
 	request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); errors.Is(err, unix.EPERM) {
-		testns.Lacks(t, "a TUN device: %v", err)
+		testns.Lacks(t, "cannot make a TUN device: %v", err)
 	} else {
 		require.NoError(t, err)
 	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	require.NoError(t, err)
-	tun := os.NewFile(uintptr(own), "tun") // which cannot wait for a device that has no interface yet
-	t.Cleanup(func() { tun.Close() })      //nolint:errcheck,gosec // a device
+	tun := os.NewFile(uintptr(own), "tun") // a copy made after TUNSETIFF: before, the device cannot be polled
+	t.Cleanup(func() { tun.Close() })      //nolint:errcheck,gosec // nothing is lost
 	ns := testns.Current(t)
 	ns.Run("ip", "addr", "add", "10.9.0.1/24", "dev", "dscp0")
 	ns.Run("ip", "addr", "add", "fd09::1/64", "dev", "dscp0", "nodad")
@@ -87,7 +86,7 @@ func (h *handMadePeer) send(cp dscp.CodePoint, from, to uint16, flags packet.Fla
 	require.NoError(h.t, err)
 }
 
-// checksum is that of RFC 1071.
+// checksum returns the Internet checksum (RFC 1071).
 func checksum(b []byte) uint16 {
 	var sum uint32
 	for i := 0; i < len(b); i += 2 {
@@ -99,7 +98,7 @@ func checksum(b []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// receive returns the next segment that the kernel sends to port with those flags.
+// receive returns the next segment that the kernel sends to port with these flags.
 func (h *handMadePeer) receive(port uint16, flags packet.Flags) packet.Packet {
 	h.t.Helper()
 	p, err := h.await(port, flags, 20*time.Second)
@@ -107,9 +106,9 @@ func (h *handMadePeer) receive(port uint16, flags packet.Flags) packet.Packet {
 	return p
 }
 
-func (h *handMadePeer) await(port uint16, flags packet.Flags, patience time.Duration) (packet.Packet, error) {
+func (h *handMadePeer) await(port uint16, flags packet.Flags, timeout time.Duration) (packet.Packet, error) {
 	h.t.Helper()
-	require.NoError(h.t, h.tun.SetReadDeadline(time.Now().Add(patience)))
+	require.NoError(h.t, h.tun.SetReadDeadline(time.Now().Add(timeout)))
 	b := make([]byte, 2048)
 	for {
 		n, err := h.tun.Read(b)
@@ -123,8 +122,9 @@ func (h *handMadePeer) await(port uint16, flags packet.Flags, patience time.Dura
 	}
 }
 
-// knock sends SYNs until one is answered: a new interface takes its time.
-func (h *handMadePeer) knock(cp dscp.CodePoint, from, to uint16, seq uint32) packet.Packet {
+// handshake sends SYNs until one is answered, because a new interface may lose the first
+// packets, and returns the SYN-ACK.
+func (h *handMadePeer) handshake(cp dscp.CodePoint, from, to uint16, seq uint32) packet.Packet {
 	h.t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; {
 		h.send(cp, from, to, packet.SYN, seq, 0)
@@ -133,14 +133,13 @@ func (h *handMadePeer) knock(cp dscp.CodePoint, from, to uint16, seq uint32) pac
 			return p
 		}
 		require.ErrorIs(h.t, err, os.ErrDeadlineExceeded)
-		require.True(h.t, time.Now().Before(end), "no SYN is answered")
+		require.True(h.t, time.Now().Before(end), "no SYN-ACK within 20 s")
 	}
 }
 
-// TestWireWithoutASocket holds what the documentation says of the segments that
-// Linux sends without the socket of a connection: they carry the mark of the
-// segment that they answer, which is the peer's, and the connection may come up
-// afterwards.
+// TestWireWithoutASocket checks the documented limit: segments that Linux sends without
+// the socket of a connection have the mark of the segment that they answer, which is the
+// peer's. The connection may be established afterwards.
 func TestWireWithoutASocket(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -150,11 +149,11 @@ func TestWireWithoutASocket(t *testing.T) {
 	for _, h := range newHandMadePeers(t) {
 		port := uint16(2000)
 		for name, tt := range map[string]struct {
-			seq, ack uint32 // of the segment that does not fit, beyond what would
+			seq, ack uint32 // of the invalid segment, added to the valid numbers
 			answer   packet.Flags
 		}{
-			"out of the window, before the handshake is over": {elsewhere, 0, packet.ACK},
-			"with a wrong acknowledgement":                    {0, elsewhere, packet.RST},
+			"out of the window, during the handshake": {elsewhere, 0, packet.ACK},
+			"with a wrong acknowledgement":            {0, elsewhere, packet.RST},
 		} {
 			port++
 			t.Run(h.peer.String()+", "+name, func(t *testing.T) {
@@ -163,30 +162,30 @@ func TestWireWithoutASocket(t *testing.T) {
 				require.NoError(t, err)
 				defer l.Close()
 				to := addrPort(l.Addr()).Port()
-				synACK := h.knock(theirs, port, to, isn)
-				assert.Equal(t, ours.TOS(), synACK.TOS, "the SYN-ACK is ours")
+				synACK := h.handshake(theirs, port, to, isn)
+				assert.Equal(t, ours.TOS(), synACK.TOS, "the SYN-ACK has the listener's mark")
 
 				h.send(theirs, port, to, packet.ACK, isn+1+tt.seq, synACK.Seq+1+tt.ack)
-				assert.Equal(t, theirs.TOS(), h.receive(port, tt.answer).TOS, "no socket's answer has the peer's mark")
+				assert.Equal(t, theirs.TOS(), h.receive(port, tt.answer).TOS, "an answer without a socket has the peer's mark")
 
 				h.send(theirs, port, to, packet.ACK, isn+1, synACK.Seq+1)
 				require.NoError(t, l.(*dscp.Listener).SetDeadline(time.Now().Add(20*time.Second)))
 				c, err := l.Accept()
-				require.NoError(t, err, "it comes up nevertheless")
+				require.NoError(t, err, "the connection is established afterwards")
 				assert.Equal(t, ours, c.(*dscp.Conn).DSCP())
 				_, err = c.Write([]byte("x"))
 				require.NoError(t, err)
 				assert.Equal(t, ours.TOS(), h.receive(port, packet.PSH|packet.ACK).TOS)
 				require.NoError(t, c.(*dscp.Conn).SetLinger(0))
 				require.NoError(t, c.Close())
-				assert.Equal(t, ours.TOS(), h.receive(port, packet.RST|packet.ACK).TOS, "the socket's own reset")
+				assert.Equal(t, ours.TOS(), h.receive(port, packet.RST|packet.ACK).TOS, "the reset of the socket")
 
 				h.send(theirs, port, to, packet.ACK, isn+1, synACK.Seq+2)
-				assert.Equal(t, theirs.TOS(), h.receive(port, packet.RST).TOS, "after the end")
+				assert.Equal(t, theirs.TOS(), h.receive(port, packet.RST).TOS, "a reset without a socket has the peer's mark")
 			})
 		}
 		port++
-		t.Run(h.peer.String()+", an old one, before the SYN-ACK", func(t *testing.T) {
+		t.Run(h.peer.String()+", an old segment before the SYN-ACK", func(t *testing.T) {
 			h.t = t
 			type dialled struct {
 				c   net.Conn
@@ -201,11 +200,11 @@ func TestWireWithoutASocket(t *testing.T) {
 			from := syn.Src.Port()
 			assert.Equal(t, ours.TOS(), syn.TOS)
 			h.send(theirs, port, from, packet.ACK, isn, syn.Seq-elsewhere)
-			assert.Equal(t, theirs.TOS(), h.receive(port, packet.RST).TOS, "no socket's answer has the peer's mark")
+			assert.Equal(t, theirs.TOS(), h.receive(port, packet.RST).TOS, "an answer without a socket has the peer's mark")
 			h.send(theirs, port, from, packet.SYN|packet.ACK, isn, syn.Seq+1)
 			assert.Equal(t, ours.TOS(), h.receive(port, packet.ACK).TOS)
 			d := <-done
-			require.NoError(t, d.err, "it comes up nevertheless")
+			require.NoError(t, d.err, "the connection is established afterwards")
 			assert.Equal(t, ours, d.c.(*dscp.Conn).DSCP())
 			require.NoError(t, d.c.Close())
 		})

@@ -20,13 +20,13 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// fastPaths are the copies for which net has system calls of their own, and
-// what a pinned conn must keep of them. The last one cannot be kept, as the
-// documentation of Conn says; should it ever be, the documentation is wrong.
+// fastPaths are the copies for which net uses sendfile, splice or writev, and the system
+// call that a pinned conn must use too. It uses none for the last one, as the
+// documentation of Conn says. If that changes, change the documentation.
 var fastPaths = []struct {
 	name    string
 	syscall string // sendfile, splice, writev; none if empty
-	passes  int    // how often each octet goes through it
+	passes  int    // how often each byte passes through it
 	copies  func(t *testing.T, w *workbench) error
 }{
 	{"io.Copy(conn, file)", "sendfile", 1, func(t *testing.T, w *workbench) error {
@@ -70,8 +70,8 @@ var fastPaths = []struct {
 
 const payload = 1 << 20
 
-// A workbench holds two pinned conns: payload arrives on in, and what is
-// written to out is checked against it.
+// A workbench has two pinned conns: data arrives on in, and the bytes written to out must
+// equal it.
 type workbench struct {
 	in, out *dscp.Conn
 	data    []byte
@@ -86,11 +86,11 @@ func (w *workbench) file(t *testing.T) *os.File {
 	return f
 }
 
-// TestFastPathChild is what TestFastPaths counts the system calls of: one copy.
+// TestFastPathChild makes one copy, in the process that TestFastPaths traces.
 func TestFastPathChild(t *testing.T) {
 	name := os.Getenv("DSCP_FAST_PATH")
 	if name == "" {
-		t.Skip("run by TestFastPaths")
+		t.Skip("runs only as a child of TestFastPaths")
 	}
 	w := &workbench{data: bytes.Repeat([]byte("octet of"), payload/8), path: filepath.Join(t.TempDir(), "data")}
 	require.NoError(t, os.WriteFile(w.path, w.data, 0o600))
@@ -114,18 +114,17 @@ func TestFastPathChild(t *testing.T) {
 		}
 	}
 	require.NoError(t, w.out.Close())
-	require.True(t, bytes.Equal(w.data, <-arrived), "what arrived is what was sent")
-	_, err := io.Copy(io.Discard, w.in) // what a copy of something else has left there
+	require.True(t, bytes.Equal(w.data, <-arrived), "the data that arrived equals the data sent")
+	_, err := io.Copy(io.Discard, w.in) // unread if the copy did not read from in
 	require.NoError(t, err)
 	require.NoError(t, <-sent)
 }
 
-// traced matches a call of strace's output that transferred something, whether
-// or not it was interrupted.
+// traced matches a call in strace's output that transferred bytes, even if strace splits
+// it into two lines.
 var traced = regexp.MustCompile(`(sendfile|splice|writev)(?:64)?(?:\(| resumed>).* = (\d+)$`)
 
-// strace returns the calls that a test makes which runs with env in a process of
-// its own.
+// strace runs a test with env in a child process and returns strace's output.
 func strace(t *testing.T, calls, test, env string) string {
 	t.Helper()
 	testns.Require(t, "strace")
@@ -136,7 +135,7 @@ func strace(t *testing.T, calls, test, env string) string {
 	cmd.Env = append(os.Environ(), env)
 	out, err := cmd.CombinedOutput()
 	if strings.Contains(string(out), "ptrace(") {
-		testns.Lacks(t, "strace may not trace here: %s", out)
+		testns.Lacks(t, "strace may not trace: %s", out)
 	}
 	require.NoError(t, err, "%s", out)
 	trace, err := os.ReadFile(log)
@@ -144,7 +143,7 @@ func strace(t *testing.T, calls, test, env string) string {
 	return string(trace)
 }
 
-// TestFastPaths counts the octets that went through sendfile, splice and writev.
+// TestFastPaths counts the bytes that passed through sendfile, splice and writev.
 func TestFastPaths(t *testing.T) {
 	t.Parallel()
 	for _, p := range fastPaths {
@@ -163,7 +162,7 @@ func TestFastPaths(t *testing.T) {
 			if p.syscall != "" {
 				want[p.syscall] = p.passes * payload
 			}
-			assert.Equal(t, want, got, "octets by system call")
+			assert.Equal(t, want, got, "bytes by system call")
 		})
 	}
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// sink is a UDP socket that nobody reads, for datagrams to go to.
+// sink returns the address of a UDP socket that is never read.
 func sink(t *testing.T, host string) netip.AddrPort {
 	t.Helper()
 	c, err := net.ListenPacket("udp", net.JoinHostPort(host, "0"))
@@ -32,12 +32,12 @@ func sink(t *testing.T, host string) netip.AddrPort {
 	return addrPort(c.LocalAddr())
 }
 
-// A udpSocket is a way to a pinned UDP socket that sends to peer.
+// A udpSocket is a way to make a pinned UDP socket that sends to a peer.
 type udpSocket struct {
 	name, host string
 	open       func(t *testing.T, cp dscp.CodePoint, peer netip.AddrPort, control hook) *dscp.UDPConn
 	connected  bool
-	dual       bool // an IPv6 socket that reaches IPv4 peers
+	dual       bool // a dual-stack socket
 }
 
 type hook = func(network, address string, c syscall.RawConn) error
@@ -82,7 +82,7 @@ var udpSockets = []udpSocket{
 	{name: "PinUDP dual stack to IPv6", host: "::1", open: pinBareUDP("udp", ":0"), dual: true},
 }
 
-// wrapUDP has a socket made unmarked, and marked once it is bound.
+// wrapUDP wraps an unmarked socket after it is bound.
 func wrapUDP(network, address string) func(*testing.T, dscp.CodePoint, netip.AddrPort, hook) *dscp.UDPConn {
 	return func(t *testing.T, cp dscp.CodePoint, _ netip.AddrPort, control hook) *dscp.UDPConn {
 		t.Helper()
@@ -94,7 +94,7 @@ func wrapUDP(network, address string) func(*testing.T, dscp.CodePoint, netip.Add
 	}
 }
 
-// wrapDialledUDP is wrapUDP for a socket that is connected already.
+// wrapDialledUDP wraps an unmarked socket after it is connected.
 func wrapDialledUDP(t *testing.T, cp dscp.CodePoint, peer netip.AddrPort, control hook) *dscp.UDPConn {
 	t.Helper()
 	bare, err := (&net.Dialer{Control: control}).Dial("udp", peer.String())
@@ -104,7 +104,7 @@ func wrapDialledUDP(t *testing.T, cp dscp.CodePoint, peer netip.AddrPort, contro
 	return c
 }
 
-// pinBareUDP pins a socket that is marked but bare.
+// pinBareUDP pins a socket that is marked but not guarded.
 func pinBareUDP(network, address string) func(*testing.T, dscp.CodePoint, netip.AddrPort, hook) *dscp.UDPConn {
 	return func(t *testing.T, cp dscp.CodePoint, _ netip.AddrPort, control hook) *dscp.UDPConn {
 		t.Helper()
@@ -137,7 +137,7 @@ func (s udpSocket) send(c *dscp.UDPConn, b []byte, peer netip.AddrPort) error {
 	return err
 }
 
-// sendMsg is send with control messages, by one of the two methods for that.
+// sendMsg is send with control messages, by WriteMsgUDP.
 func (s udpSocket) sendMsg(c *dscp.UDPConn, b, oob []byte, peer netip.AddrPort) error {
 	var to *net.UDPAddr
 	if !s.connected {
@@ -147,6 +147,7 @@ func (s udpSocket) sendMsg(c *dscp.UDPConn, b, oob []byte, peer netip.AddrPort) 
 	return err
 }
 
+// sendMsgAddrPort is sendMsg by WriteMsgUDPAddrPort.
 func (s udpSocket) sendMsgAddrPort(c *dscp.UDPConn, b, oob []byte, peer netip.AddrPort) error {
 	if s.connected {
 		peer = netip.AddrPort{}
@@ -155,13 +156,13 @@ func (s udpSocket) sendMsgAddrPort(c *dscp.UDPConn, b, oob []byte, peer netip.Ad
 	return err
 }
 
-// ended returns a condition for Capture.Until: a datagram to peer of n octets.
+// ended returns a condition for Capture.Until: a datagram of n bytes to peer.
 func ended(peer netip.AddrPort, n int) func(wire.Packet) bool {
 	return func(p wire.Packet) bool { return p.Dst == peer && p.Len == n }
 }
 
-// datagrams waits for the one of last octets and returns the octets of TOS or
-// Traffic Class that those before it carried to peer, and its own.
+// datagrams waits for a datagram of last bytes to peer. It returns the TOS or Traffic Class
+// octets of all datagrams to peer up to that one.
 func datagrams(capture *wire.Capture, peer netip.AddrPort, last int) []uint8 {
 	var octets []uint8
 	for _, p := range capture.Until(ended(peer, last)) {
@@ -172,7 +173,7 @@ func datagrams(capture *wire.Capture, peer netip.AddrPort, last int) []uint8 {
 	return octets
 }
 
-// TestWireEveryDatagram is the law for UDP: from the first datagram on.
+// TestWireEveryDatagram checks that every datagram, from the first one on, has the mark.
 func TestWireEveryDatagram(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -183,7 +184,7 @@ func TestWireEveryDatagram(t *testing.T) {
 			t.Run(s.name+"/"+mark(cp), func(t *testing.T) {
 				peer := sink(t, s.host)
 				c := s.open(t, cp, peer, nil)
-				defer c.Close() //nolint:errcheck // looked at below
+				defer c.Close() //nolint:errcheck // checked below
 				assert.Equal(t, cp, c.DSCP())
 				for n := range 4 {
 					require.NoError(t, s.send(c, make([]byte, n), peer))
@@ -199,7 +200,7 @@ func TestWireEveryDatagram(t *testing.T) {
 	}
 }
 
-// control is a control message whose data is the number, in n octets.
+// control returns a control message whose data is the number, in n bytes.
 func control(level, kind, number, n int) []byte {
 	b := make([]byte, unix.CmsgSpace(n))
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
@@ -217,9 +218,8 @@ func control(level, kind, number, n int) []byte {
 	return b
 }
 
-// TestWireECN keeps the two bits that are the application's: those that its own
-// hook or its own option set, and those that a control message sets for one
-// datagram, as QUIC stacks do.
+// TestWireECN checks that the ECN bits of the application are kept: those that its hook or
+// an option set, and those that a control message sets for one datagram, as QUIC stacks do.
 func TestWireECN(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -243,7 +243,7 @@ func TestWireECN(t *testing.T) {
 				assert.Equal(t, cp, c.DSCP())
 				require.NoError(t, s.send(c, make([]byte, 1), peer))
 
-				// An option that changes the ECN bits alone is no change of the mark.
+				// Setting the option with other ECN bits does not change the mark.
 				var err error
 				if s.host == "::1" {
 					err = ipv6.NewPacketConn(c).SetTrafficClass(int(cp.TOS() | ce))
@@ -257,15 +257,15 @@ func TestWireECN(t *testing.T) {
 				before := append([]byte(nil), ecn...)
 				require.NoError(t, s.sendMsg(c, make([]byte, 3), ecn, peer))
 				require.NoError(t, s.sendMsgAddrPort(c, make([]byte, 4), ecn, peer))
-				assert.Equal(t, before, ecn, "the caller's control message is not modified")
+				assert.Equal(t, before, ecn, "the caller's control message is unchanged")
 				if s.host != "::1" {
-					require.NoError(t, s.sendMsg(c, make([]byte, 5), control(level, option, ect0, 1), peer), "an octet instead of an int")
+					require.NoError(t, s.sendMsg(c, make([]byte, 5), control(level, option, ect0, 1), peer), "a byte instead of an int")
 				} else {
 					require.NoError(t, s.sendMsg(c, make([]byte, 5), ecn, peer))
 				}
 				require.NoError(t, s.sendMsg(c, make([]byte, 6), control(level, option, int(cp.TOS()|ce), 4), peer), "the pinned mark")
 
-				// Nothing leaves with another mark, and the error says so.
+				// Another mark is refused, and nothing is sent.
 				other := control(level, option, int((cp^1).TOS()|ect0), 4)
 				if cp^1 == dscp.DF {
 					other = control(level, option, int((cp ^ 2).TOS()), 4)
@@ -273,7 +273,7 @@ func TestWireECN(t *testing.T) {
 				assert.ErrorIs(t, s.sendMsg(c, make([]byte, 7), other, peer), dscp.ErrMidFlow)
 				assert.ErrorIs(t, s.sendMsgAddrPort(c, make([]byte, 7), other, peer), dscp.ErrMidFlow)
 
-				// Two segments in one call, and the mark behind another message.
+				// Two segments in one call, and the mark after another control message.
 				gso := append(control(unix.SOL_UDP, unix.UDP_SEGMENT, 8, 2), ecn...)
 				require.NoError(t, s.sendMsg(c, make([]byte, 16), gso, peer))
 
@@ -284,10 +284,10 @@ func TestWireECN(t *testing.T) {
 					got = slices.Delete(got, 7, 8)
 				}
 				assert.Equal(t, []uint8{
-					tos | ect0, tos | ce, // by the hook, by the option
+					tos | ect0, tos | ce, // set by the hook, by the option
 					tos | ect0, tos | ect0, tos | ect0, tos | ce, // by control messages
 					tos | ect0, // two segments, which loopback may show as one
-					tos | ce,   // by the option, still
+					tos | ce,   // by the option, which is unchanged
 				}, got)
 			})
 		}
@@ -299,7 +299,7 @@ type udpAttack struct {
 	name string
 	on   func(s udpSocket) bool
 	try  func(s udpSocket, c *dscp.UDPConn, octet int, peer netip.AddrPort) error
-	// pinsDF says that DSCP 0 asks for the pinned mark.
+	// pinsDF: DSCP 0 means the pinned mark.
 	pinsDF bool
 }
 
@@ -340,7 +340,7 @@ var udpAttacks = []udpAttack{
 	},
 }
 
-// asking returns the control message that asks for an octet.
+// asking returns the control message that sets the octet for a datagram to host.
 func (s udpSocket) asking(octet int) []byte {
 	level, option := family{dial: s.host}.sent()
 	return control(level, option, octet, 4)
@@ -377,19 +377,18 @@ func TestWireAttackUDP(t *testing.T) {
 	t.Logf("\n%v", table)
 }
 
-// attack attacks one socket while it sends, and holds every datagram against its
-// mark.
+// attack attacks one socket while it sends, and counts its datagrams.
 func (s udpSocket) attack(t *testing.T, capture *wire.Capture, a udpAttack) attackRow {
 	t.Helper()
 	peer := sink(t, s.host)
 	c := s.open(t, dscp.AF21, peer, nil)
 	defer c.Close() //nolint:errcheck // nothing is lost
 	var sent atomic.Int64
-	var peace atomic.Bool
+	var stop atomic.Bool
 	var traffic sync.WaitGroup
-	const most = 50_000 // where the attacker gets no processor; the capture has room for these
+	const most = 50_000 // the capture has room for these, even if the attacker gets little CPU time
 	traffic.Go(func() {
-		for !peace.Load() && sent.Load() < most && assert.NoError(t, s.send(c, []byte{0}, peer)) {
+		for !stop.Load() && sent.Load() < most && assert.NoError(t, s.send(c, []byte{0}, peer)) {
 			sent.Add(1)
 		}
 	})
@@ -398,12 +397,12 @@ func (s udpSocket) attack(t *testing.T, capture *wire.Capture, a udpAttack) atta
 		octets = foreign[1:]
 	}
 	row := attackRow{}
-	for row.attempts < 500 || sent.Load() < 2000 {
+	for (row.attempts < 500 || sent.Load() < 2000) && !t.Failed() {
 		octet := octets[row.attempts%len(octets)]
 		require.ErrorIs(t, a.try(s, c, octet, peer), dscp.ErrMidFlow, "octet %#x", octet)
 		row.attempts++
 	}
-	peace.Store(true)
+	stop.Store(true)
 	traffic.Wait()
 	require.NoError(t, c.Verify())
 	require.NoError(t, s.send(c, make([]byte, 2), peer))

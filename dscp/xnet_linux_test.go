@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWithoutTrialSocketNothingChanges has the process run out of descriptors:
-// what x/net's closure would do is not known then, and it must not be tried on
-// the flow. It must not run in parallel with tests that make sockets.
+// TestWithoutTrialSocketNothingChanges leaves the process no descriptor for a trial
+// socket. Then the guard must not run x/net's closure on the flow. The test must not run in
+// parallel with tests that make sockets.
 func TestWithoutTrialSocketNothingChanges(t *testing.T) {
 	client, _ := pair(t, &Dialer{DSCP: AF21}, listenOn(t, &ListenConfig{}, "127.0.0.1:0"))
 	var limit unix.Rlimit

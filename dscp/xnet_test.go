@@ -16,7 +16,7 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// recorder is a RawConn that notes whose closures it is given.
+// recorder is a RawConn that records the origin of each closure.
 type recorder struct {
 	syscall.RawConn
 	origins *[]origin
@@ -37,9 +37,9 @@ func (r recorder) Write(f func(uintptr) bool) error {
 	return r.RawConn.Write(f)
 }
 
-// TestXNetClosuresAreKnown is a drift test: it fails when x/net or the compiler
-// names the closures otherwise, and the guard would have to watch them instead
-// of trying them elsewhere.
+// TestXNetClosuresAreKnown is a drift test. It fails if x/net or the compiler names the
+// closures differently, so that the guard would watch them instead of trying them on
+// another socket.
 func TestXNetClosuresAreKnown(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -74,8 +74,8 @@ func TestXNetClosuresAreKnown(t *testing.T) {
 	assert.NotEmpty(t, seen)
 }
 
-// TestRefusedOptionNeverReachesTheFlow listens in on the raw conn behind the
-// guard: what the trial refuses must not run on it.
+// TestRefusedOptionNeverReachesTheFlow records the closures that run on the raw conn behind
+// the guard. A closure that the trial refuses must not be one of them.
 func TestRefusedOptionNeverReachesTheFlow(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -83,7 +83,7 @@ func TestRefusedOptionNeverReachesTheFlow(t *testing.T) {
 	var seen []origin
 	c.pin.raw = recorder{c.pin.raw, &seen}
 	x := ipv4.NewConn(c)
-	require.ErrorIs(t, x.SetTOS(int(CS2.TOS())), ErrMidFlow) // asks for the family, once
+	require.ErrorIs(t, x.SetTOS(int(CS2.TOS())), ErrMidFlow) // reads the family once
 	seen = nil
 	for _, cp := range []CodePoint{CS1, DF, LowDelay, 63} {
 		require.ErrorIs(t, x.SetTOS(int(cp.TOS())), ErrMidFlow)
@@ -92,12 +92,12 @@ func TestRefusedOptionNeverReachesTheFlow(t *testing.T) {
 	require.NoError(t, ipv4.NewConn(c).SetTTL(44))
 	ttl, err := ipv4.NewConn(c).TTL()
 	require.NoError(t, err)
-	assert.Equal(t, 44, ttl, "what is harmless does")
+	assert.Equal(t, 44, ttl, "a harmless option reaches the flow")
 }
 
-// TestXNetIsKnownByNameOrFile has the names and files that the closures have in
-// programs that are built in other ways: vendored, trimmed, and with a profile, by
-// which the compiler moves them to where their functions are inlined.
+// TestXNetIsKnownByNameOrFile has the names and files of the closures in programs that are
+// built in other ways: vendored, with -trimpath, and with a profile, with which the
+// compiler inlines x/net's functions and names the closures after the caller.
 func TestXNetIsKnownByNameOrFile(t *testing.T) {
 	t.Parallel()
 	const module = "/home/me/go/pkg/mod/golang.org/x/net@v0.57.0/internal/socket/rawconn.go"
@@ -133,24 +133,24 @@ type udpRecorder struct {
 
 func (u udpRecorder) SyscallConn() (syscall.RawConn, error) { return u.raw, nil }
 
-// How a method of x/net's ipv4 and ipv6 packages gets along with a pinned conn.
+// What a method of x/net's ipv4 and ipv6 packages does on a pinned conn.
 const (
 	reads    = "reads an option"
-	sets     = "sets an option that marks nothing: it goes straight to the socket"
-	marksIt  = "sets a mark: it is tried on another socket"
+	sets     = "sets an option other than the mark: runs on the socket without a trial"
+	marksIt  = "sets the mark: tried on another socket"
 	receives = "receives"
-	plain    = "is a method of the conn itself, not of its raw conn"
-	wayOut   = "sends, and nothing here can see the control messages: a way out"
-	rawOnly  = "is of a raw IP socket, which nothing pins"
+	plain    = "calls the conn, not its raw conn"
+	bypasses = "sends, and the guard does not see the control messages"
+	rawOnly  = "is for raw IP sockets, which are not pinned"
 )
 
-// xnetMethods has each method of the types that x/net makes of a pinned conn.
+// xnetMethods has every method of the types that x/net makes of a pinned conn.
 var xnetMethods = map[string]string{
 	"SetTOS": marksIt, "SetTrafficClass": marksIt,
 
-	"WriteTo": wayOut, "WriteBatch": wayOut, "SendMsg": wayOut, "SendMsgs": wayOut,
+	"WriteTo": bypasses, "WriteBatch": bypasses, "SendMsg": bypasses, "SendMsgs": bypasses,
 
-	// ReadFrom wants a *net.UDPConn by type and fails.
+	// ReadFrom fails, because it needs the type *net.UDPConn.
 	"ReadFrom": receives, "ReadBatch": receives, "RecvMsg": receives, "RecvMsgs": receives,
 
 	"TOS": reads, "TrafficClass": reads, "TTL": reads, "HopLimit": reads, "PathMTU": reads, "Checksum": reads, "ICMPFilter": reads,
@@ -169,8 +169,8 @@ var xnetMethods = map[string]string{
 	"Write": rawOnly, "WriteToIP": rawOnly, "WriteMsgIP": rawOnly,
 }
 
-// TestXNetMethodsAreReviewed is a drift test: each method that x/net adds needs
-// somebody who looks at whether it can change a mark.
+// TestXNetMethodsAreReviewed is a drift test: each method that x/net adds must be reviewed
+// for a way to change a mark.
 func TestXNetMethodsAreReviewed(t *testing.T) {
 	t.Parallel()
 	found := map[string]bool{}
@@ -193,15 +193,15 @@ func TestXNetMethodsAreReviewed(t *testing.T) {
 		}
 	}
 	for name := range xnetMethods {
-		assert.True(t, found[name], "x/net has no %s any more", name)
+		assert.True(t, found[name], "xnetMethods: x/net has no %s", name)
 	}
 	for name := range xnetSetters {
-		assert.True(t, found[name], "x/net has no %s any more", name)
+		assert.True(t, found[name], "xnetSetters: x/net has no %s", name)
 	}
 }
 
-// TestXNetCallersAreKnown has each setter of x/net called on a pinned socket, and
-// looks at what the guard takes it for.
+// TestXNetCallersAreKnown calls each setter of x/net on a pinned socket and checks how the
+// guard classifies it.
 func TestXNetCallersAreKnown(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
@@ -240,11 +240,11 @@ func TestXNetCallersAreKnown(t *testing.T) {
 			"6 SetChecksum":       func() error { return v6.SetChecksum(true, 2) },
 		} {
 			got = nil
-			err := call() // the other family's may fail; what is asked is who called
+			err := call() // those of the other family may fail; the test is about the caller
 			_, method, _ := strings.Cut(name, " ")
 			method, _, _ = strings.Cut(method, ",")
 			if len(got) == 0 {
-				assert.Error(t, err, "%s has not come so far", name)
+				assert.Error(t, err, "%s failed before it used the raw conn", name)
 				continue
 			}
 			assert.Equal(t, xnetSetters[method], got[0], name)
@@ -252,8 +252,7 @@ func TestXNetCallersAreKnown(t *testing.T) {
 	}
 }
 
-// A callerRecorder is a UDPConn whose raw conn notes what x/net's callers are taken
-// for.
+// A callerRecorder is a UDPConn whose raw conn records how x/net's callers are classified.
 type callerRecorder struct {
 	*UDPConn
 	got *[]caller
@@ -275,10 +274,10 @@ func (c callerRecordingRaw) Control(f func(uintptr)) error {
 	return c.RawConn.Control(f)
 }
 
-// TestNoTrialSocket has the making of a trial socket fail: then nothing is
-// known of the closure, and the flow must not be touched.
-func TestNoTrialSocket(t *testing.T) {
-	requireHost(t) // elsewhere nothing runs before a socket is bound
+// TestOnTrialSocketError checks that onTrialSocket returns the error of the function that it
+// runs.
+func TestOnTrialSocketError(t *testing.T) {
+	requireHost(t) // net makes the trial socket only where its hooks run
 	t.Parallel()
 	boom := errors.New("boom")
 	err := onTrialSocket(false, func(uintptr) error { return fmt.Errorf("trial: %w", boom) })

@@ -22,22 +22,22 @@ type check struct {
 // checks returns all checks, those that are on by default first.
 func checks() []check {
 	return []check{
-		{"late", "report marks that are set on connections which are up", true, (*program).late},
+		{"late", "report marks that are set on established connections", true, (*program).late},
 		{"escape", "report marks that are set past the guard of a connection of package dscp", true, (*program).escape},
 		{"level", "report IP_TOS and IPV6_TCLASS at the wrong protocol level", true, (*program).level},
 		{"unit", "report octets used as code points and code points used as octets", true, (*program).unit},
-		{"dropped", "report errors of marking calls that are ignored", true, (*program).dropped},
+		{"dropped", "report ignored errors of calls that set a mark", true, (*program).dropped},
 		{"family", "report marks for one of IPv4 and IPv6 where both are possible", true, (*program).family},
 		{"mptcp", "report listeners that may stay unmarked on Multipath TCP", true, (*program).mptcp},
 		{"ecn", "report constant octets that set ECN bits", false, (*program).ecn},
 		{"cmsg", "report control messages that replace the mark of a datagram", false, (*program).cmsg},
 		{"write", "report marks that are set for each write", false, (*program).write},
-		{"guess", "report calls that mark a connection which is up, by the name of the method", false, (*program).guess},
+		{"guess", "report calls on an established connection whose name says that they mark it", false, (*program).guess},
 	}
 }
 
-// New returns an analyzer with flags of its own. Drivers that run several
-// configurations in one process need one each; others use [Analyzer].
+// New returns an analyzer with its own flags. A driver that runs several
+// configurations in one process needs one analyzer for each; others use [Analyzer].
 func New() *analysis.Analyzer {
 	s := &settings{checks: checks()}
 	a := &analysis.Analyzer{
@@ -53,11 +53,11 @@ func New() *analysis.Analyzer {
 		a.Flags.BoolVar(&c.on, c.name, c.on, c.doc)
 	}
 	a.Flags.BoolVar(&s.all, "all", false, "run all checks")
-	a.Flags.BoolVar(&s.tests, "tests", false, "look at files of tests, too")
+	a.Flags.BoolVar(&s.tests, "tests", false, "check test files, too")
 	return a
 }
 
-// settings is what the flags of one analyzer say.
+// settings has the flags of one analyzer.
 type settings struct {
 	checks     []check
 	all, tests bool

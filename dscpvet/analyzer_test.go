@@ -12,15 +12,15 @@ import (
 	"github.com/godscp/godscp/dscpvet"
 )
 
-// Each check finds what is wrong in its package of testdata, and nothing that
-// is right there, with the checks that are on by default. The programs below
-// right mark well, or have a reason, and are left alone.
+// With the default checks, each check reports the faults in its package of
+// testdata and nothing else there. The programs below testdata/src/right have no
+// fault, or a reason for what they do, and no check reports them.
 func TestDefaultChecks(t *testing.T) {
 	analysistest.Run(t, analysistest.TestData(), dscpvet.New(),
 		"lib", "late", "escape", "dropped", "family", "mptcp", "nolint", "right/...")
 }
 
-// What the suggested fixes make of a package is its golden file.
+// Applying the suggested fixes to a package gives its golden file.
 func TestSuggestedFixes(t *testing.T) {
 	analysistest.RunWithSuggestedFixes(t, analysistest.TestData(), dscpvet.New(), "level", "unit")
 }
@@ -30,9 +30,9 @@ func TestOptionalChecks(t *testing.T) {
 		"ecn", "cmsg", "write", "guess")
 }
 
-// Files of tests are looked at if a flag says so; package nolint has one that is
-// left alone.
-func TestTests(t *testing.T) {
+// With -tests the analyzer checks test files, too; package nolint has one that is
+// not checked without the flag.
+func TestFlagChecksTestFiles(t *testing.T) {
 	analysistest.Run(t, analysistest.TestData(), with(t, "tests"), "tests")
 }
 
@@ -44,7 +44,7 @@ func with(t *testing.T, flags ...string) *analysis.Analyzer {
 	return a
 }
 
-// The analyzer is well formed, and to import it defines no flags of the program.
+// The analyzer is well formed, and importing it defines no flags in the program.
 func TestAnalyzerIsValid(t *testing.T) {
 	require.NoError(t, analysis.Validate([]*analysis.Analyzer{dscpvet.Analyzer}))
 	assert.NotNil(t, dscpvet.Analyzer.Flags.Lookup("late"))

@@ -24,7 +24,7 @@ func (p *program) cmsg() {
 		switch path := unvendored(obj.Pkg().Path()); {
 		case path == "golang.org/x/net/ipv6" && id.Name == "TrafficClass",
 			isSyscall(path) && id.Name == "Type" && (constant == "IP_TOS" || constant == "IPV6_TCLASS"):
-			p.report(n, "this control message replaces the mark and the ECN bits of the datagram: put both into it; dscp.UDPConn does so for its own")
+			p.report(n, "this control message replaces the mark and the ECN bits of the datagram: include both; the write methods of dscp.UDPConn add the mark")
 		}
 	}
 	for _, f := range p.pass.Files {

@@ -21,19 +21,19 @@
 //   - dropped: the error of a call that sets a mark is ignored.
 //   - family: a mark is set for one of IPv4 and IPv6 where both are possible.
 //   - mptcp: a listener may stay on Multipath TCP, where Linux refuses
-//     IPV6_TCLASS, and nobody is told.
+//     IPV6_TCLASS, and no error is returned.
 //
 // # Checks that are off
 //
 //   - ecn: a constant octet sets ECN bits.
 //   - cmsg: a control message replaces the mark of a datagram.
 //   - write: a mark is set for each write.
-//   - guess: a method whose name says that it marks is called on a connection
-//     that is up.
+//   - guess: a method whose name says that it marks is called on an established
+//     connection.
 //
 // Each check is a flag: -dscpvet.late=false switches one off, -dscpvet.ecn
-// switches one on, -dscpvet.all switches on all. Files of tests are not looked
-// at without -dscpvet.tests.
+// switches one on, -dscpvet.all switches on all. Test files are checked only with
+// -dscpvet.tests.
 //
 // A comment silences a line, if it gives a reason:
 //

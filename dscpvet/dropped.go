@@ -6,16 +6,16 @@ import (
 	"golang.org/x/tools/go/ssa"
 )
 
-// dropped reports marking calls whose error nobody looks at. They fail for
-// reasons that programs meet: the socket is of the other family, the system
+// dropped reports calls that set a mark and whose error is ignored. They fail in
+// common situations: the socket is of the other family, the system
 // does not have the option, the listener is a Multipath TCP socket.
 func (p *program) dropped() {
-	// What a function returns that marks among other things is not judged.
+	// The error of a function that marks among other things is not checked.
 	reported := make(map[ssa.CallInstruction]bool)
 	for _, m := range p.marks {
 		if !reported[m.call] && (m.returns || !m.helper) && p.ignored(m.call) {
 			reported[m.call] = true
-			p.report(m.at(), "the error of "+m.name+" is ignored: without it nobody knows whether packets are marked")
+			p.report(m.at(), "the error of "+m.name+" is ignored: packets may be unmarked")
 		}
 	}
 }
@@ -35,8 +35,8 @@ func (p *program) ignored(call ssa.CallInstruction) bool {
 	return err == nil || !p.used(err)
 }
 
-// errorOf returns the value of the error that a call returns last, or nil if
-// nothing takes it.
+// errorOf returns the error that a call returns as its last result, or nil if it
+// is not assigned.
 func errorOf(call *ssa.Call) ssa.Value {
 	n := call.Call.Signature().Results().Len()
 	if n == 1 {
@@ -71,7 +71,7 @@ func (p *program) used(v ssa.Value) bool {
 	return false
 }
 
-// lostStore reports whether what a store puts into a variable is never read.
+// lostStore reports whether the value that is stored is never read.
 func lostStore(s *ssa.Store) bool {
 	addr := s.Addr
 	for f, ok := addr.(*ssa.FreeVar); ok; f, ok = addr.(*ssa.FreeVar) {

@@ -3,8 +3,8 @@ package dscpvet
 import "fmt"
 
 // ecn reports constant octets with ECN bits. On datagram sockets the kernel
-// takes them as they are, so that every packet claims an ECN field that the
-// program may not implement; on TCP sockets the kernel ignores them.
+// sends them as they are, so that every packet has an ECN field that the program
+// may not implement; on TCP sockets the kernel ignores them.
 func (p *program) ecn() {
 	for _, m := range p.marks {
 		if m.valueAt == nil || m.shift != 0 {

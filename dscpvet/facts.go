@@ -13,13 +13,13 @@ type effect struct {
 	Value   int     // the parameter that holds the value, or -1
 	Shift   int     // 2 if the function shifts the value, so that it is a code point
 	Lost    bool    // an error of IPV6_TCLASS does not reach the caller
-	Returns bool    // an error does, and it is what the function is for
+	Returns bool    // an error reaches the caller, and marking is the purpose of the function
 	Within  bool    // the parameter holds the socket in a field
 
-	Protocols protocols // what the socket speaks, as far as the function shows
+	Protocols protocols // of the socket, as far as the function shows
 }
 
-// marksParameter is the fact of a function that marks what it is given.
+// marksParameter is the fact that a function marks sockets that it gets as parameters.
 type marksParameter struct{ Effects []effect }
 
 func (*marksParameter) AFact() {}
@@ -36,8 +36,7 @@ func (f *marksParameter) String() string {
 	return "sets " + strings.Join(texts, ", ")
 }
 
-// setsSockopt is the fact of a function that passes its parameters on to
-// setsockopt. FD is the parameter of the descriptor, or of the value that holds
+// setsSockopt is the fact that a function passes its parameters on to setsockopt. FD is the parameter of the descriptor, or of the value that holds
 // the socket. Level and Option are parameters, too, or -1 where the function
 // passes the constant next to them.
 type setsSockopt struct {

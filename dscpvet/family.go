@@ -9,7 +9,7 @@ import (
 
 // family reports sockets that are marked for IPv4 alone where IPv6 peers are
 // possible, and listeners for both families that are marked for IPv6 alone: on
-// Linux IPv4 peers of such a socket are answered with IP_TOS.
+// Linux, IP_TOS marks what such a socket sends to IPv4 peers.
 func (p *program) family() {
 	configs := p.configs()
 	for _, group := range p.bySocket() {
@@ -36,8 +36,8 @@ type group struct {
 	marks  []*mark
 }
 
-// bySocket groups marks by the socket that they set, where the package shows
-// where it comes from.
+// bySocket groups marks by the socket that they are set on, where the package
+// shows the origin of the socket.
 func (p *program) bySocket() []*group {
 	var groups []*group
 	index := make(map[ssa.Value]*group)
@@ -47,7 +47,7 @@ func (p *program) bySocket() []*group {
 			case fromDial, fromAccept, fromListen, fromPacket, fromSocket:
 			case fromHook:
 				if len(p.callers[o.at.Parent()]) > 0 {
-					continue // the hook that calls it is judged
+					continue // the hook that calls it is checked
 				}
 			default:
 				continue
@@ -86,8 +86,8 @@ func (p *program) mayBeIPv6(o origin, configs []config) bool {
 	return o.family != ipTOS
 }
 
-// dualStack reports whether a socket is for certain a wildcard one that has
-// peers of both families.
+// dualStack reports whether a socket is certainly bound to the wildcard address
+// and has peers of both families.
 func (p *program) dualStack(o origin, configs []config) bool {
 	if o.kind == fromHook {
 		if inspects(o.at.(*ssa.Parameter).Parent()) {
@@ -98,7 +98,7 @@ func (p *program) dualStack(o origin, configs []config) bool {
 	return (o.kind == fromListen || o.kind == fromPacket) && o.family == both && o.fixed && (o.host == "" || o.host == "::")
 }
 
-// callsOf returns the calls that make the sockets which a hook is given.
+// callsOf returns the calls that make the sockets for which a hook runs.
 func callsOf(o origin, configs []config) []configCall {
 	var calls []configCall
 	for _, c := range configs {
@@ -113,8 +113,8 @@ func callsOf(o origin, configs []config) []configCall {
 	return calls
 }
 
-// inspects reports whether a hook looks at the network or the address that it
-// is given, other than to pass all to another hook.
+// inspects reports whether a hook uses its network or address, other than to pass
+// all its parameters to another hook.
 func inspects(fn *ssa.Function) bool {
 	conn := fn.Params[len(fn.Params)-1]
 	for _, param := range fn.Params[len(fn.Params)-3 : len(fn.Params)-1] {
@@ -128,8 +128,8 @@ func inspects(fn *ssa.Function) bool {
 	return false
 }
 
-// chosen reports whether every mark of a group depends on a condition that has
-// to do with the family: the program knows that it marks one.
+// chosen reports whether every mark of a group depends on a condition about the
+// family: then the program marks one family on purpose.
 func (p *program) chosen(g *group) bool {
 	for _, m := range g.marks {
 		if !dependsOnFamily(m.call.Block()) {
@@ -151,7 +151,7 @@ func dependsOnFamily(b *ssa.BasicBlock) bool {
 			}
 		}
 	}
-	// What calls for a function literal calls for what is in it.
+	// A condition for a function literal holds for what is in it.
 	if refs := b.Parent().Referrers(); refs != nil {
 		for _, r := range *refs {
 			if r.Block() != nil && r.Parent() != b.Parent() && dependsOnFamily(r.Block()) {
@@ -162,8 +162,8 @@ func dependsOnFamily(b *ssa.BasicBlock) bool {
 	return false
 }
 
-// tellsFamily reports whether a condition is made of something that is named
-// after a family, or of a constant that is the name of one.
+// tellsFamily reports whether a condition contains a name or a constant that
+// refers to a family.
 func tellsFamily(v ssa.Value, depth int) bool {
 	if v == nil || depth == 0 {
 		return false

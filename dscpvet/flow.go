@@ -7,8 +7,8 @@ import (
 )
 
 // reachesCaller reports whether an error that a call returns may reach the
-// caller of fn, as it is, wrapped, or in that fn returns another error because
-// of it.
+// caller of fn: as it is, wrapped, or as another error that fn returns because of
+// it.
 func (p *program) reachesCaller(v ssa.Value, fn *ssa.Function) bool {
 	if v == nil {
 		return false
@@ -93,8 +93,8 @@ func reachesFrom(addr ssa.Value, reaches func(ssa.Value) bool) bool {
 	return false
 }
 
-// reachesThrough follows a call that is given an error to its results, and to its
-// receiver, which may collect errors.
+// reachesThrough follows a call with an error among its arguments to its results,
+// and to its receiver, which may collect errors.
 func reachesThrough(call *ssa.Call, v ssa.Value, reaches func(ssa.Value) bool) bool {
 	for i := range call.Call.Signature().Results().Len() {
 		if isError(call.Call.Signature().Results().At(i).Type()) {
@@ -122,7 +122,7 @@ func failsWhen(cond *ssa.BinOp, fn *ssa.Function) bool {
 		if cond.Op == token.EQL {
 			block = branch.Block().Succs[1]
 		}
-		for range 4 { // straight on, through blocks with one way out
+		for range 4 { // through blocks with one successor
 			switch last := block.Instrs[len(block.Instrs)-1].(type) {
 			case *ssa.Panic:
 				return true

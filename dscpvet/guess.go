@@ -7,9 +7,9 @@ import (
 	"golang.org/x/tools/go/ssa"
 )
 
-// guess reports calls on a connection that is up whose names say that they mark
-// it, where nothing is known of the function: methods of interfaces, and
-// functions of packages that mark in a way which the analyzer does not see.
+// guess reports calls on an established connection whose names say that they mark
+// it, where the analyzer knows nothing of the function: methods of interfaces, and
+// functions of packages that mark in a way that it does not see.
 func (p *program) guess() {
 	known := make(map[ssa.CallInstruction]bool)
 	for _, m := range p.marks {
@@ -44,7 +44,7 @@ func (p *program) guess() {
 	}
 }
 
-// guessed reports whether a name is one that methods which mark have.
+// guessed reports whether a name is one of those that marking methods have.
 func guessed(name string) bool {
 	switch strings.ToLower(name) {
 	case "settos", "setdscp", "settrafficclass", "setiptos", "settclass", "setqos", "markdscp":

@@ -7,24 +7,23 @@ import (
 	"golang.org/x/tools/go/ssa"
 )
 
-// late reports marks on TCP connections that are up. The SYN, or the SYN-ACK,
-// has gone without the mark by then, and the mark changes within the flow.
-// Datagram sockets have no SYN: what is set before the first write is in time.
+// late reports marks on established TCP connections. The SYN, or the SYN-ACK, was
+// sent without the mark, and the mark changes within the flow. Datagram sockets
+// have no SYN: a mark that is set before the first write is in time.
 func (p *program) late() {
 	verdicts := make(map[*mark]*origin) // of late marks
 	for _, m := range p.marks {
 		for _, o := range m.origins {
-			// Of several origins an accepted connection says most: a
-			// dialed one may have been marked by a hook before.
+			// Of several origins an accepted connection is the clearest fault: a
+			// hook may have marked a dialed one before.
 			if p.isLate(m, o) && (verdicts[m] == nil || o.kind == fromAccept) {
 				verdicts[m] = &o
 			}
 		}
 	}
-	// A function that marks a connection which it is given is at fault itself
-	// if every caller in the package gives it one that is up: the call of the
-	// setter is what a reader looks for. Where callers differ, those that are
-	// late are at fault.
+	// A function that marks its parameter is at fault itself if every caller in
+	// the package passes an established connection: then the call of the setter is
+	// reported. Where callers differ, the late calls are reported.
 	for moved := true; moved; {
 		moved = false
 		for _, m := range p.marks {
@@ -51,8 +50,8 @@ func (p *program) late() {
 	}
 }
 
-// callsThatMark returns the calls in the package whose argument a mark sets,
-// where that is a connection.
+// callsThatMark returns the calls in the package that pass the connection that m
+// marks.
 func (p *program) callsThatMark(m *mark) []*mark {
 	var calls []*mark
 	for _, o := range m.origins {
@@ -79,9 +78,9 @@ func (p *program) isLate(m *mark, o origin) bool {
 	case fromSocket:
 		return o.proto&datagram == 0 && p.connected(m, o.at)
 	case fromParameter:
-		// The callers are told, unless none is in sight: then a *net.TCPConn
-		// is up whoever they are, and a function that also reads, writes or
-		// closes the connection serves it rather than marks it for others.
+		// The callers are reported, unless the package has none. Then a
+		// *net.TCPConn is established in any case, and a function that also reads,
+		// writes or closes the connection is not a setter for others.
 		param := o.at.(*ssa.Parameter)
 		return !o.within && o.proto&stream != 0 && o.proto&datagram == 0 && len(p.callers[param.Parent()]) == 0 &&
 			(o.proto&tcp != 0 || serves(param))
@@ -91,8 +90,7 @@ func (p *program) isLate(m *mark, o origin) bool {
 	return false
 }
 
-// serves reports whether a function uses a connection that it is given for more
-// than to mark it.
+// serves reports whether a function does more with a connection than mark it.
 func serves(param *ssa.Parameter) bool {
 	for _, r := range references(param) {
 		call, ok := r.(ssa.CallInstruction)
@@ -170,7 +168,7 @@ func (p *program) lateMessage(m *mark, o origin) string {
 		what = "a connection that is up" + p.since(m, o, "accepted")
 		cure = "dscp.ListenConfig{DSCP: …} marks before listen"
 	}
-	return fmt.Sprintf("%s marks %s: the SYN went without the mark, and NATs such as VMware's reset a connection whose mark changes; %s", m.sets(), what, cure)
+	return fmt.Sprintf("%s marks %s: the SYN was sent without the mark, and NATs such as VMware's are reported to reset a connection whose mark changes; %s", m.sets(), what, cure)
 }
 
 // since says where a connection came up, if that is in the same file.

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/tools/go/ssa"
 )
 
-// level reports IP_TOS and IPV6_TCLASS at another protocol level than their
-// own. The number then is that of another option: on Linux, IP_TOS at
+// level reports IP_TOS and IPV6_TCLASS at a wrong protocol level. The number is
+// that of another option there: on Linux, IP_TOS at
 // SOL_SOCKET is SO_DEBUG, and at IPPROTO_IPV6 it is IPV6_ADDRFORM.
 func (p *program) level() {
 	for call := range p.allCalls() {
@@ -41,7 +41,7 @@ func (p *program) level() {
 		if given == "" {
 			given = value.String()
 		}
-		p.report(levelAt, fmt.Sprintf("%s is an option of %s; at %s its number is another option's", p.constantName(optionAt), name, given), p.renamed(levelAt, name)...)
+		p.report(levelAt, fmt.Sprintf("%s is an option of %s; at %s its number is that of another option", p.constantName(optionAt), name, given), p.renamed(levelAt, name)...)
 	}
 }
 

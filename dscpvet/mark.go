@@ -32,29 +32,29 @@ func (o options) String() string {
 	}
 }
 
-// A mark is a call that sets a mark on a socket: by a setter of x/net, by
-// setsockopt, or by a function of which either is known.
+// A mark is a call that sets a mark on a socket: a setter of x/net, setsockopt, or
+// a function that is known to call one of them.
 type mark struct {
 	call    ssa.CallInstruction
 	expr    *ast.CallExpr
-	name    string // of the function, as a reader of the call knows it
+	name    string // of the function, as the call has it
 	options options
 	socket  ssa.Value // a connection, a RawConn, a descriptor
 	value   ssa.Value // nil if not known
 	valueAt ast.Expr  // value in the source; nil if not known
 	shift   int       // 2 if the function takes a code point
-	helper  bool      // by a function that passes the value on
+	helper  bool      // the callee passes the value on to a setter
 	lost    bool      // an error of IPV6_TCLASS never leaves the function
 	returns bool      // an error of the mark does
 	within  bool      // socket holds the socket in a field
-	proto   protocols // what the function says of the socket
+	proto   protocols // of the socket, as the function shows
 	origins []origin  // of socket
 }
 
 func (m *mark) fn() *ssa.Function { return m.call.Parent() }
 
-// at is where a mark is reported: from the name of the function on, which is on
-// the line that a reader looks at where a chain of calls spans several.
+// at is where a mark is reported: from the name of the function on, which has the
+// relevant line where a chain of calls spans several.
 func (m *mark) at() ast.Node {
 	start := ast.Expr(m.expr)
 	if sel, ok := ast.Unparen(m.expr.Fun).(*ast.SelectorExpr); ok {
@@ -77,8 +77,8 @@ type span struct{ from, to ast.Node }
 func (s span) Pos() token.Pos { return s.from.Pos() }
 func (s span) End() token.Pos { return s.to.End() }
 
-// findMarks finds all marking calls: the direct ones first, then, until there
-// are no more, those of functions which mark their parameters.
+// findMarks finds all calls that set a mark: the direct ones first, then, until
+// there are no more, calls of functions that mark their parameters.
 func (p *program) findMarks() {
 	known := make(map[ssa.CallInstruction][]effect)
 	add := func(m *mark) {
@@ -116,7 +116,7 @@ func (p *program) findMarks() {
 	}
 }
 
-// direct returns the marks that a call sets by itself.
+// direct returns the marks of a call of x/net or setsockopt.
 func (p *program) direct(call ssa.CallInstruction) []*mark {
 	c := call.Common()
 	callee := c.StaticCallee()
@@ -189,7 +189,7 @@ func (p *program) summarise(m *mark) {
 			e.Value, e.Shift = slices.Index(fn.Params, v), shift+m.shift
 		}
 		if o.within && e.Value < 0 {
-			continue // it marks its own socket, for its own reasons: no setter
+			continue // a method that marks its own socket with its own value: no setter
 		}
 		p.addEffect(fn, e)
 	}
@@ -237,7 +237,7 @@ func (p *program) effectsOf(fn *ssa.Function) []effect {
 // exportFacts tells other packages of this package's effects and setters.
 func (p *program) exportFacts() {
 	for fn, effects := range p.effects {
-		// A function that serves a connection is at fault itself.
+		// A function that also uses the connection is reported itself.
 		effects = slices.DeleteFunc(slices.Clone(effects), func(e effect) bool { return serves(fn.Params[e.Socket]) })
 		if len(effects) == 0 {
 			continue
@@ -263,8 +263,8 @@ func nameOf(fn *ssa.Function) (path, name string) {
 }
 
 // argument returns the source of an argument; arguments are counted with the
-// receiver first, as in SSA. It is nil if a variadic or a multi-valued call
-// hides it.
+// receiver first, as in SSA. It is nil for an argument of a variadic parameter or
+// one that a call with several results passes.
 func (p *program) argument(call ssa.CallInstruction, i int) ast.Expr {
 	expr := p.calls[call.Common().Pos()]
 	if expr == nil {
@@ -286,8 +286,8 @@ func selector(call *ast.CallExpr) *ast.SelectorExpr {
 	return sel
 }
 
-// normal returns what a value is made of: a value without conversions, and by
-// how many bits it was shifted to the left.
+// normal returns the value without conversions and shifts, and by how many bits it
+// was shifted to the left.
 func (p *program) normal(v ssa.Value) (base ssa.Value, shift int) {
 	for range 16 {
 		switch x := v.(type) {
@@ -327,7 +327,7 @@ func (p *program) normal(v ssa.Value) (base ssa.Value, shift int) {
 	return v, shift
 }
 
-// onlyStore returns what a variable holds that is stored to once.
+// onlyStore returns the value of a variable that is assigned exactly once, or nil.
 func onlyStore(addr ssa.Value) ssa.Value {
 	if f, ok := addr.(*ssa.FreeVar); ok {
 		addr = binding(f)
@@ -392,8 +392,8 @@ func stringOf(v ssa.Value) (string, bool) {
 	return constant.StringVal(c.Value), true
 }
 
-// constantName returns the name of the constant that an expression is, without
-// conversions, or "".
+// constantName returns the name of the constant that an expression consists of,
+// conversions aside, or "".
 func (p *program) constantName(e ast.Expr) string {
 	for e != nil {
 		switch x := ast.Unparen(e).(type) {

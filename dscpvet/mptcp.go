@@ -7,14 +7,13 @@ import (
 	"golang.org/x/tools/go/ssa"
 )
 
-// mptcp reports listeners whose IPv6 mark may be refused without anybody
-// noticing. Since Go 1.24 a listener is a Multipath TCP socket where the kernel
-// has it, and such a socket refuses IPV6_TCLASS with EOPNOTSUPP. A hook that
-// returns the error is right: net then listens with plain TCP, and calls it
-// again.
+// mptcp reports listeners whose IPv6 mark may be refused without an error. Since
+// Go 1.24 a listener is a Multipath TCP socket where the kernel supports that, and
+// such a socket refuses IPV6_TCLASS with EOPNOTSUPP. A hook that returns the error
+// is right: net then listens with plain TCP, and calls the hook again.
 func (p *program) mptcp() {
 	if m := p.pass.Module; m != nil && p.pass.Pkg.Name() == "main" && m.GoVersion != "" && version.Compare("go"+m.GoVersion, "go1.24") < 0 {
-		return // the main module decides, and says no
+		return // the main module decides: no Multipath TCP before go 1.24
 	}
 	reported := make(map[*mark]bool)
 	for _, c := range p.configs() {
@@ -28,7 +27,7 @@ func (p *program) mptcp() {
 				}
 				if m.lost || !p.reachesCaller(m.call.Value(), o.at.Parent()) {
 					reported[m] = true
-					p.report(m.at(), "Multipath TCP listeners, Go's default, refuse IPV6_TCLASS, and this hook does not return the error: call SetMultipathTCP(false), or return it, or use dscp.ListenConfig")
+					p.report(m.at(), "Multipath TCP listeners, Go's default, refuse IPV6_TCLASS, and this hook does not return the error: return it, call SetMultipathTCP(false), or use dscp.ListenConfig")
 				}
 			}
 		}
@@ -60,7 +59,7 @@ func mayUseMultipath(c config) bool {
 }
 
 // isMultipath reports whether a listener comes from a function of net, which
-// listens with Multipath TCP unless it is told otherwise.
+// listens with Multipath TCP by default.
 func isMultipath(o origin) bool {
 	call, ok := o.at.(*ssa.Call)
 	if !ok {

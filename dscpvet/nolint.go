@@ -9,16 +9,16 @@ import (
 	"golang.org/x/tools/go/analysis"
 )
 
-// A silence is a //nolint comment and the lines that it holds for.
+// A silence is a //nolint comment and the lines that it applies to.
 type silence struct {
 	file        string
 	first, last int
 	reason      bool
 }
 
-// silences returns the //nolint comments that name dscpvet, or no linter at
-// all. A comment holds for its line, for the line below if it stands alone, for
-// a whole declaration if it is in its doc comment, and for the whole file above
+// silences returns the //nolint comments that name dscpvet, or no linter at all. A
+// comment applies to its line, to the line below if it is alone on its line, to the
+// whole declaration if it is in a doc comment, and to the whole file if it is above
 // the package clause.
 func silences(pass *analysis.Pass) []silence {
 	var all []silence

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/tools/go/ssa"
 )
 
-// A kind is how a socket came to be.
+// A kind is the way in which a socket was made.
 type kind int
 
 const (
@@ -31,20 +31,20 @@ type protocols uint8
 
 const (
 	stream   protocols = 1 << iota // a net.Conn, which may be TCP
-	tcp                            // TCP for certain
+	tcp                            // certainly TCP
 	datagram                       // UDP, raw IP, a Unix socket: anything without a SYN
 	raw                            // raw IP
 	guarded                        // a connection of package dscp, through its own methods
 	file                           // through File
 )
 
-// An origin is where a socket came from, as far as the package shows.
+// An origin is the place where a socket was made, as far as the package shows.
 type origin struct {
 	kind    kind
 	at      ssa.Value // the call, parameter or other value that the trace ended at
 	proto   protocols
-	network string  // a constant, or a constant beginning; "" if not known
-	family  options // what the socket can carry, by constants; 0 if not known
+	network string  // a constant, or a constant prefix; "" if not known
+	family  options // that the socket can have, as constants show; 0 if not known
 	host    string  // the constant address to listen on
 	fixed   bool    // host is known
 	within  bool    // at holds the socket in a field
@@ -58,7 +58,7 @@ type tracer struct {
 	depth int
 	found []origin
 
-	stored int // above 0 while the trace goes on from what is stored in a field
+	stored int // above 0 while the trace follows values that are stored in a field
 }
 
 // origins returns where a socket comes from.
@@ -154,7 +154,8 @@ func (t *tracer) load(addr ssa.Value, proto protocols) {
 	}
 }
 
-// alloc follows a variable to what is stored in it, also by function literals.
+// alloc follows a variable to the values that are assigned to it, function literals
+// included.
 func (t *tracer) alloc(a *ssa.Alloc, proto protocols) {
 	stored := storesTo(a)
 	for _, v := range stored {
@@ -165,8 +166,8 @@ func (t *tracer) alloc(a *ssa.Alloc, proto protocols) {
 	}
 }
 
-// storesTo returns what is stored to a variable, by its function and by the
-// literals that capture it.
+// storesTo returns the values that are assigned to a variable, by its function and
+// by the literals that capture it.
 func storesTo(addr ssa.Value) []ssa.Value {
 	var stored []ssa.Value
 	for _, r := range references(addr) {
@@ -200,8 +201,8 @@ func references(addr ssa.Value) []ssa.Instruction {
 	return all
 }
 
-// field follows a field of a struct: to the struct itself where that is a
-// wrapper of x/net, to what the package stores in the field elsewhere.
+// field follows a field of a struct: to the struct itself if that is a wrapper of
+// x/net, and otherwise to the values that the package assigns to the field.
 func (t *tracer) field(of ssa.Value, f *types.Var, at ssa.Value, proto protocols) {
 	path, name := namedOf(of.Type())
 	switch {
@@ -218,7 +219,7 @@ func (t *tracer) field(of ssa.Value, f *types.Var, at ssa.Value, proto protocols
 		return
 	}
 	proto |= hints(f.Type())
-	// The struct, where it is a parameter: its callers hold the socket.
+	// If the struct is a parameter, the callers have the socket.
 	if held := onlyStore(of); held != nil {
 		of = held // a parameter that is a struct, in memory
 	}
@@ -241,7 +242,7 @@ func isXNet(path string) bool {
 	return path == "golang.org/x/net/ipv4" || path == "golang.org/x/net/ipv6" || path == "golang.org/x/net/icmp"
 }
 
-// parameter ends at a parameter, or goes on from what is known of the caller.
+// parameter ends at a parameter, or follows the argument of a known caller.
 func (t *tracer) parameter(v *ssa.Parameter, proto protocols) {
 	if arg := t.bound[v]; arg != nil {
 		t.trace(arg, proto)
@@ -249,7 +250,7 @@ func (t *tracer) parameter(v *ssa.Parameter, proto protocols) {
 	}
 	fn := v.Parent()
 	if t.stored > 0 {
-		// The function only keeps it: who sets the mark does not call it.
+		// This function only stores the socket: the trace came from a field.
 		i := slices.Index(fn.Params, v)
 		for _, call := range t.p.callers[fn] {
 			if args := call.Common().Args; i < len(args) {
@@ -408,8 +409,8 @@ func (t *tracer) call(call *ssa.Call, i int, proto protocols) {
 	case isConn(result.At(i).Type()) && isDialFunc(c):
 		t.dial(call, name, args, proto)
 	default:
-		// A function that is given one socket and returns one, or its
-		// descriptor, most likely returns that.
+		// A function with one socket among its arguments that returns a socket,
+		// or a descriptor, most likely returns that one.
 		var given []ssa.Value
 		for _, a := range c.Args {
 			if isSocket(a.Type()) {
@@ -468,8 +469,8 @@ func (t *tracer) listen(call *ssa.Call, name string, args []ssa.Value, proto pro
 	t.found = append(t.found, o)
 }
 
-// addresses learns what it can from the arguments of a dial or a listen: the
-// network, the first string, and the addresses after it.
+// addresses reads the arguments of a dial or a listen: the network, which is the
+// first string, and the addresses after it.
 func (t *tracer) addresses(o *origin, args []ssa.Value) {
 	for i, a := range args {
 		if b, ok := a.Type().Underlying().(*types.Basic); !ok || b.Kind() != types.String {
@@ -484,8 +485,7 @@ func (t *tracer) addresses(o *origin, args []ssa.Value) {
 	}
 }
 
-// network returns a constant network name, or its constant beginning, and the
-// family that it stands for.
+// network returns a constant network name, or its constant prefix, and its family.
 func (t *tracer) network(v ssa.Value) (string, options) {
 	switch x := v.(type) {
 	case *ssa.Const:
@@ -499,7 +499,7 @@ func (t *tracer) network(v ssa.Value) (string, options) {
 		var family options
 		for _, e := range x.Edges {
 			if _, ok := e.(*ssa.Phi); ok {
-				return "", 0 // a loop, perhaps
+				return "", 0 // may be a loop
 			}
 			s, f := t.network(e)
 			names = append(names, s)
@@ -559,8 +559,8 @@ func networkHints(network string) protocols {
 	return 0
 }
 
-// address narrows the family by an address: a constant, or one that was
-// resolved or written for one family.
+// address narrows the family by an address: a constant, or one that was resolved
+// for, or is a literal of, one family.
 func (t *tracer) address(o *origin, v ssa.Value) {
 	if s, ok := stringOf(v); ok {
 		host, _, err := net.SplitHostPort(s)
@@ -670,7 +670,7 @@ func (t *tracer) socket(call *ssa.Call, args []ssa.Value, proto protocols) {
 	t.found = append(t.found, o)
 }
 
-// hints returns what a type says about a socket.
+// hints returns the protocols that a type implies.
 func hints(t types.Type) protocols {
 	path, name := namedOf(t)
 	switch path {
@@ -713,8 +713,8 @@ func hints(t types.Type) protocols {
 	return 0
 }
 
-// nameHints returns what the name of a function says about the sockets that it
-// makes.
+// nameHints returns the protocols that the name of a function implies for the
+// sockets that it makes.
 func nameHints(name string) protocols {
 	lower := strings.ToLower(name)
 	for _, s := range []string{"udp", "packet", "quic", "unix", "icmp", "multicast"} {
@@ -748,8 +748,8 @@ func isDial(name string) bool {
 
 func isListen(name string) bool { return hasPrefixFold(name, "listen") }
 
-// isDialFunc reports whether a call is of a variable of the type of a dial
-// function: it is given a network and an address, and returns a connection.
+// isDialFunc reports whether the callee has the arguments of a dial function: a
+// network and an address.
 func isDialFunc(c *ssa.CallCommon) bool {
 	n := 0
 	for _, a := range c.Args {
@@ -782,8 +782,7 @@ func isRawConn(t types.Type) bool {
 	return path == "syscall" && name == "RawConn"
 }
 
-// isConn reports whether a type is a connection: net.Conn or what has its
-// methods.
+// isConn reports whether a type is net.Conn or has its methods.
 func isConn(t types.Type) bool {
 	return hasMethods(t, "LocalAddr", "RemoteAddr", "SetReadDeadline", "Close")
 }

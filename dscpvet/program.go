@@ -19,7 +19,7 @@ type program struct {
 	calls map[token.Pos]*ast.CallExpr // by the position of the left parenthesis
 	marks []*mark
 
-	stores  map[types.Object][]ssa.Value            // what is stored to a struct field or package variable
+	stores  map[types.Object][]ssa.Value            // values that are assigned to a struct field or package variable
 	callers map[*ssa.Function][]ssa.CallInstruction // calls by name in this package
 	effects map[*ssa.Function][]effect
 	setters map[*ssa.Function]*setsSockopt
@@ -29,9 +29,8 @@ type program struct {
 	silenced []silence
 }
 
-// relevant reports whether a package can set a mark: SSA is only built then.
-// The packages that everything else is built on are no business of the
-// analyzer's, and neither is this module's own library.
+// relevant reports whether a package can set a mark: SSA is only built then. The
+// analyzer skips the packages that all others are built on, and godscp's library.
 func relevant(pass *analysis.Pass) bool {
 	switch path := pass.Pkg.Path(); {
 	case path == "net", path == "syscall", path == "runtime",
@@ -60,8 +59,8 @@ func relevant(pass *analysis.Pass) bool {
 	return false
 }
 
-// marksByName reports whether an identifier has to do with marks or with
-// setting options.
+// marksByName reports whether the name of an identifier is about marks or about
+// socket options.
 func marksByName(name string) bool {
 	switch name {
 	case "SetTOS", "SetTrafficClass", "IP_TOS", "IPV6_TCLASS", "TrafficClass", "SYS_SETSOCKOPT":
@@ -75,8 +74,8 @@ const (
 	dscpPath   = godscpPath + "/dscp"
 )
 
-// isGodscp reports whether a package is part of the library, which marks and
-// guards in its own ways. Its examples are programs like any other.
+// isGodscp reports whether a package is part of the library, which contains the
+// marking and the guard itself. Its examples are checked like any other program.
 func isGodscp(path string) bool {
 	for _, p := range []string{dscpPath, godscpPath + "/dialer", godscpPath + "/internal"} {
 		if path == p || strings.HasPrefix(path, p+"/") {
@@ -147,7 +146,8 @@ func (p *program) build() {
 	}
 }
 
-// index records stores to fields and package variables, and who is called.
+// index records assignments to fields and package variables, and the callers of
+// each function.
 func (p *program) index() {
 	for call := range p.allCalls() {
 		if callee := call.Common().StaticCallee(); callee != nil {
@@ -244,7 +244,7 @@ func unvendored(path string) string {
 	return path
 }
 
-// report reports what the running check has found, unless a comment silences it.
+// report reports a finding of the running check, unless a comment silences it.
 func (p *program) report(n ast.Node, message string, fixes ...analysis.SuggestedFix) {
 	at := p.pass.Fset.Position(n.Pos())
 	if !p.tests && strings.HasSuffix(at.Filename, "_test.go") {

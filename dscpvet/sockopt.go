@@ -148,8 +148,8 @@ func (p *program) levelOf(s *sockopt) (int64, bool) {
 	return intOf(s.level)
 }
 
-// markOption returns the options among those that a call may set which carry a
-// mark. Where level and option depend on a condition, they do so together.
+// markOption returns the options that a call may set and that carry a mark. Where
+// level and option depend on a condition, they are taken to depend on the same one.
 func (p *program) markOption(s *sockopt) options {
 	if s.option == nil {
 		return 0
@@ -177,9 +177,9 @@ func (p *program) markOption(s *sockopt) options {
 	return p.optionAt(l, o, s.call)
 }
 
-// optionAt returns which option a level and a number are. The numbers differ by
-// system: the package of the function that is called has them, or package
-// syscall.
+// optionAt returns the option with a level and a number. The numbers differ by
+// system: they are constants of the package of the called function, or of another
+// syscall package that is imported.
 func (p *program) optionAt(level, number int64, call ssa.CallInstruction) options {
 	tos, tclass := p.numbers(call)
 	switch {

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/tools/go/ssa"
 )
 
-// unit reports a TOS octet, 0 to 255, where a code point, 0 to 63, belongs, and
-// the other way round. Most numbers are either: only constants are reported
-// whose value or name tells, code points of package dscp that are converted
+// unit reports a TOS octet, 0 to 255, in the place of a code point, 0 to 63, and
+// the other way round. Most numbers can be both. So it only reports constants whose
+// value or name is unambiguous, code points of package dscp that are converted
 // without a shift, and values that a function shifts for one option and not for
 // the other.
 func (p *program) unit() {
@@ -31,7 +31,7 @@ func (p *program) unit() {
 	p.ofPackageDSCP()
 }
 
-// codePoints are the code points that have a name, RFC 2474 and its successors.
+// codePoints are the code points with a name (RFC 2474 and later RFCs).
 var codePoints = map[string]int64{
 	"CS1": 8, "CS2": 16, "CS3": 24, "CS4": 32, "CS5": 40, "CS6": 48, "CS7": 56,
 	"AF11": 10, "AF12": 12, "AF13": 14, "AF21": 18, "AF22": 20, "AF23": 22,
@@ -55,8 +55,8 @@ func codePointNamed(constant string, value int64) string {
 	return ""
 }
 
-// bareCodePoint returns the name of the code point that a number is, if it is
-// none of the octets that programs set: those have the ECN bits clear.
+// bareCodePoint returns the name of the code point with this number, if the number
+// is not a usual octet: those have the ECN bits clear.
 func bareCodePoint(value int64) string {
 	if value&3 == 0 || value < 4 {
 		return ""
@@ -69,7 +69,7 @@ func bareCodePoint(value int64) string {
 	return ""
 }
 
-// octet judges an expression that is used as an octet.
+// octet checks an expression that is used as an octet.
 func (p *program) octet(e ast.Expr, by string) {
 	if cp := p.unshifted(e); cp != nil {
 		p.report(e, fmt.Sprintf("%s takes a TOS octet, and this is a code point; TOS returns its octet", by), analysis.SuggestedFix{
@@ -94,7 +94,7 @@ func (p *program) octet(e ast.Expr, by string) {
 	}
 }
 
-// codePoint judges an expression that is used as a code point.
+// codePoint checks an expression that is used as a code point.
 func (p *program) codePoint(e ast.Expr, by string) {
 	if value, ok := p.constant(e); ok && (value < 0 || value > 63) {
 		message := fmt.Sprintf("%d is out of range: %s takes a code point, 0 to 63", value, by)
@@ -189,7 +189,7 @@ func (p *program) ofPackageDSCP() {
 				return false
 			case *ast.BinaryExpr:
 				if p.pass.TypesInfo.Types[n].Value == nil {
-					// A limit to compare with, or bits to mask, need be no code point.
+					// A limit to compare with, or a bit mask, need not be a code point.
 					for _, e := range []ast.Expr{n.X, n.Y} {
 						operand[e] = p.pass.TypesInfo.Types[e].Value != nil
 					}
@@ -217,8 +217,8 @@ func (p *program) ofPackageDSCP() {
 	}
 }
 
-// constantCodePoint judges a constant of type dscp.CodePoint. It reports whether
-// there is more to judge within the expression.
+// constantCodePoint checks a constant of type dscp.CodePoint. It reports whether
+// the parts of the expression need checks, too.
 func (p *program) constantCodePoint(e ast.Expr) bool {
 	tv := p.pass.TypesInfo.Types[e]
 	if tv.Value == nil || !isCodePoint(tv.Type) {
@@ -230,7 +230,7 @@ func (p *program) constantCodePoint(e ast.Expr) bool {
 	return false
 }
 
-// conversion judges dscp.CodePoint(x).
+// conversion checks dscp.CodePoint(x).
 func (p *program) conversion(call *ast.CallExpr) {
 	arg := call.Args[0]
 	if value, ok := p.constant(arg); ok {
@@ -287,8 +287,8 @@ func (p *program) fromTOS(whole ast.Expr, octet ast.Expr) []analysis.SuggestedFi
 	}}}
 }
 
-// inConstant reports whether a place is in a constant declaration, where no
-// function can be called.
+// inConstant reports whether a position is in a constant declaration, where
+// functions cannot be called.
 func inConstant(pass *analysis.Pass, pos token.Pos) bool {
 	in := false
 	for _, f := range pass.Files {

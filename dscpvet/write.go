@@ -2,15 +2,14 @@ package dscpvet
 
 import "golang.org/x/tools/go/ssa"
 
-// write reports marks that are set again and again on one socket: in a function
-// that writes, or in a loop around a socket that was made before it. Writers
-// that share the socket get each other's marks, and every write costs a system
-// call more.
+// write reports marks that are set repeatedly on one socket: in a function that
+// writes, or in a loop whose socket was made before the loop. Writers that share
+// the socket get each other's marks, and every write costs one more system call.
 func (p *program) write() {
 	for _, m := range p.marks {
 		name := m.fn().Name()
 		if hasPrefixFold(name, "write") || hasPrefixFold(name, "send") || inLoop(m) {
-			p.report(m.at(), m.sets()+" marks the socket for a single write; writers that run at the same time get each other's marks; dscp.UDPConn.WriteMarked marks a datagram")
+			p.report(m.at(), m.sets()+" marks the socket for a single write; concurrent writers get each other's marks; dscp.UDPConn.WriteMarked marks a single datagram")
 		}
 	}
 }

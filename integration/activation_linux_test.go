@@ -16,9 +16,9 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// TestMain lets the test binary be the service that gets a listener from its
-// parent, as sd_listen_fds(3) describes: LISTEN_FDS says how many there are, and
-// the first is descriptor 3.
+// TestMain runs the test binary as the service if it gets a listener from its parent, as
+// sd_listen_fds(3) describes: LISTEN_FDS is the number of listeners, and the first is
+// descriptor 3.
 func TestMain(m *testing.M) {
 	if os.Getenv("LISTEN_FDS") == "1" {
 		if err := service(); err != nil {
@@ -56,8 +56,9 @@ func service() error {
 	return conn.Close()
 }
 
-// start runs the service with the listener and returns when it is ready.
-func start(t *testing.T, l *net.TCPListener) (wait func() error, says *bufio.Scanner) {
+// start runs the service with the listener and returns when it is ready. output reads the
+// further lines that the service prints.
+func start(t *testing.T, l *net.TCPListener) (wait func() error, output *bufio.Scanner) {
 	t.Helper()
 	f, err := l.File()
 	require.NoError(t, err)
@@ -71,10 +72,10 @@ func start(t *testing.T, l *net.TCPListener) (wait func() error, says *bufio.Sca
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	says = bufio.NewScanner(out)
-	require.True(t, says.Scan(), "the service ended: %v", says.Err())
-	require.Equal(t, "ready", says.Text())
-	return cmd.Wait, says
+	output = bufio.NewScanner(out)
+	require.True(t, output.Scan(), "the service ended: %v", output.Err())
+	require.Equal(t, "ready", output.Text())
+	return cmd.Wait, output
 }
 
 func echo(t *testing.T, c net.Conn, text string) {
@@ -87,31 +88,30 @@ func echo(t *testing.T, c net.Conn, text string) {
 	assert.Equal(t, text, string(b))
 }
 
-// TestSocketActivation hands a listener that knows nothing of marks to a
-// service.
+// TestSocketActivation passes an unmarked listener to a service, which wraps it.
 func TestSocketActivation(t *testing.T) {
 	if !testns.Inside(t) {
 		return
 	}
 	var lc net.ListenConfig
-	lc.SetMultipathTCP(false) // systemd's are plain, unless SocketProtocol=mptcp
+	lc.SetMultipathTCP(false) // systemd makes plain TCP sockets, unless SocketProtocol=mptcp
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	w := watching(t, l.Addr())
-	wait, says := start(t, l.(*net.TCPListener))
+	wait, output := start(t, l.(*net.TCPListener))
 	require.NoError(t, l.Close())
 
 	c, err := (&dscp.Dialer{DSCP: clientMark}).DialContext(t.Context(), "tcp", w.address())
 	require.NoError(t, err)
 	echo(t, c, "hello")
-	require.True(t, says.Scan())
-	assert.Equal(t, "EF AF21 true", says.Text(), "its mark, and the one of the client's SYN")
+	require.True(t, output.Scan())
+	assert.Equal(t, "EF AF21 true", output.Text(), "the conn's mark, and that of the client's SYN")
 	require.NoError(t, c.Close())
 	require.NoError(t, wait())
 	w.flows(1, clientMark)
 }
 
-// TestGracefulRestart hands a listener on while a connection from it lives.
+// TestGracefulRestart passes a listener on while a connection that it accepted is open.
 func TestGracefulRestart(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -129,14 +129,14 @@ func TestGracefulRestart(t *testing.T) {
 		served.Close()
 		done <- err
 	}()
-	echo(t, before, "to the old one")
+	echo(t, before, "to the old process")
 
 	wait, _ := start(t, l.TCPListener)
 	require.NoError(t, l.Close())
 	after, err := d.DialContext(t.Context(), "tcp", w.address())
 	require.NoError(t, err)
-	echo(t, after, "to the new one")
-	echo(t, before, "still to the old one")
+	echo(t, after, "to the new process")
+	echo(t, before, "still to the old process")
 	require.NoError(t, after.Close())
 	require.NoError(t, wait())
 	require.NoError(t, before.Close())

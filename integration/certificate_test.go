@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// certificate returns a server's configuration and the client's for it.
+// certificate returns TLS configurations for a server and for a client that trusts it.
 func certificate(tb testing.TB, protocols ...string) (server, client *tls.Config) {
 	tb.Helper()
 	ts := httptest.NewUnstartedServer(nil)
-	ts.StartTLS() // brings a certificate for 127.0.0.1, ::1 and example.com
+	ts.StartTLS() // has a certificate for 127.0.0.1, ::1 and example.com
 	tb.Cleanup(ts.Close)
 	pool := x509.NewCertPool()
 	pool.AddCert(ts.Certificate())

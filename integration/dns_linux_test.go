@@ -16,7 +16,7 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// serveDNS runs a server that knows one address, on l or on pc.
+// serveDNS runs a server on l or on pc that answers every query with one address.
 func serveDNS(t *testing.T, l net.Listener, pc net.PacketConn) {
 	t.Helper()
 	srv := &dns.Server{Listener: l, PacketConn: pc, ReadTimeout: time.Minute, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
@@ -50,12 +50,12 @@ func TestDNS(t *testing.T) {
 	for network, server := range map[string]net.Addr{"tcp": l.Addr(), "udp": pc.LocalAddr()} {
 		t.Run(network, func(t *testing.T) {
 			w := watching(t, server)
-			// The client insists on a *net.Dialer; its conns are bare.
+			// The client takes only a *net.Dialer, whose conns are not pinned.
 			answer, _, err := (&dns.Client{Net: network, Timeout: time.Minute, Dialer: d.Marked()}).Exchange(query(), server.String())
 			require.NoError(t, err)
 			assert.Len(t, answer.Answer, 1)
 
-			// Or it takes a conn, which can be pinned.
+			// It also takes a conn, which may be pinned.
 			c, err := d.DialContext(t.Context(), network, server.String())
 			require.NoError(t, err)
 			for range 3 {
@@ -75,9 +75,9 @@ func TestDNS(t *testing.T) {
 	}
 }
 
-// TestDNSOnAWildcard shows what a DNS server loses when it does not get a
-// *net.UDPConn: it answers from the address that was asked only over that. The
-// marks are right either way.
+// TestDNSOnAWildcard shows a limit: on a wildcard address the DNS server answers from the
+// address that the client asked only if it gets a *net.UDPConn. The marks are right in
+// both cases.
 func TestDNSOnAWildcard(t *testing.T) {
 	if !testns.Inside(t) {
 		return

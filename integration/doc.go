@@ -1,6 +1,6 @@
-// Package integration has no code. Its tests run other people's libraries over
-// marked and pinned sockets and read the marks off the wire. It is a module of
-// its own, so that those libraries reach nobody's go.sum.
+// Package integration has only tests. They run other libraries over marked and pinned
+// sockets and check the marks on the wire. The package is a separate module, so that those
+// libraries are not in the go.sum of the library's users.
 //
 // BenchmarkQUIC compares quic-go's throughput with and without pinning:
 //

@@ -13,15 +13,14 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// In these tests clients mark AF21, servers EF, and what stands between them
-// marks what it dials CS2.
+// The marks of clients, of servers, and of connections that proxies dial.
 const (
 	clientMark = dscp.AF21
 	serverMark = dscp.EF
 	proxyMark  = dscp.CS2
 )
 
-// listen makes a server's listener. The caller's test closes it.
+// listen returns a server's listener, which is closed when the test ends.
 func listen(t *testing.T) net.Listener {
 	t.Helper()
 	l, err := (&dscp.ListenConfig{DSCP: serverMark}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -30,7 +29,7 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// A watch reads the traffic of one server off the wire.
+// A watch captures the traffic of one server.
 type watch struct {
 	t       *testing.T
 	port    uint16
@@ -43,14 +42,13 @@ func watching(t *testing.T, server net.Addr) *watch {
 	return &watch{t, port, wire.Start(t, "lo", port)}
 }
 
-// address is where the server is, also when its listener is another process's.
+// address returns the server's address, even if another process has its listener.
 func (w *watch) address() string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(w.port)))
 }
 
-// flows waits for the end of n TCP connections to the server and fails the test
-// unless those were all, and each packet of each, from the SYN on, had the mark
-// of its sender.
+// flows waits for the end of n TCP connections to the server. It fails the test if there
+// were more, or if a packet of one, from the SYN on, had not the mark of its sender.
 func (w *watch) flows(n int, client dscp.CodePoint) {
 	w.t.Helper()
 	packets := w.capture.Until(wire.Closed(n))
@@ -64,8 +62,8 @@ func (w *watch) flows(n int, client dscp.CodePoint) {
 	w.marked(packets, client)
 }
 
-// marked fails the test unless each packet that a socket has sent has the mark of
-// its sender, and each reset without a socket that of what it answers.
+// marked fails the test unless each packet has the mark of its sender. A reset that the
+// kernel sends without a socket must have the mark of the packet that it answers.
 func (w *watch) marked(packets []wire.Packet, client dscp.CodePoint) {
 	w.t.Helper()
 	for _, p := range packets {

@@ -22,10 +22,10 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// dialFunc is what grpc and others take.
+// dialFunc is the type of a dial function.
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// recorder keeps the conns that pass by.
+// recorder keeps conns.
 type recorder struct {
 	mu    sync.Mutex
 	conns []net.Conn
@@ -38,7 +38,7 @@ func (r *recorder) add(c net.Conn, err error) (net.Conn, error) {
 	return c, err
 }
 
-// only returns the one conn that passed by.
+// only returns the conn that was added and fails the test unless there is exactly one.
 func (r *recorder) only(t *testing.T) net.Conn {
 	t.Helper()
 	r.mu.Lock()
@@ -47,7 +47,7 @@ func (r *recorder) only(t *testing.T) net.Conn {
 	return r.conns[0]
 }
 
-// recording is a listener that keeps what it accepts.
+// recording is a listener that keeps the conns that it accepts.
 type recording struct {
 	net.Listener
 	recorder *recorder
@@ -68,9 +68,9 @@ func userTimeout(t *testing.T, c net.Conn) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// TestGRPC runs calls over pinned and over bare conns, and shows what grpc-go
-// does without when it does not get a *net.TCPConn: it sets TCP_USER_TIMEOUT for
-// its keep-alive on no other, and says nothing. A hook can set it.
+// TestGRPC runs calls over pinned and over bare conns, and shows a limit: grpc-go sets
+// TCP_USER_TIMEOUT for its keep-alive only on a *net.TCPConn, and reports no error for
+// other conns. A hook can set it.
 func TestGRPC(t *testing.T) {
 	if !testns.Inside(t) {
 		return

@@ -18,7 +18,7 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// serveHTTP tells each client its protocol and the length of what it sent.
+// serveHTTP answers each request with its protocol and the length of its body.
 func serveHTTP(t *testing.T, l net.Listener, config *tls.Config) *http.Server {
 	t.Helper()
 	srv := &http.Server{TLSConfig: config, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -58,7 +58,7 @@ func TestHTTP(t *testing.T) {
 	}{
 		{"HTTP/1.1", "http", true, "HTTP/1.1 300000"},
 		{"HTTP/2", "https", true, "HTTP/2.0 300000"},
-		// With a DialContext of one's own http.Transport does not offer HTTP/2 by itself.
+		// With a custom DialContext http.Transport offers HTTP/2 only if ForceAttemptHTTP2 is set.
 		{"TLS without ForceAttemptHTTP2", "https", false, "HTTP/1.1 300000"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,12 +79,12 @@ func TestHTTP(t *testing.T) {
 			}
 			transport.CloseIdleConnections()
 			require.NoError(t, srv.Close())
-			w.flows(1, clientMark) // kept alive and used again
+			w.flows(1, clientMark) // one connection for all requests
 		})
 	}
 }
 
-// forward is an HTTP proxy that marks what it dials.
+// forward runs an HTTP proxy on l that marks the connections that it dials.
 func forward(t *testing.T, l net.Listener) *http.Server {
 	t.Helper()
 	out := &dscp.Dialer{DSCP: proxyMark}
@@ -152,7 +152,7 @@ func TestHTTPProxy(t *testing.T) {
 	}
 }
 
-// TestTLSDialer has a library type that insists on a *net.Dialer.
+// TestTLSDialer gives a marked net.Dialer to tls.Dialer, which takes no other type.
 func TestTLSDialer(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -173,10 +173,10 @@ func TestTLSDialer(t *testing.T) {
 	c, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
 	require.NoError(t, err)
 	_, ok := dscp.Of(c)
-	assert.False(t, ok, "its conns are bare")
+	assert.False(t, ok, "the conn is not pinned")
 	conn, err := dscp.Pin(c.(*tls.Conn).NetConn().(*net.TCPConn))
 	require.NoError(t, err)
-	assert.Equal(t, clientMark, conn.DSCP(), "but marked")
+	assert.Equal(t, clientMark, conn.DSCP(), "the conn is marked")
 	payload := strings.Repeat("y", 300_000)
 	go func() {
 		io.WriteString(c, payload)

@@ -22,9 +22,8 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// TestLibrariesTakeADialer gives each library that docs/libraries.md names a Dialer
-// in the way that the page says. The server knows no protocol: it looks at the mark
-// of the SYN that the library's connection came with, and closes it.
+// TestLibrariesTakeADialer gives a Dialer to each library as docs/libraries.md says. The
+// server speaks no protocol: it checks the mark of the SYN and closes the connection.
 func TestLibrariesTakeADialer(t *testing.T) {
 	for name, connect := range map[string]func(ctx context.Context, d *dscp.Dialer, addr string) error{
 		"go-redis": func(ctx context.Context, d *dscp.Dialer, addr string) error {
@@ -101,7 +100,7 @@ func TestLibrariesTakeADialer(t *testing.T) {
 				}
 				c.Close()
 				marks <- err
-				refuse(l) // what it tries next
+				refuse(l) // further attempts of the library
 			}()
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
@@ -111,13 +110,13 @@ func TestLibrariesTakeADialer(t *testing.T) {
 			case err := <-marks:
 				assert.NoError(t, err)
 			case <-ctx.Done():
-				t.Fatal("no connection came")
+				t.Fatal("the library did not connect")
 			}
 		})
 	}
 }
 
-// refuse closes what l accepts until l is closed.
+// refuse closes every conn that l accepts, until l is closed.
 func refuse(l net.Listener) {
 	for {
 		c, err := l.Accept()

@@ -20,7 +20,7 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// onInterface has a socket take what comes in on one interface.
+// onInterface returns a hook that binds a socket to one interface.
 func onInterface(name string) func(network, address string, c syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) (err error) {
 		cerr := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), name) })
@@ -28,8 +28,8 @@ func onInterface(name string) func(network, address string, c syscall.RawConn) e
 	}
 }
 
-// TestNeighbours is a server on one port that answers each neighbour in a class of its
-// own, from the SYN-ACK on: one listener for each interface.
+// TestNeighbours runs a server that answers each neighbour with another mark, from the
+// SYN-ACK on: it has one listener for each interface, all on the same port.
 func TestNeighbours(t *testing.T) {
 	if !testns.Inside(t) {
 		return

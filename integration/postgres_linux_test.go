@@ -13,8 +13,8 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// servePostgres speaks the server's side of the protocol on one connection: it
-// answers each query with the text of the query.
+// servePostgres speaks the server's side of the protocol on c. It answers each query with
+// the text of the query.
 func servePostgres(c net.Conn) error {
 	defer c.Close()
 	b := pgproto3.NewBackend(c, c)
@@ -45,7 +45,7 @@ func servePostgres(c net.Conn) error {
 	}
 }
 
-// TestPostgres has the dial hook of a database driver.
+// TestPostgres gives a Dialer to the dial hook of a database driver.
 func TestPostgres(t *testing.T) {
 	if !testns.Inside(t) {
 		return

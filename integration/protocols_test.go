@@ -21,8 +21,8 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// These tests run other people's protocols over pinned conns at both ends, and
-// look at the marks the server saw.
+// These tests run protocols over conns that are pinned at both ends, and check the marks
+// that the server sees.
 
 func listenEF(t *testing.T) net.Listener {
 	t.Helper()
@@ -35,12 +35,12 @@ func listenEF(t *testing.T) net.Listener {
 	return l
 }
 
-// sawAF21 fails unless c is a pinned conn, marked EF, whose peer's SYN carried
-// AF21 where that can be known.
-func sawAF21(t *testing.T, c net.Conn) {
+// checkServerConn checks that c is pinned at EF and, if the system saves SYNs, that the SYN
+// had AF21.
+func checkServerConn(t *testing.T, c net.Conn) {
 	t.Helper()
 	conn, ok := dscp.Of(c)
-	if !assert.True(t, ok, "%T leads to a pinned conn", c) {
+	if !assert.True(t, ok, "%T wraps a pinned conn", c) {
 		return
 	}
 	assert.Equal(t, dscp.EF, conn.DSCP())
@@ -63,7 +63,7 @@ func TestPinnedTLS(t *testing.T) {
 		}
 		defer c.Close()
 		io.Copy(c, c)
-		sawAF21(t, c)
+		checkServerConn(t, c)
 	}()
 	raw, err := (&dscp.Dialer{DSCP: dscp.AF21}).Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
@@ -90,7 +90,7 @@ func servePinned(t *testing.T, l net.Listener, config *tls.Config) {
 		TLSConfig:   config,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			sawAF21(t, r.Context().Value(connKey{}).(net.Conn))
+			checkServerConn(t, r.Context().Value(connKey{}).(net.Conn))
 			if r.URL.Path != "/hijack" {
 				n, _ := io.Copy(io.Discard, r.Body)
 				fmt.Fprintf(w, "%s %d", r.Proto, n)
@@ -101,7 +101,7 @@ func servePinned(t *testing.T, l net.Listener, config *tls.Config) {
 				return
 			}
 			defer c.Close()
-			sawAF21(t, c)
+			checkServerConn(t, c)
 			rw.WriteString("hijacked\n")
 			rw.Flush()
 		}),
@@ -136,7 +136,7 @@ func TestPinnedHTTP(t *testing.T) {
 			transport := &http.Transport{
 				DialContext:       (&dscp.Dialer{DSCP: dscp.AF21}).DialContext,
 				TLSClientConfig:   clientConfig.Clone(),
-				ForceAttemptHTTP2: true, // a DialContext of one's own keeps http.Transport at HTTP/1.1 otherwise
+				ForceAttemptHTTP2: true, // otherwise a custom DialContext limits http.Transport to HTTP/1.1
 			}
 			t.Cleanup(transport.CloseIdleConnections)
 			client := &http.Client{Transport: transport}
@@ -187,7 +187,7 @@ func TestPinnedSSH(t *testing.T) {
 		if !assert.NoError(t, err) {
 			return
 		}
-		sawAF21(t, c)
+		checkServerConn(t, c)
 		go ssh.DiscardRequests(reqs)
 		for nc := range chans {
 			ch, _, err := nc.Accept()

@@ -10,9 +10,9 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// BenchmarkQUIC echoes over quic-go on a bare *net.UDPConn and on a pinned
-// *dscp.UDPConn in turn, so that whatever else the machine does meets both, and
-// reports the throughput of each and the ratio.
+// BenchmarkQUIC echoes data over quic-go, alternately on a bare *net.UDPConn and on a
+// pinned *dscp.UDPConn, so that other load slows both. It reports the throughput of each
+// and the ratio.
 func BenchmarkQUIC(b *testing.B) {
 	const size = 8 << 20
 	connect := func(listen func() (net.PacketConn, error)) *quic.Conn {
@@ -40,7 +40,7 @@ func BenchmarkQUIC(b *testing.B) {
 		}
 		spent[i] += time.Since(start)
 	}
-	run(0) // both grow their windows
+	run(0) // lets the congestion windows grow
 	run(1)
 	spent = [2]time.Duration{}
 	rounds := 0

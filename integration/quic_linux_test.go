@@ -22,12 +22,12 @@ func listenUDP(t *testing.T, cp dscp.CodePoint, address string) net.PacketConn {
 	return pc
 }
 
-// tally counts packets by what their TOS octet holds.
+// tally counts packets by their marks and ECN bits.
 type tally struct {
 	packets int
-	marks   map[dscp.CodePoint]int // all of them
+	marks   map[dscp.CodePoint]int // of all packets
 	ecn     map[uint8]int
-	markECN map[dscp.CodePoint]int // those with ECN bits
+	markECN map[dscp.CodePoint]int // of packets with ECN bits
 }
 
 func count(packets []wire.Packet, from func(wire.Packet) bool) tally {
@@ -47,8 +47,8 @@ func count(packets []wire.Packet, from func(wire.Packet) bool) tally {
 	return c
 }
 
-// runQUIC transfers some megabytes both ways and returns what each end put on the
-// wire.
+// runQUIC transfers 4 MiB in each direction and returns the packets and the ECN log of each
+// end.
 func runQUIC(t *testing.T, clientConn, serverConn net.PacketConn, to *net.UDPAddr) (client, server tally, clientLog, serverLog *ecnLog) {
 	t.Helper()
 	clientLog, serverLog = &ecnLog{}, &ecnLog{}
@@ -64,8 +64,8 @@ func runQUIC(t *testing.T, clientConn, serverConn net.PacketConn, to *net.UDPAdd
 	return client, server, clientLog, serverLog
 }
 
-// TestQUIC runs quic-go over pinned sockets of every kind: every packet that it
-// sends carries the mark, and ECN works for it at both ends.
+// TestQUIC runs quic-go over pinned sockets of every kind. Every packet has the mark, and
+// ECN works at both ends.
 func TestQUIC(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -89,15 +89,15 @@ func TestQUIC(t *testing.T) {
 			for end, log := range map[string]*ecnLog{"client": clientLog, "server": serverLog} {
 				state, ect0, ect1, ce := log.read()
 				assert.Equal(t, qlog.ECNStateCapable, state, end)
-				assert.Positive(t, ect0, "%s: the peer counts", end)
+				assert.Positive(t, ect0, "%s: ECT(0) count from the peer", end)
 				assert.Zero(t, ect1+ce, end)
 			}
 		})
 	}
 }
 
-// TestQUICWithCongestion has the network report congestion: the marks stay next
-// to the third value of the ECN bits, and the counts arrive.
+// TestQUICWithCongestion makes the network set CE. The packets keep their marks, and the CE
+// counts arrive.
 func TestQUICWithCongestion(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -124,8 +124,8 @@ func TestQUICWithCongestion(t *testing.T) {
 	}
 }
 
-// TestQUICBare holds why this is needed: over a bare socket that is marked, each
-// packet with ECN bits loses the mark.
+// TestQUICBare shows why a pinned socket is needed: on a marked, bare socket each packet
+// with ECN bits loses the mark.
 func TestQUICBare(t *testing.T) {
 	if !testns.Inside(t) {
 		return

@@ -16,8 +16,8 @@ import (
 	"github.com/quic-go/quic-go/qlogwriter"
 )
 
-// serveQUIC answers each stream with what came in on it, and returns the client's
-// configuration. Nil for log saves the work of tracing.
+// serveQUIC echoes each stream and returns the client's configuration. With a nil log
+// nothing is traced.
 func serveQUIC(tb testing.TB, pc net.PacketConn, log *ecnLog) *tls.Config {
 	tb.Helper()
 	serverTLS, clientTLS := certificate(tb, "echo")
@@ -67,13 +67,13 @@ func echoStreams(c *quic.Conn) {
 		if err != nil {
 			return
 		}
-		// An error resets the stream, which the other end sees.
+		// After an error the stream is reset, so the other end fails.
 		_, _ = io.Copy(st, st)
 		_ = st.Close()
 	}
 }
 
-// transfer sends n octets and compares what comes back.
+// transfer sends n bytes and compares the echo.
 func transfer(ctx context.Context, c *quic.Conn, n int) error {
 	st, err := c.OpenStreamSync(ctx)
 	if err != nil {
@@ -90,14 +90,14 @@ func transfer(ctx context.Context, c *quic.Conn, n int) error {
 		return err
 	}
 	if !bytes.Equal(payload, back) {
-		return fmt.Errorf("sent %d octets, got %d others back", len(payload), len(back))
+		return fmt.Errorf("sent %d bytes, got %d other bytes back", len(payload), len(back))
 	}
 	return nil
 }
 
-// An ecnLog keeps what one end of QUIC connections learns about ECN: how the
-// validation of the path went (RFC 9000, section 13.4.2), and the largest counts
-// that the peer's acknowledgements have told.
+// An ecnLog records the ECN state of one end of a QUIC connection: the result of path
+// validation (RFC 9000, section 13.4.2), and the largest counts in the peer's
+// acknowledgements.
 type ecnLog struct {
 	mu             sync.Mutex
 	state          qlog.ECNState

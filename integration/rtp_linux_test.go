@@ -16,8 +16,8 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// TestRTP sends audio with EF and video with AF41 over one socket, and reads both off
-// the wire, in order. The receiver learns the mark of each packet, too.
+// TestRTP sends audio with EF and video with AF41 over one socket, and checks the marks of
+// both on the wire, in order, and in the receiver.
 func TestRTP(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -74,7 +74,7 @@ func TestRTP(t *testing.T) {
 	}
 }
 
-// unmapped is the address as WriteMarked wants it.
+// unmapped returns the address for WriteMarked.
 func unmapped(a net.Addr) netip.AddrPort {
 	ap := a.(*net.UDPAddr).AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())

@@ -16,8 +16,8 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// TestSOCKS5 goes through a proxy, which ends the connection and makes another:
-// both have one mark from the first packet on, each its own.
+// TestSOCKS5 connects through a proxy. The connection to the proxy and the one that the
+// proxy dials each have one mark, from the first packet on.
 func TestSOCKS5(t *testing.T) {
 	if !testns.Inside(t) {
 		return

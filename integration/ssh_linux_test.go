@@ -15,8 +15,8 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// TestSSH runs an interactive session and a bulk transfer over one connection:
-// OpenSSH would change its mark between them.
+// TestSSH runs an interactive session and a bulk transfer over one connection. OpenSSH
+// changes the mark between them; the pinned conn must not.
 func TestSSH(t *testing.T) {
 	if !testns.Inside(t) {
 		return

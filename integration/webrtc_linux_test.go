@@ -18,12 +18,12 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// A bundle is the socket of a WebRTC bundle: audio, video and data share its ports, and
-// each has the mark that RFC 8837 (section 5) has for its kind.
+// A bundle is the socket of a WebRTC bundle: audio, video and data share its port, and each
+// has the mark that RFC 8837 (section 5) recommends.
 type bundle struct {
 	*dscp.UDPConn
 
-	mu   sync.Mutex // so that sent has the order of the wire
+	mu   sync.Mutex // keeps sent in the order of the wire
 	sent []sent
 }
 
@@ -43,8 +43,8 @@ func listenBundle(t *testing.T) *bundle {
 	return &bundle{UDPConn: pc.(*dscp.UDPConn)}
 }
 
-// markOf tells the kinds apart by their first bytes (RFC 7983; RFC 5761, section 4): a
-// packet of SRTP has its payload type in the clear.
+// markOf returns the mark of a packet by its first bytes (RFC 7983; RFC 5761, section 4).
+// The payload type of SRTP is not encrypted.
 func (b *bundle) markOf(p []byte) dscp.CodePoint {
 	if len(p) > 1 && p[0]>>6 == 2 {
 		switch p[1] & 0x7f {
@@ -68,7 +68,7 @@ func (b *bundle) WriteTo(p []byte, addr net.Addr) (int, error) {
 	return n, err
 }
 
-// peer makes one end of a WebRTC connection over the bundle.
+// peer returns one end of a WebRTC connection over the bundle.
 func (b *bundle) peer(t *testing.T) *webrtc.PeerConnection {
 	t.Helper()
 	var settings webrtc.SettingEngine
@@ -85,7 +85,7 @@ func (b *bundle) peer(t *testing.T) *webrtc.PeerConnection {
 	return pc
 }
 
-// agree has the two ends exchange an offer and an answer with all candidates in them.
+// agree exchanges an offer and an answer, with all candidates, between the two ends.
 func agree(t *testing.T, a, b *webrtc.PeerConnection) {
 	t.Helper()
 	complete := func(pc *webrtc.PeerConnection, d webrtc.SessionDescription, err error) webrtc.SessionDescription {
@@ -95,7 +95,7 @@ func agree(t *testing.T, a, b *webrtc.PeerConnection) {
 		select {
 		case <-gathered:
 		case <-time.After(20 * time.Second):
-			t.Fatal("gathering candidates")
+			t.Fatal("candidates were not gathered within 20 s")
 		}
 		return *pc.LocalDescription()
 	}
@@ -107,7 +107,7 @@ func agree(t *testing.T, a, b *webrtc.PeerConnection) {
 	require.NoError(t, a.SetRemoteDescription(answer))
 }
 
-// TestWebRTCBundle has pion send audio, video and data over one pair of ports.
+// TestWebRTCBundle sends audio, video and data with pion over one pair of ports.
 func TestWebRTCBundle(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -145,7 +145,7 @@ func TestWebRTCBundle(t *testing.T) {
 	select {
 	case <-opened:
 	case <-time.After(20 * time.Second):
-		t.Fatal("the connection does not come up")
+		t.Fatal("the data channel did not open within 20 s")
 	}
 
 	const each = 50
@@ -163,7 +163,7 @@ func TestWebRTCBundle(t *testing.T) {
 		case kind := <-arrived:
 			got[kind]++
 		case <-late:
-			t.Fatalf("arrived: %v", got)
+			t.Fatalf("not everything arrived within 20 s: %v", got)
 		}
 	}
 	left.mu.Lock()
@@ -183,5 +183,5 @@ func TestWebRTCBundle(t *testing.T) {
 	t.Logf("%d datagrams: %v", seen, marks)
 	assert.Equal(t, each, marks[dscp.EF])
 	assert.Equal(t, each, marks[dscp.AF42])
-	assert.Greater(t, marks[dscp.AF21], 5, "data, and what sets up the connection")
+	assert.Greater(t, marks[dscp.AF21], 5, "data and connection setup")
 }

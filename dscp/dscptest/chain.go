@@ -13,8 +13,8 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 )
 
-// A chain is the models of a box in their order. It holds no state: what a
-// flow has shown is in a history, one for each direction.
+// A chain is the models of a box in their order. It holds no state: each direction
+// of a flow has a history.
 type chain struct {
 	models []namedModel
 	inside Side
@@ -26,9 +26,8 @@ type namedModel struct {
 	name  string
 }
 
-// A history is what each model of a chain has been shown in one direction of
-// one flow. Models that stand behind a rewriter see other marks than those
-// before it.
+// A history is what each model of a chain has been shown in one direction of one
+// flow. Models after one that rewrites marks see other marks than those before it.
 type history []modelHistory
 
 // A modelHistory is what one model has been shown.
@@ -39,15 +38,15 @@ type modelHistory struct {
 
 // A decision is what a chain does with one segment.
 type decision struct {
-	verdict Verdict        // the hardest of its models' verdicts
-	model   string         // the model that it came from
+	verdict Verdict        // the most severe of its models' verdicts
+	model   string         // the model that returned it
 	out     dscp.CodePoint // the mark with which the segment travels on
 	delay   time.Duration  // the sum of its models' delays
 
-	reporter string // the first model that said Report, whatever others said
+	reporter string // the first model that returned Report
 }
 
-// firstReason says why the first mark of a direction met its verdict.
+// firstReason returns the reason for the verdict on the first mark of a direction.
 func (d decision) firstReason(dir Direction, cp dscp.CodePoint) string {
 	if d.verdict == Pass {
 		return ""
@@ -55,7 +54,7 @@ func (d decision) firstReason(dir Direction, cp dscp.CodePoint) string {
 	return fmt.Sprintf("%s: the %v began with %v", d.model, dir.From(), cp)
 }
 
-// changeReason says why a change met its verdict.
+// changeReason returns the reason for the verdict on a change.
 func (d decision) changeReason(dir Direction, from, to dscp.CodePoint) string {
 	if d.verdict == Pass {
 		return ""
@@ -63,12 +62,13 @@ func (d decision) changeReason(dir Direction, from, to dscp.CodePoint) string {
 	return fmt.Sprintf("%s: the %v's mark went from %v to %v", d.model, dir.From(), from, to)
 }
 
-// payloadReason says why payload under an unchanged mark met its verdict.
+// payloadReason returns the reason for the verdict on payload under an unchanged
+// mark.
 func (d decision) payloadReason(dir Direction, cp dscp.CodePoint) string {
 	return fmt.Sprintf("%s: the %v sent data marked %v", d.model, dir.From(), cp)
 }
 
-// withoutReport returns d as it were if no model had said Report.
+// withoutReport returns d as it would be if no model had returned Report.
 func (d decision) withoutReport() decision {
 	if d.verdict.withoutDelay() == Report {
 		d.verdict, d.model = DelayBy(d.verdict.Delay()), ""
@@ -77,7 +77,7 @@ func (d decision) withoutReport() decision {
 	return d
 }
 
-// newChain leaves nil models out.
+// newChain returns the chain of these models; it leaves nil ones out.
 func newChain(models []Model, inside Side) chain {
 	c := chain{inside: inside}
 	for _, m := range models {
@@ -93,9 +93,9 @@ func (c chain) history() history {
 	return make(history, len(c.models))
 }
 
-// judge shows s to the models, in order, until one ends the flow. Of s all but
-// First and Prev counts, which come from h; h is brought up to date. A model that
-// panics makes an error, and so does one that delays a handshake.
+// judge calls the models with s, in order, until one ends the flow. It takes First
+// and Prev from h, not from s, and updates h. It fails if a model panics or delays a
+// handshake.
 func (c chain) judge(s Segment, h history) (d decision, err error) {
 	d.out = s.DSCP
 	if !c.inside.includes(s.Direction) {
@@ -116,7 +116,7 @@ func (c chain) judge(s Segment, h history) (d decision, err error) {
 		s.DSCP, s.First, s.Prev = d.out, seen.first, seen.prev
 		v := m.model(s)
 		if v.Delay() > 0 && s.Handshake {
-			return d, fmt.Errorf("dscptest: model %s delays a handshake, which is the kernel's", m.name)
+			return d, fmt.Errorf("dscptest: model %s delays a handshake, which a box cannot do", m.name)
 		}
 		if v.withoutDelay() == Report && d.reporter == "" {
 			d.reporter = m.name
@@ -142,10 +142,11 @@ func (c chain) judge(s Segment, h history) (d decision, err error) {
 	return d, nil
 }
 
-// losesSYNs returns the marks of the SYNs that c loses: it is asked about each
-// of the 64, and about SYN-ACKs, so that a model that cannot work fails at once.
-func (c chain) losesSYNs(network string) (kernel.MarkSet, error) {
-	var lost kernel.MarkSet
+// dropsSYNs returns the marks of the SYNs that c drops. It calls the models with a
+// SYN and a SYN-ACK of each of the 64 marks, so a model that cannot work fails at
+// once.
+func (c chain) dropsSYNs(network string) (kernel.MarkSet, error) {
+	var dropped kernel.MarkSet
 	for cp := range dscp.CodePoint(64) {
 		s := Segment{Network: network, Handshake: true, DSCP: cp}
 		d, err := c.judge(s, c.history())
@@ -153,19 +154,19 @@ func (c chain) losesSYNs(network string) (kernel.MarkSet, error) {
 			return 0, err
 		}
 		if v := d.verdict.withoutDelay(); v == Drop || v == Blackhole {
-			lost |= 1 << cp
+			dropped |= 1 << cp
 		}
 		s.Direction = ServerToClient
 		if _, err := c.judge(s, c.history()); err != nil {
 			return 0, err
 		}
 	}
-	return lost, nil
+	return dropped, nil
 }
 
-// judgesLater reports whether a model of c could do anything about what
-// direction d shows after its handshake. It asks about the first byte and about
-// a very late one: what a model does about offsets between them alone escapes.
+// judgesLater reports whether a model of c may do anything about what direction d
+// shows after its handshake. It tries the first byte and a very late one, so it misses
+// a model that acts only between them.
 func (c chain) judgesLater(network string, d Direction) (bool, error) {
 	for first := range dscp.CodePoint(64) {
 		for later := range dscp.CodePoint(64) {
@@ -191,8 +192,8 @@ func (c chain) judgesLater(network string, d Direction) (bool, error) {
 // numbers count within the function around it.
 var closureSuffix = regexp.MustCompile(`(\.func\d+(\.\d+)*)+$`)
 
-// modelName returns the bare name of the function that m is, or of the one that
-// made it: "VMware", "DropMarked".
+// modelName returns the bare name of the function m, or of the function that
+// returned it: "VMware", "DropMarked".
 func modelName(m Model) string {
 	name := runtime.FuncForPC(reflect.ValueOf(m).Pointer()).Name()
 	name = closureSuffix.ReplaceAllString(name, "")
@@ -200,7 +201,7 @@ func modelName(m Model) string {
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
-// A panicError says that a model panicked.
+// A panicError is the error for a model that panicked.
 type panicError struct {
 	model string
 	value any

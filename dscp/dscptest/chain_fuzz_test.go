@@ -9,7 +9,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// modelFrom makes a model out of two bytes.
+// modelFrom returns a model that two bytes describe.
 func modelFrom(kind, arg byte) Model {
 	cp := dscp.CodePoint(arg & 63)
 	return [...]Model{
@@ -31,7 +31,7 @@ func modelFrom(kind, arg byte) Model {
 	}[kind%18]
 }
 
-// harm orders the verdicts by hand.
+// harm is an independent order of the verdicts.
 func harm(v Verdict) int {
 	if _, ok := v.Mark(); ok {
 		return 2
@@ -42,7 +42,7 @@ func harm(v Verdict) int {
 	return map[Verdict]int{Pass: 0, Report: 3, Drop: 4, Blackhole: 5, Reset: 6}[v]
 }
 
-// A naive chain keeps all that its models were shown.
+// A naive chain keeps every segment that its models were called with.
 type naive struct {
 	models []Model
 	shown  [][]dscp.CodePoint
@@ -75,15 +75,15 @@ func (n *naive) judge(s Segment) (hardest Verdict, out dscp.CodePoint, delay tim
 	return hardest, out, delay
 }
 
-// FuzzChain holds chains of models to a naive one, judgement by judgement, asks
-// each model twice, and checks that one more model never makes a verdict milder.
+// FuzzChain compares each decision of a chain of models with that of a naive chain. It
+// calls each model twice, and checks that one more model never makes a verdict milder.
 func FuzzChain(f *testing.F) {
 	f.Add([]byte("\x01\x00"), []byte("\x00\x00\x12\x02"), uint8(0))
 	f.Add([]byte("\x0a\x2e\x02\x00\x0b\x2e"), []byte("\x12\x01\x12\x02\x2e\x02\x08\x03"), uint8(1))
 	f.Add([]byte("\x05\x00\x03\x00\x01\x00\x0f\x00\x10\x08"), []byte("\x12\x01\x08\x02\x2e\x06\x00\x0e"), uint8(16))
 	f.Fuzz(func(t *testing.T, spec, script []byte, how uint8) {
 		var models []Model
-		foreseeable := true // judgesLater knows what it promises to know
+		foreseeable := true // judgesLater must find it
 		for ; len(spec) >= 2 && len(models) < 8; spec = spec[2:] {
 			models = append(models, modelFrom(spec[0], spec[1]))
 			foreseeable = foreseeable && spec[0]%18 < 15
@@ -138,10 +138,10 @@ func FuzzChain(f *testing.F) {
 			if how>>4 == 1 && foreseeable && acted[d] { // it is slow
 				later, err := c.judgesLater(network, Direction(d))
 				require.NoError(t, err)
-				require.True(t, later, "what was done was not foreseen")
+				require.True(t, later, "judgesLater must find a model that acts")
 			}
 		}
-		lost, err := c.losesSYNs(network)
+		lost, err := c.dropsSYNs(network)
 		require.NoError(t, err)
 		for cp := range dscp.CodePoint(64) {
 			v, _, _ := (&naive{models, make([][]dscp.CodePoint, len(models))}).judge(Segment{Network: network, Handshake: true, DSCP: cp})

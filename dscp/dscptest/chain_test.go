@@ -10,7 +10,7 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 )
 
-// constantly returns a model that always gives the same verdict.
+// constantly returns a model that always returns the same verdict.
 func constantly(v Verdict) Model { return func(Segment) Verdict { return v } }
 
 func TestChainJudges(t *testing.T) {
@@ -82,7 +82,7 @@ func TestChainPanic(t *testing.T) {
 	require.ErrorContains(t, err, "panicked: oh")
 }
 
-func TestJudgesLaterForesees(t *testing.T) {
+func TestJudgesLaterFindsModelsThatAct(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		models []Model
@@ -112,9 +112,9 @@ func TestModelName(t *testing.T) {
 	assert.Equal(t, "constantly", modelName(constantly(Pass)))
 }
 
-// TestLosesSYNsOfAnySet holds the set of marks that a chain loses to the arguments
+// TestDropsSYNsOfAnySet compares the set of marks that a chain drops with the arguments
 // of DropMarked.
-func TestLosesSYNsOfAnySet(t *testing.T) {
+func TestDropsSYNsOfAnySet(t *testing.T) {
 	t.Parallel()
 	for _, cps := range [][]dscp.CodePoint{
 		{dscp.DF}, {dscp.EF}, {63}, {dscp.DF, 63}, {dscp.AF11, dscp.AF21, dscp.AF31}, {1, 2, 4, 8, 16, 32},
@@ -124,14 +124,14 @@ func TestLosesSYNsOfAnySet(t *testing.T) {
 			want |= 1 << cp
 		}
 		for _, network := range []string{"tcp4", "tcp6"} {
-			lost, err := newChain([]Model{DropMarked(cps...)}, 0).losesSYNs(network)
+			lost, err := newChain([]Model{DropMarked(cps...)}, 0).dropsSYNs(network)
 			require.NoError(t, err)
 			assert.Equal(t, want, lost, "%v", cps)
 		}
 	}
 }
 
-// TestDelayedHandshakeIsRefused has models delay what no box can.
+// TestDelayedHandshakeIsRefused judges with models that delay handshakes.
 func TestDelayedHandshakeIsRefused(t *testing.T) {
 	t.Parallel()
 	for d := range Direction(2) {
@@ -142,7 +142,7 @@ func TestDelayedHandshakeIsRefused(t *testing.T) {
 			return Pass
 		}
 		c := newChain([]Model{delays}, 0)
-		_, err := c.losesSYNs("tcp4")
+		_, err := c.dropsSYNs("tcp4")
 		require.ErrorContains(t, err, "delays a handshake")
 		_, err = c.judge(Segment{Network: "tcp4", Direction: d, Handshake: true, DSCP: dscp.EF}, c.history())
 		require.ErrorContains(t, err, "delays a handshake")

@@ -2,9 +2,9 @@ package dscptest
 
 import "time"
 
-// A delayLine hands items on in their order, each a fixed time after it came and
-// some time of its own after the one before. One goroutine fills it and another
-// serves it.
+// A delayLine delivers items in order, each a fixed time after it was added and not
+// before the one added earlier plus an extra delay. One goroutine adds items and
+// another delivers them.
 type delayLine[T any] struct {
 	delay time.Duration
 	items chan delayed[T]
@@ -17,7 +17,7 @@ type delayed[T any] struct {
 	due  time.Time
 }
 
-// lineLength is how many items are on a line at most.
+// lineLength is the maximum number of items on a line.
 const lineLength = 1024
 
 func newDelayLine[T any](delay time.Duration, stop <-chan struct{}) *delayLine[T] {
@@ -42,7 +42,7 @@ func (l *delayLine[T]) offer(item T, extra time.Duration) {
 	}
 }
 
-// due returns when an item is due that comes now.
+// due returns when an item that is added now is due.
 func (l *delayLine[T]) due(extra time.Duration) time.Time {
 	due := time.Now().Add(l.delay)
 	if due.Before(l.last) {

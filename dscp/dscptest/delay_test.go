@@ -14,7 +14,7 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// delay is long against what loopback takes.
+// delay is much longer than a round trip on loopback.
 const delay = 60 * time.Millisecond
 
 func startDelayed(t testing.TB, upstream string, models ...dscptest.Model) *dscptest.Middlebox {
@@ -30,7 +30,7 @@ func TestDelayIsLatency(t *testing.T) {
 		require.NoError(t, ask(c, "there and back"))
 		assert.GreaterOrEqual(t, time.Since(begin), 2*delay)
 
-		// It is latency, not a brake: what follows at once comes at once.
+		// A delay is latency and no rate limit: bytes sent at once arrive at once.
 		text := bytes.Repeat([]byte("0123456789"), 1<<17)
 		begin = time.Now()
 		go func() {
@@ -56,7 +56,7 @@ func TestDelayUDP(t *testing.T) {
 	})
 }
 
-// TestDelayedFlowsEnd has delayed flows end in every way.
+// TestDelayedFlowsEnd ends delayed flows in every way.
 func TestDelayedFlowsEnd(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		t.Run("reset", func(t *testing.T) {
@@ -105,8 +105,8 @@ func policer(s dscptest.Segment) dscptest.Verdict {
 	return dscptest.DelayBy(time.Duration(s.Length) * 10 * time.Microsecond)
 }
 
-// TestDelayByPolices sends 30,000 bytes, each way, with 10 µs for each: they take
-// 0.3 s or longer, and what comes behind another mark is in their queue.
+// TestDelayByPolices sends 30,000 bytes, each way, delayed by 10 µs each. They take
+// 0.3 s or longer, and bytes with another mark wait behind them.
 func TestDelayByPolices(t *testing.T) {
 	const size, least = 30_000, 300 * time.Millisecond
 	eachFamily(t, func(t *testing.T, address string) {
@@ -170,7 +170,7 @@ func TestDelayByPolices(t *testing.T) {
 	})
 }
 
-// TestDelayedHandshakeFailsStart has a box refuse what it could not do.
+// TestDelayedHandshakeFailsStart starts a box with a model that delays handshakes.
 func TestDelayedHandshakeFailsStart(t *testing.T) {
 	t.Parallel()
 	dscptest.Require(t, dscptest.BoxIPv4)

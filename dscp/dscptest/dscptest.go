@@ -59,27 +59,27 @@ type Capability uint8
 
 // The capabilities that [Require] can look for.
 const (
-	BoxIPv4 Capability = 1 + iota // a box before an IPv4 upstream
-	BoxIPv6                       // a box before an IPv6 upstream
-	DropSYN                       // a model may lose SYNs, see [DropMarked]
+	BoxIPv4 Capability = 1 + iota // a box in front of an IPv4 upstream
+	BoxIPv6                       // a box in front of an IPv6 upstream
+	DropSYN                       // a model may drop SYNs, see [DropMarked]
 )
 
-// String says what the capability is.
+// String returns the capability in words, such as "a middlebox for IPv4".
 func (c Capability) String() string {
 	switch c {
 	case BoxIPv4:
-		return "a box before an IPv4 upstream"
+		return "a middlebox for IPv4"
 	case BoxIPv6:
-		return "a box before an IPv6 upstream"
+		return "a middlebox for IPv6"
 	case DropSYN:
-		return "losing SYNs"
+		return "dropping SYNs"
 	}
 	return fmt.Sprintf("capability %d", uint8(c))
 }
 
-// Require skips the test unless the system has all of the capabilities, which
-// it finds out by trying. It fails the test instead under the conditions that
-// [NewMiddlebox] names: where tests count, one that cannot run must not look green.
+// Require skips the test unless the system has all of the capabilities. It tries
+// each. Under the conditions that [NewMiddlebox] names it fails the test instead:
+// in CI a test that cannot run must not look as if it had passed.
 func Require(tb testing.TB, capabilities ...Capability) {
 	tb.Helper()
 	for _, c := range capabilities {
@@ -90,17 +90,17 @@ func Require(tb testing.TB, capabilities ...Capability) {
 	}
 }
 
-// try finds out whether the system has c. Nothing answers at these upstreams,
-// and nothing asks them.
+// try finds out whether the system has c. The boxes that it starts never connect to
+// their upstreams.
 func (c Capability) try() error {
-	const nobody4, nobody6 = "127.0.0.1:9", "[::1]:9"
+	const upstream4, upstream6 = "127.0.0.1:9", "[::1]:9"
 	switch c {
 	case BoxIPv4:
-		return tryBox(nobody4)
+		return tryBox(upstream4)
 	case BoxIPv6:
-		return tryBox(nobody6)
+		return tryBox(upstream6)
 	case DropSYN:
-		return tryBox(nobody4, DropMarked())
+		return tryBox(upstream4, DropMarked())
 	}
 	return errors.New("no such capability")
 }
@@ -115,9 +115,9 @@ func tryBox(upstream string, models ...Model) error {
 }
 
 // RequireMark stops the test unless the peer of an accepted connection marks it
-// with cp: its SYN must have arrived with cp (see [SYN]), and its socket, if it
-// is in this network namespace and can be looked at, must be set to cp now. It
-// is for tests that want proof of a mark and no box.
+// with cp. The peer's SYN must have arrived with cp (see [SYN]). If the peer's socket
+// is in this network namespace and the kernel reports its option, that must be set to
+// cp now. RequireMark is for tests that check a mark without a box.
 func RequireMark(tb testing.TB, c net.Conn, cp dscp.CodePoint) {
 	tb.Helper()
 	got, err := SYN(c)
@@ -139,13 +139,12 @@ func RequireMark(tb testing.TB, c net.Conn, cp dscp.CodePoint) {
 	}
 }
 
-// SYN returns the mark of the SYN with which the peer of an accepted connection
-// began it, as it arrived. Connections that wrap others and have a NetConn
-// method, like those of crypto/tls, are unwrapped.
+// SYN returns the mark with which the SYN of an accepted connection arrived. It
+// unwraps connections that have a NetConn method, like those of crypto/tls.
 //
-// The listener must have saved the SYN: those of [dscp.ListenConfig] do, at any
-// code point, the zero value included. On another listener with TCP_SAVE_SYN
-// the kernel hands each SYN out once, so that a second call fails.
+// The listener must have saved the SYN. Listeners of [dscp.ListenConfig] do, with
+// any code point and with none. On another listener with TCP_SAVE_SYN the kernel
+// returns each SYN once, so a second call fails.
 func SYN(c net.Conn) (dscp.CodePoint, error) {
 	if p, ok := dscp.Of(c); ok {
 		if cp, ok := p.PeerDSCP(); ok {
@@ -176,8 +175,8 @@ func bareTCP(c net.Conn) (*net.TCPConn, error) {
 	}
 }
 
-// stop ends the test for want of a box or a SYN: where the system lacks
-// something it is skipped, unless CI is set.
+// stop ends the test because there is no box or no SYN. It skips the test if the
+// system lacks something, unless CI is set.
 func stop(tb testing.TB, err error) {
 	tb.Helper()
 	if _, ok := errors.AsType[*dscp.UnsupportedError](err); ok {
@@ -198,9 +197,9 @@ func skip(tb testing.TB, err error) {
 	tb.Fatalf("%v (would be skipped, but %s is set)", err, why)
 }
 
-// mustRun returns the environment variable for which a test must not be skipped,
-// or nothing. CI does not count where no kernel could run the test: a library's
-// tests also run on its users' macOS and Windows runners.
+// mustRun returns the name of the environment variable because of which a test must
+// not be skipped, or "". CI counts on Linux only: a library's tests also run on its
+// users' macOS and Windows runners, where no box can run.
 func mustRun(goos string, getenv func(string) string) string {
 	if goos == "linux" && getenv("CI") != "" {
 		return "CI"
@@ -211,11 +210,11 @@ func mustRun(goos string, getenv func(string) string) string {
 	return ""
 }
 
-// requireVariable is the environment variable with which a test fails on any
-// system rather than be skipped.
+// requireVariable is the environment variable that makes a test fail on any system
+// instead of being skipped.
 const requireVariable = "DSCPTEST_REQUIRE"
 
-// complain fails the test for what a flow should not have done.
+// complain fails the test if a model reported the flow or panicked.
 func complain(tb testing.TB, f Flow) {
 	tb.Helper()
 	if f.Reported != "" {
@@ -226,7 +225,7 @@ func complain(tb testing.TB, f Flow) {
 	}
 }
 
-// complaint tells what a flow showed, in order.
+// complaint describes a reported flow: its first marks and its changes, in order.
 func complaint(f Flow) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "dscptest: flow %d, %v → %v: %s\n", f.ID, f.Client, f.Upstream, f.Reported)

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestCIFailsOnlyOnLinux has a library's tests run on runners where no box can be.
+// TestCIFailsOnlyOnLinux is about CI runners with systems on which no box can run.
 func TestCIFailsOnlyOnLinux(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -14,20 +14,20 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-func TestNilTB(t *testing.T) {
+func TestNilTBPanics(t *testing.T) {
 	t.Parallel()
 	assert.PanicsWithValue(t, "dscptest: NewMiddlebox needs a testing.TB; programs use Start", func() {
 		dscptest.NewMiddlebox(nil, "127.0.0.1:22")
 	})
 }
 
-// TestUnsupportedSkipsTest has a box that the system cannot run skip its test, and fail
-// it under CI.
+// TestUnsupportedSkipsTest asks for a box that the system cannot run: it skips the test,
+// and fails it if CI is set.
 func TestUnsupportedSkipsTest(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("expects what Linux answers; elsewhere nothing can be sensed at all")
+		t.Skip("expects the error of Linux; on other systems no box can learn marks")
 	}
-	// A remote IPv4 server's marks cannot be sensed by socket option.
+	// Socket options cannot show the marks of a remote IPv4 server.
 	const elsewhere = "192.0.2.1:22"
 	both := dscptest.Config{Upstream: elsewhere, Models: []dscptest.Model{dscptest.VMware}, Sensor: dscptest.SocketOption}
 	start := func(tb testing.TB) { both.NewMiddlebox(tb) }
@@ -61,7 +61,7 @@ func TestUnsupportedSkipsTest(t *testing.T) {
 	idle := both
 	idle.Models = nil
 	box, err = idle.Start()
-	require.NoError(t, err, "without a model nothing is promised")
+	require.NoError(t, err, "without a model the box does not need the marks")
 	require.NoError(t, box.Close())
 }
 
@@ -75,7 +75,7 @@ func TestRequireUnknownCapability(t *testing.T) {
 	assert.Len(t, r.errors, 1)
 }
 
-// TestPanicFailsTest has NewMiddlebox complain of a model that panicked.
+// TestPanicFailsTest has a model panic: NewMiddlebox fails the test.
 func TestPanicFailsTest(t *testing.T) {
 	t.Parallel()
 	r := &recorder{TB: t}
@@ -90,7 +90,7 @@ func TestPanicFailsTest(t *testing.T) {
 	assert.Contains(t, r.errors[0], "panicked")
 }
 
-func TestSYNTellsMark(t *testing.T) {
+func TestSYNReturnsMark(t *testing.T) {
 	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6, dscptest.DropSYN)
 	eachFamily(t, func(t *testing.T, address string) {
 		saving := func() (net.Listener, error) {
@@ -126,8 +126,8 @@ func TestSYNNeedsSavedSYN(t *testing.T) {
 	require.ErrorContains(t, err, "no TCP connection under a *net.pipe")
 }
 
-// accepted returns both ends of a connection to a listener of lc whose client
-// marks its SYN with cp.
+// accepted returns both ends of a connection to a listener of lc. The client marks its
+// SYN with cp.
 func accepted(t testing.TB, listen func() (net.Listener, error), cp dscp.CodePoint) (client, server net.Conn) {
 	t.Helper()
 	l, err := listen()
@@ -145,7 +145,7 @@ type wrapped struct{ net.Conn }
 
 func (w wrapped) NetConn() net.Conn { return w.Conn }
 
-// complaints returns what RequireMark has against a connection.
+// complaints returns the errors of RequireMark for a connection.
 func complaints(t testing.TB, c net.Conn, cp dscp.CodePoint) []string {
 	r := &recorder{TB: t}
 	dscptest.RequireMark(r, c, cp)

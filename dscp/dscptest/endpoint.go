@@ -22,25 +22,25 @@ type endpoint struct {
 	outKnown  bool
 	taken     int64           // bytes read off conn
 	eof       bool            // there will be no more
-	sampled   time.Time       // when the box last did
-	unchanged kernel.Position // what had arrived, at least, when the latest mark was seen last
+	sampled   time.Time       // when the box last sampled the mark
+	unchanged kernel.Position // how much had arrived, at least, when the box last saw the latest mark
 }
 
-// observe reports whether the endpoint shows another mark than before. With
-// precise set it notes how much has arrived, which costs another system call.
+// observe returns the mark of the endpoint if it differs from the latest. If precise
+// is set, observe notes how much has arrived, which takes another system call.
 func (e *endpoint) observe(s Sensor, precise bool) (kernel.Observation, bool) {
 	if q, ok := e.probe.(kernel.QueueingProbe); ok {
 		for {
 			o, ok := q.Next()
 			if !ok || !e.known || o.Mark != e.mark {
 				return o, ok
-			} // else it is what was predicted
+			} // otherwise it is the mark that was predicted
 		}
 	}
 	var before kernel.Position
 	exact := false
 	if precise && s != SocketOption {
-		before, exact = e.probe.Position() // before the mark, so that all of it is under a mark that was seen
+		before, exact = e.probe.Position() // read before the mark, so that none of it has a later mark
 	}
 	cp, ok := e.probe.Mark()
 	if !ok {
@@ -72,12 +72,13 @@ func (e *endpoint) observe(s Sensor, precise bool) (kernel.Observation, bool) {
 	return o, true
 }
 
-// confirm samples the mark until a foreign one has lasted, and returns the latest.
-// A socket option can be set and put back with nothing sent between: a guard that
-// does so with somebody else's change lets the old mark be found, sooner or later.
-// The time has to be longer than a guard takes whose thread loses its processor
-// halfway, and the number of samples is for one that does nothing else. What lasts
-// until the socket is gone has lasted.
+// confirm samples the mark until another one than the latest has lasted, and returns
+// it. A program can set a socket option and restore it without sending anything
+// between; the guard of a [dscp.Conn] does, when other code changes the mark. Then
+// one of the samples finds the old mark. The samples must take longer than a guard
+// whose thread is descheduled halfway, and there must be enough of them for a guard
+// that restores the mark over and over. A mark that is there until the socket is gone
+// has lasted.
 func (e *endpoint) confirm(cp dscp.CodePoint) (dscp.CodePoint, bool) {
 	const (
 		times = 100

@@ -2,7 +2,7 @@ package dscptest_test
 
 import "errors"
 
-// Plan 9 has no errno; no box starts there.
+// Plan 9 has no errno, and no box starts there.
 var (
 	errReset   = errors.New("connection reset")
 	errRefused = errors.New("connection refused")

@@ -4,7 +4,7 @@ package dscptest_test
 
 import "syscall"
 
-// What a peer's RST, a closed port and a port of somebody else's look like.
+// The errors for a peer's RST, a closed port, and a port that another socket has.
 const (
 	errReset   = syscall.ECONNRESET
 	errRefused = syscall.ECONNREFUSED

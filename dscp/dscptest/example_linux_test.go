@@ -16,8 +16,8 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// echoServer starts a server that sends back what it gets. Closing the listener
-// stops it.
+// echoServer starts a server that returns what it receives. Closing the listener stops
+// it.
 func echoServer() net.Listener {
 	l, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
@@ -38,9 +38,9 @@ func echoServer() net.Listener {
 	return l
 }
 
-// Two clients before a server behind VMware's NAT: one marks as most programs
-// do, after connect, the other with a dscp.Dialer. In a test, NewMiddlebox
-// takes the place of Start.
+// Two clients use a server through VMware's NAT. One marks its connection after
+// connect, as most programs do, the other with a dscp.Dialer. A test uses NewMiddlebox
+// instead of Start.
 func ExampleStart() {
 	server := echoServer()
 	defer server.Close()
@@ -88,8 +88,7 @@ func ExampleStart() {
 	// flow 2: SYN AF21, passed
 }
 
-// A server behind the NAT: what clients outside do to their own marks is
-// nobody's business.
+// The server is behind the NAT, so the box does not judge the marks of clients outside.
 func ExampleConfig() {
 	server := echoServer()
 	defer server.Close()
@@ -118,7 +117,7 @@ func ExampleConfig() {
 	// <nil> true passed
 }
 
-// A server's test that wants proof of its clients' marks needs no box.
+// A server's test can check the mark of a client's SYN without a box.
 func ExampleSYN() {
 	l, err := (&dscp.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -144,7 +143,7 @@ func ExampleSYN() {
 	// EF <nil>
 }
 
-// One line more in a test, and it fails if anything marks a flow twice.
+// With one more line a test fails if a flow of the program shows two marks.
 func ExampleOneMark() {
 	test := func(t *testing.T) {
 		server := echoServer()
@@ -159,8 +158,7 @@ func ExampleOneMark() {
 	_ = test
 }
 
-// A program that runs by itself marks its connection at some time: Wait returns when
-// it has.
+// A program marks its connection at an unknown time. Wait returns when it has.
 func ExampleMiddlebox_Wait() {
 	server := echoServer()
 	defer server.Close()

@@ -8,8 +8,8 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// policeEF loses voice marks once a flow has carried 64 KiB of them: not every
-// flow that calls itself voice is.
+// policeEF drops voice marks once a flow has carried 64 KiB: a bulk transfer is not
+// voice.
 func policeEF(s dscptest.Segment) dscptest.Verdict {
 	if s.DSCP == dscp.EF && s.Offset >= 64<<10 {
 		return dscptest.Drop
@@ -17,7 +17,7 @@ func policeEF(s dscptest.Segment) dscptest.Verdict {
 	return dscptest.Pass
 }
 
-// A model of one's own is a function, and needs no box to be tested.
+// A model is a function, so it can be tested without a box.
 func ExampleModel() {
 	for _, s := range []dscptest.Segment{
 		{Network: "tcp4", DSCP: dscp.EF, First: dscp.EF, Prev: dscp.EF, Offset: 1000},
@@ -32,8 +32,7 @@ func ExampleModel() {
 	// AF21 at byte 100000: passed
 }
 
-// What the models make of OpenSSH 7.8's way: unmarked until it has logged in,
-// then AF21.
+// Verdicts on OpenSSH 7.8, which sends unmarked until it has logged in, and then AF21.
 func ExampleVMware() {
 	s := dscptest.Segment{Network: "tcp4", First: dscp.DF, Prev: dscp.DF, DSCP: dscp.AF21}
 	fmt.Println("VMware:", dscptest.VMware(s))
@@ -49,8 +48,8 @@ func ExampleVMware() {
 	// FlowKey: blackholed
 }
 
-// A policer that lets 1 Mbit/s of unmarked traffic pass, 8 µs for each byte, and
-// leaves marked traffic alone.
+// A policer that limits unmarked traffic to 1 Mbit/s, which is 8 µs for each byte, and
+// does not delay marked traffic.
 func ExampleDelayBy() {
 	police := func(s dscptest.Segment) dscptest.Verdict {
 		if s.DSCP != dscp.DF {

@@ -2,7 +2,7 @@ package dscptest
 
 import "github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 
-// HoldCapture has nobody empty the rings of b's capture until release is called.
+// HoldCapture keeps b's capture from emptying its rings until release is called.
 func HoldCapture(b *Middlebox) (release func()) { return kernel.HoldCapture(b.kernel) }
 
 // CapturedFlows returns how many flows b's capture follows.

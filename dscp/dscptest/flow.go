@@ -23,8 +23,8 @@ type Flow struct {
 
 	SYN    dscp.CodePoint // the mark of the client's SYN, or of its first datagram
 	SYNACK dscp.CodePoint // the mark of the server's SYN-ACK, or of its first datagram; valid if Answered
-	// Answered reports whether the server has shown a mark. It has not if
-	// its socket could not be looked at, see [Sensor].
+	// Answered reports whether the mark of the server is known. It is not if
+	// the kernel cannot report on the server's socket, see [Sensor].
 	Answered bool
 
 	// Changes are the marks that differed from the one before, in the order
@@ -32,7 +32,7 @@ type Flow struct {
 	Changes []Change
 
 	// Events are what arrived after the handshake: the first 64 and the last
-	// 16. The offsets tell what is missing.
+	// 16. A gap in the offsets shows that some are missing.
 	Events []Event
 
 	Verdict   Verdict   // the most severe action taken
@@ -40,8 +40,8 @@ type Flow struct {
 	Reason    string    // why, in words; empty if Pass
 	VerdictAt time.Time // when; zero if Pass
 
-	// Reported is why a model first said Report, in words, whatever other
-	// models said; empty if none did.
+	// Reported is why a model first returned Report, in words, even if another
+	// model's verdict was more severe; empty if none did.
 	Reported string
 
 	ClientBytes int64 // bytes of payload that the client sent and the box took
@@ -80,21 +80,21 @@ func (f Flow) String() string {
 }
 
 // maxChanges bounds the record of a flow: a program may mark every datagram
-// anew, for hours.
+// differently, for hours.
 const maxChanges = 1000
 
-// note keeps the hardest verdict on the flow.
+// note keeps the most severe verdict on the flow.
 func (f *Flow) note(d decision, reason string) {
 	if d.verdict.harder(f.Verdict) {
 		f.Verdict, f.Model, f.Reason, f.VerdictAt = d.verdict, d.model, reason, time.Now()
 	}
 	if d.reporter != "" && f.Reported == "" {
-		// The reason begins with the model that was hardest.
+		// The reason begins with the name of the model that was most severe.
 		f.Reported = d.reporter + strings.TrimPrefix(reason, d.model)
 	}
 }
 
-// add keeps a change; of very many, the first.
+// add keeps a change, up to maxChanges.
 func (f *Flow) add(c Change) {
 	if len(f.Changes) < maxChanges {
 		f.Changes = append(f.Changes, c)
@@ -105,15 +105,15 @@ func (f *Flow) add(c Change) {
 // direction.
 //
 // The first byte of payload that was sent under the new mark lies between
-// Offset and OffsetMax, counted from 0 in that direction. The two are equal
-// where the sensor can tell exactly, as [WireEvery] always can; a box that reads
-// the mark of the latest segment only knows what had arrived at two looks.
+// Offset and OffsetMax, counted from 0 in that direction. The two are equal if the
+// sensor knows the place exactly, as [WireEvery] always does. With [WireLatest] and
+// [SocketOption] the box only knows how much had arrived at two samples.
 type Change struct {
 	Direction Direction
 	From, To  dscp.CodePoint
 	Offset    int64
 	OffsetMax int64
-	At        time.Time // when the box noticed
+	At        time.Time // when the box noticed it
 	Verdict   Verdict   // what was done about this change
 	Reason    string    // why; empty if Pass
 }
@@ -152,8 +152,8 @@ type EventKind uint8
 // The kinds of events.
 const (
 	Data EventKind = iota // payload
-	FIN                   // the end of what a side had to say
-	RST                   // the end of the connection, or its loss
+	FIN                   // the end of what a side sends
+	RST                   // a reset, or another error of the connection
 )
 
 // String returns "data", "FIN" or "RST".
@@ -167,13 +167,13 @@ func (k EventKind) String() string {
 	return "data"
 }
 
-// A flow keeps its first events, and its last.
+// A flow keeps its first events and its last.
 const (
 	firstEvents = 64
 	lastEvents  = 16
 )
 
-// An eventLog is the events that a flow keeps.
+// An eventLog holds the events that a flow keeps.
 type eventLog struct {
 	first []Event
 	last  []Event // a ring once it is full

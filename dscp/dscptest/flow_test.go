@@ -31,7 +31,7 @@ func happenings(f dscptest.Flow) []happened {
 	return h
 }
 
-func TestEventsTellArrivals(t *testing.T) {
+func TestEventsRecordArrivals(t *testing.T) {
 	const up, down = dscptest.ClientToServer, dscptest.ServerToClient
 	eachFamily(t, func(t *testing.T, address string) {
 		box := dscptest.NewMiddlebox(t, serve(t, address, echo))
@@ -57,7 +57,7 @@ func TestEventsTellArrivals(t *testing.T) {
 	})
 }
 
-// TestEventsKeepFirstAndLast keeps the first and the last of many.
+// TestEventsKeepFirstAndLast makes more events than a flow keeps.
 func TestEventsKeepFirstAndLast(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		box := dscptest.NewMiddlebox(t, serve(t, address, echo))
@@ -73,8 +73,8 @@ func TestEventsKeepFirstAndLast(t *testing.T) {
 	})
 }
 
-// TestRecordsInWords holds what a record says of itself in one line.
-func TestRecordsInWords(t *testing.T) {
+// TestStringDescribesRecord checks the one-line descriptions of records.
+func TestStringDescribesRecord(t *testing.T) {
 	t.Parallel()
 	exact := dscptest.Change{From: dscp.DF, To: dscp.AF21, Offset: 21, OffsetMax: 21}
 	between := dscptest.Change{Direction: dscptest.ServerToClient, From: dscp.EF, To: dscp.CS1, Offset: 3, OffsetMax: 9}
@@ -92,8 +92,8 @@ func TestRecordsInWords(t *testing.T) {
 		dscptest.Data: "data", dscptest.FIN: "FIN", dscptest.RST: "RST",
 		dscptest.Client: "client", dscptest.Server: "server", dscptest.Side(0): "both",
 		dscptest.ClientToServer: "client→server", dscptest.ServerToClient: "server→client",
-		dscptest.BoxIPv4: "a box before an IPv4 upstream", dscptest.BoxIPv6: "a box before an IPv6 upstream",
-		dscptest.DropSYN: "losing SYNs", dscptest.WireEvery: "wire, every segment",
+		dscptest.BoxIPv4: "a middlebox for IPv4", dscptest.BoxIPv6: "a middlebox for IPv6",
+		dscptest.DropSYN: "dropping SYNs", dscptest.WireEvery: "wire, every segment",
 	} {
 		assert.Equal(t, want, s.String())
 	}

@@ -41,8 +41,8 @@ func eachFamily(t *testing.T, f func(t *testing.T, address string)) {
 	}
 }
 
-// serve accepts connections on address and hands each to f, which need not
-// close it, until the test ends. It returns the listener's address.
+// serve accepts connections on address until the test ends, and calls f with each,
+// which need not close it. It returns the listener's address.
 func serve(t testing.TB, address string, f func(net.Conn)) string {
 	t.Helper()
 	return serveMarked(t, address, dscp.DF, f)
@@ -89,7 +89,7 @@ func serveMarked(t testing.TB, address string, cp dscp.CodePoint, f func(net.Con
 	return l.Addr().String()
 }
 
-// echo returns what it gets.
+// echo returns what it receives.
 func echo(c net.Conn) { io.Copy(c, c) }
 
 // dial connects without a mark.
@@ -129,8 +129,8 @@ func ask(c net.Conn, question string) error {
 	return err
 }
 
-// broken reads and writes until the connection is reset. The kernel hands
-// ECONNRESET out once, to a read or to a write.
+// broken reads and writes until the connection is reset. The kernel returns ECONNRESET
+// once, for a read or for a write.
 func broken(c net.Conn, err error) bool {
 	for range 3 {
 		if errors.Is(err, errReset) {
@@ -141,7 +141,7 @@ func broken(c net.Conn, err error) bool {
 	return errors.Is(err, errReset)
 }
 
-// eventually waits until the box's only flow is as ok wants it, and returns it.
+// eventually waits until ok returns true for the box's only flow, and returns it.
 func eventually(t testing.TB, b *dscptest.Middlebox, ok func(dscptest.Flow) bool) dscptest.Flow {
 	t.Helper()
 	var f dscptest.Flow
@@ -156,16 +156,16 @@ func eventually(t testing.TB, b *dscptest.Middlebox, ok func(dscptest.Flow) bool
 	return f
 }
 
-// judged reports whether a model has had something against a flow.
+// judged reports whether a flow has a verdict other than Pass.
 func judged(f dscptest.Flow) bool { return f.Verdict != dscptest.Pass }
 
-// over reports whether a flow is.
+// over reports whether a flow is over.
 func over(f dscptest.Flow) bool { return f.Over }
 
-// silence is how long a blackholed flow is listened to.
+// silence is how long a test waits for data on a blackholed flow.
 const silence = 200 * time.Millisecond
 
-// connect tries to connect with a marked SYN for as long as given.
+// connect tries to connect with a marked SYN, for at most the given time.
 func connect(address string, cp dscp.CodePoint, timeout time.Duration) error {
 	d := net.Dialer{Timeout: timeout, Control: dscp.Control(cp)}
 	c, err := d.Dial("tcp", address)
@@ -175,8 +175,8 @@ func connect(address string, cp dscp.CodePoint, timeout time.Duration) error {
 	return err
 }
 
-// timesOut requires that a connection attempt with a mark finds nobody. A SYN
-// on loopback is answered at once or not at all.
+// timesOut requires that a connection attempt with a mark times out. On loopback a SYN
+// is answered at once or not at all.
 func timesOut(t testing.TB, address string, cp dscp.CodePoint) {
 	t.Helper()
 	err := connect(address, cp, silence)
@@ -187,8 +187,8 @@ func timesOut(t testing.TB, address string, cp dscp.CodePoint) {
 	}
 }
 
-// echoUDP returns datagrams to their senders until the test ends, with marks of
-// its own if markAfter is not negative: from the datagram of that number on.
+// echoUDP returns datagrams to their senders until the test ends. If markAfter is not
+// negative, it changes its mark at the datagram with that number.
 func echoUDP(t testing.TB, address string, markAfter int) string {
 	t.Helper()
 	i := 0
@@ -201,8 +201,8 @@ func echoUDP(t testing.TB, address string, markAfter int) string {
 	})
 }
 
-// serveUDP returns the datagrams to their senders for which answer returns true,
-// until the test ends.
+// serveUDP returns each datagram for which answer returns true to its sender, until the
+// test ends.
 func serveUDP(t testing.TB, address string, answer func(*net.UDPConn, []byte) bool) string {
 	t.Helper()
 	c, err := net.ListenPacket("udp", address)
@@ -245,7 +245,7 @@ func dialUDP(t testing.TB, address string) *net.UDPConn {
 	return c.(*net.UDPConn)
 }
 
-// lost asks, and reports whether no answer came.
+// lost sends question, and reports whether no answer came.
 func lost(t testing.TB, c *net.UDPConn, question string) bool {
 	t.Helper()
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(silence)))
@@ -258,19 +258,18 @@ func lost(t testing.TB, c *net.UDPConn, question string) bool {
 	return true
 }
 
-// recorder takes the complaints of a box instead of the test.
+// A recorder receives the errors and skips that are for a test.
 type recorder struct {
 	testing.TB
 	cleanups []func()
 	errors   []string
 	skips    []string
-	skipping bool // that it is skipped is what the test is about
+	skipping bool // the test expects a skip
 }
 
 func (r *recorder) Helper() {}
 
-// Cleanup has f run when the test that r stands for ends, and at the latest when the
-// real one does.
+// Cleanup makes f run at finish, and at the latest when the real test ends.
 func (r *recorder) Cleanup(f func()) {
 	f = sync.OnceFunc(f)
 	r.cleanups = append(r.cleanups, f)
@@ -301,7 +300,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.errors = append(r.errors, fmt.Sprintf(format, args...))
 }
 
-// finish ends the test that r stands for.
+// finish runs the cleanups, as at the end of a test.
 func (r *recorder) finish() {
 	for _, f := range r.cleanups {
 		f()

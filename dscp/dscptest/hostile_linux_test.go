@@ -20,7 +20,7 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// A spoofer sends packets of others into the namespace of a test, over a cable.
+// A spoofer sends packets with false addresses into the namespace of a test, over a cable.
 type spoofer struct {
 	t    *testing.T
 	fd   int
@@ -52,8 +52,8 @@ func newSpoofer(t *testing.T) *spoofer {
 	return s
 }
 
-// send sends a TCP segment without payload that says it comes from a connection's
-// sender and is marked with cp.
+// send sends a TCP segment without payload with the addresses of a connection, marked
+// with cp.
 func (s *spoofer) send(from, to netip.AddrPort, seq uint32, flags wire.Flags, cp dscp.CodePoint) error {
 	b := make([]byte, 0, 60)
 	protocol := uint16(unix.ETH_P_IP)
@@ -77,7 +77,7 @@ func (s *spoofer) send(from, to netip.AddrPort, seq uint32, flags wire.Flags, cp
 	return unix.Sendto(s.fd, append(b, segment...), 0, &link)
 }
 
-// onesSum adds up 16-bit words as Internet checksums do.
+// onesSum returns the sum of 16-bit words for an Internet checksum.
 func onesSum(b []byte) uint16 {
 	var sum uint32
 	for ; len(b) > 1; b = b[2:] {
@@ -87,8 +87,8 @@ func onesSum(b []byte) uint16 {
 	return uint16(sum)
 }
 
-// TestMartiansAreNotBlamed has another host send packets with the addresses of a
-// flow on loopback. IP throws them away, and the flow shows one mark.
+// TestMartiansAreNotBlamed has another host send packets with the addresses of a flow on
+// loopback. IP discards them, and the flow shows one mark.
 func TestMartiansAreNotBlamed(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -97,7 +97,7 @@ func TestMartiansAreNotBlamed(t *testing.T) {
 	spoofer := newSpoofer(t)
 	for _, family := range families {
 		t.Run(family.name, func(t *testing.T) {
-			behind := make(chan string, 1) // where the box reaches the server from
+			behind := make(chan string, 1) // the address from which the box connects to the server
 			upstream := serve(t, family.address, func(c net.Conn) {
 				behind <- c.RemoteAddr().String()
 				echo(c)
@@ -126,8 +126,8 @@ func TestMartiansAreNotBlamed(t *testing.T) {
 	}
 }
 
-// TestJumboSegmentsAreSeen changes a mark for segments of more than 64 KiB alone
-// (BIG TCP), whose length stands elsewhere than that of others.
+// TestJumboSegmentsAreSeen changes a mark only for segments of more than 64 KiB (BIG
+// TCP), whose length is at another place in the headers.
 func TestJumboSegmentsAreSeen(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -138,7 +138,7 @@ func TestJumboSegmentsAreSeen(t *testing.T) {
 		t.Run(family.name, func(t *testing.T) {
 			box := everySegment(t, serve(t, family.address, echo))
 			c := dialMarked(t, box.Addr(), dscp.AF21)
-			// Not by the parser: it may be what fails.
+			// Without the parser, which may be what fails.
 			ring, err := packet.OpenRing(packet.RingConfig{Frames: 8192, Interface: 1, Incoming: true})
 			require.NoError(t, err)
 			defer ring.Unmap()
@@ -179,7 +179,7 @@ func TestJumboSegmentsAreSeen(t *testing.T) {
 			exchange()
 
 			ring.Read(count, func() { t.Error("the ring is full") })
-			t.Logf("%d jumbo segments and %d others under the new mark", jumbo, other)
+			t.Logf("%d jumbo segments and %d others with the new mark", jumbo, other)
 			if jumbo == 0 {
 				testns.Lacks(t, "this kernel sends no segments of more than 64 KiB")
 			}
@@ -194,8 +194,8 @@ func TestJumboSegmentsAreSeen(t *testing.T) {
 	}
 }
 
-// bigTCP lets loopback carry segments of more than 64 KiB, as far as the kernel
-// can: over IPv6 since Linux 5.19, over IPv4 since 6.3.
+// bigTCP makes loopback carry segments of more than 64 KiB, if the kernel can: over IPv6
+// since Linux 5.19, over IPv4 since 6.3.
 func bigTCP(t *testing.T) {
 	t.Helper()
 	const size, loopback = 400_000, 1

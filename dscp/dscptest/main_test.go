@@ -15,26 +15,32 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
-		// The tests wait most of the time: for silence, and for the kernel to make
-		// and close packet sockets.
+		// The tests mostly wait: for timeouts, and for the kernel, which takes long to
+		// make and close packet sockets.
 		p.Value.Set("8")
 	}
 	goroutines, fds := runtime.NumGoroutine(), openFDs()
 	if runtime.GOOS == "js" {
-		goroutines++ // the runtime keeps one that takes events, from the first on
+		goroutines++ // the runtime starts one for events and keeps it
 	}
 	code := m.Run()
 	if flag.Lookup("test.fuzz").Value.String() != "" {
-		os.Exit(code) // the fuzzer keeps goroutines of its own
+		os.Exit(code) // the fuzzer keeps goroutines
 	}
 	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
 		left := runtime.NumGoroutine() - goroutines
-		leftFDs := openFDs() - fds
-		if left <= 0 && leftFDs <= pollerFDs {
-			break
+		now := openFDs()
+		now.others -= fds.others
+		now.pipes -= fds.pipes
+		if left <= 0 && now.others <= pollerFDs {
+			if now.pipes <= 0 {
+				break
+			}
+			// Package net keeps pipes to splice through until they are collected.
+			runtime.GC()
 		}
 		if time.Now().After(deadline) {
-			fmt.Fprintf(os.Stderr, "%d goroutines and %d descriptors left\n", left, leftFDs)
+			fmt.Fprintf(os.Stderr, "%d goroutines, %d pipe ends and %d other descriptors left\n", left, now.pipes, now.others)
 			pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
 			listFDs()
 			code = 1
@@ -44,30 +50,33 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// pollerFDs are the descriptors that the runtime opens for its poller with the
-// first socket and keeps, and one for a test binary's own files.
+// pollerFDs is how many descriptors the runtime opens for its poller with the first
+// socket and keeps, and one for a file of the test binary.
 const pollerFDs = 3
 
-// openFDs counts this process's descriptors; 0 where they cannot be listed. Pipes are
-// left out: package net splices through some, and keeps them until they are collected.
-func openFDs() int {
+// An fdCount is how many descriptors this process has.
+type fdCount struct{ pipes, others int }
+
+// openFDs counts this process's descriptors; none where they cannot be listed.
+func openFDs() (n fdCount) {
 	const dir = "/proc/self/fd/"
 	d, err := os.Open(dir)
 	if err != nil {
-		return 0
+		return n
 	}
 	defer d.Close()
 	names, _ := d.Readdirnames(-1)
-	n := 0
 	for _, name := range names {
-		if link, _ := os.Readlink(dir + name); !strings.HasPrefix(link, "pipe:") {
-			n++
+		if link, _ := os.Readlink(dir + name); strings.HasPrefix(link, "pipe:") {
+			n.pipes++
+		} else {
+			n.others++
 		}
 	}
 	return n
 }
 
-// listFDs tells what this process's descriptors are.
+// listFDs prints what this process's descriptors are.
 func listFDs() {
 	fds, _ := os.ReadDir("/proc/self/fd")
 	for _, fd := range fds {

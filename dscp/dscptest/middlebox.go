@@ -17,10 +17,10 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 )
 
-// A Middlebox is a relay on loopback that stands between a client and a server
-// like a NAT: it ends the client's connection, makes its own to the upstream,
-// and treats marks as its models say. All its methods may be called from
-// several goroutines.
+// A Middlebox is a relay on loopback between a client and a server. Like a NAT in
+// user space it ends the client's connection and makes its own to the upstream. It
+// treats marks as its models say. All its methods may be called from several
+// goroutines.
 type Middlebox struct {
 	config   Config
 	chain    chain
@@ -31,22 +31,22 @@ type Middlebox struct {
 	listener *net.TCPListener
 	udp      *net.UDPConn
 	closers  []io.Closer    // its sockets, to be closed from the last to the first
-	lost     kernel.MarkSet // of the SYNs that the models lose
+	dropped  kernel.MarkSet // the marks of the SYNs that the models drop
 
 	stopping context.Context // done when Close begins
 	stop     context.CancelFunc
 	running  sync.WaitGroup
-	synACK   atomic.Uint32 // the mark that the listener answers with
+	synACK   atomic.Uint32 // the mark of the listener's SYN-ACKs
 	marking  sync.Mutex    // held while that mark is changed
 
 	waiters atomic.Int32 // calls of Wait
 	waiting sync.Mutex
-	changed *sync.Cond // on waiting: changes has become another
-	changes int        // of flows, while there are waiters
+	changed *sync.Cond // on waiting: changes is another number
+	changes int        // how often a flow has changed while there were waiters
 	closed  atomic.Bool
 
 	mu       sync.Mutex
-	records  []recorder // every flow there was
+	records  []recorder // of every flow there was
 	live     map[*tcpFlow]struct{}
 	udpFlows map[netip.AddrPort]*udpFlow // by client
 }
@@ -56,7 +56,7 @@ type recorder interface {
 	record() Flow
 }
 
-// Start starts a box before upstream for programs that are not tests. It is
+// Start starts a box in front of upstream for programs that are not tests. It is
 // short for [Config.Start] with an Upstream and Models.
 func Start(upstream string, models ...Model) (*Middlebox, error) {
 	return Config{Upstream: upstream, Models: models}.Start()
@@ -71,36 +71,36 @@ type Config struct {
 
 	// Models say how the box treats marks. Each judges what the one before
 	// it let through, with the mark that the one before it left. Without a
-	// model the box forwards and tells what it saw.
+	// model the box forwards everything and records what it saw.
 	Models []Model
 
-	// Inside is the side that sits behind the NAT: only what that side sends
-	// is judged by the models. Zero means both, which is stricter than any
-	// one real box. What the other side sends is forwarded and recorded.
+	// Inside is the side behind the NAT. The models judge only what that side
+	// sends; the box forwards and records what the other side sends. Zero
+	// means both sides, which is stricter than any one real box.
 	Inside Side
 
-	// Sensor is how the box shall learn marks. Empty means the best that this
+	// Sensor is how the box learns marks. Empty means the best sensor that this
 	// process may use. Start fails if the requested sensor is unavailable.
 	Sensor Sensor
 
-	// Delay is added to the payload in each direction. The handshake is the
-	// kernel's and stays as fast as loopback.
+	// Delay is added to the payload in each direction. It is not added to the
+	// handshake, which the kernel does.
 	Delay time.Duration
 
-	// SegmentSize is how many bytes of a TCP flow the models are asked about at
-	// once, at most; see [Segment].Length. Zero means as many as one read
+	// SegmentSize is the maximum number of bytes of a TCP flow that the models
+	// judge at once; see [Segment].Length. Zero means as many as one read
 	// returned, up to 512 KiB, which is fastest. A model that acts at an offset
-	// acts no later than SegmentSize bytes behind it. A datagram is not divided.
+	// acts at most SegmentSize bytes after it. A datagram is not divided.
 	SegmentSize int
 }
 
 // Start starts the box. The caller has to close it; in a test,
 // [Config.NewMiddlebox] does.
 //
-// On an operating system where marks cannot be sensed, the error is a
-// *[dscp.UnsupportedError]. So it is on IPv4 where the upstream is outside this
-// network namespace and a model would judge what it sends later on: see
-// [SocketOption], and set Inside to [Client].
+// On an operating system where a box cannot learn marks, the error is a
+// *[dscp.UnsupportedError]. It is one, too, if the sensor is [SocketOption], the
+// upstream is outside this network namespace, and a model would judge what the
+// upstream sends after the handshake. Inside set to [Client] avoids that.
 func (c Config) Start() (*Middlebox, error) {
 	upstream, err := c.check()
 	if err != nil {
@@ -109,7 +109,7 @@ func (c Config) Start() (*Middlebox, error) {
 	return start(c, upstream)
 }
 
-// check finds what is wrong with c and resolves the upstream.
+// check reports what is wrong with c, and resolves the upstream.
 func (c Config) check() (netip.AddrPort, error) {
 	if c.Inside > Server {
 		return netip.AddrPort{}, fmt.Errorf("dscptest: Config.Inside is %d: it must be Client, Server or zero", c.Inside)
@@ -136,7 +136,7 @@ func (c Config) check() (netip.AddrPort, error) {
 	return kernel.AddrPort(a), nil
 }
 
-// start starts a box for a config that was checked.
+// start starts a box. c has been checked.
 func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 	v6 := upstream.Addr().Is6()
 	k, err := kernel.Open(v6)
@@ -166,7 +166,7 @@ func start(c Config, upstream netip.AddrPort) (*Middlebox, error) {
 	return b, nil
 }
 
-// open makes the box's sockets. What it has made when it fails, Close closes.
+// open makes the box's sockets. If it fails, Close closes those that it has made.
 func (b *Middlebox) open() error {
 	if err := b.openTCP(); err != nil {
 		return err
@@ -183,13 +183,13 @@ func (b *Middlebox) open() error {
 // trialMark marks what a box sends to itself.
 const trialMark = dscp.AF21
 
-// try has the kernel show that it does what the box relies on. If it cannot
-// capture, the box does without, unless it was asked to.
+// try tests that the kernel does what the box relies on. If capturing fails and the
+// user did not ask for it, try ends the capture and tests again.
 func (b *Middlebox) try() error {
 	cp := trialMark
-	for b.lost.Has(cp) {
+	for b.dropped.Has(cp) {
 		if cp = (cp + 1) & 63; cp == trialMark {
-			return nil // no SYN gets through
+			return nil // every SYN is dropped
 		}
 	}
 	err := b.kernel.Try(b.listener, b.network, cp)
@@ -202,7 +202,7 @@ func (b *Middlebox) try() error {
 	return b.kernel.Try(b.listener, b.network, cp)
 }
 
-// chooseSensor takes the best sensor, or the one that was asked for.
+// chooseSensor chooses the best sensor, or the one in the Config.
 func (b *Middlebox) chooseSensor() error {
 	want := b.config.Sensor
 	if want == "" || want == WireEvery {
@@ -217,18 +217,18 @@ func (b *Middlebox) chooseSensor() error {
 	return b.try()
 }
 
-// openTCP makes the listener, and the sink for the SYNs that the models lose.
+// openTCP makes the listener, and the sink for the SYNs that the models drop.
 func (b *Middlebox) openTCP() error {
 	syn, _ := b.predictSYNACK(dscp.DF)
 	out, err := b.forwardedSYNACK(syn)
 	if err != nil {
 		return err
 	}
-	b.lost, err = b.chain.losesSYNs(b.network)
+	b.dropped, err = b.chain.dropsSYNs(b.network)
 	if err != nil {
 		return err
 	}
-	lc := net.ListenConfig{Control: b.kernel.PrepareListener(out, b.lost != 0), KeepAlive: -1}
+	lc := net.ListenConfig{Control: b.kernel.PrepareListener(out, b.dropped != 0), KeepAlive: -1}
 	lc.SetMultipathTCP(false) // an MPTCP listener saves no SYNs and has no Traffic Class
 	l, err := lc.Listen(b.stopping, b.network, loopback(b.network))
 	if err != nil {
@@ -237,19 +237,19 @@ func (b *Middlebox) openTCP() error {
 	b.listener = l.(*net.TCPListener)
 	b.closers = append(b.closers, b.listener)
 	b.synACK.Store(uint32(out))
-	if b.lost == 0 {
+	if b.dropped == 0 {
 		return nil
 	}
-	sink, err := b.kernel.OpenSYNSink(b.listener, b.network, b.lost)
+	sink, err := b.kernel.OpenSYNSink(b.listener, b.network, b.dropped)
 	if err != nil {
 		return err
 	}
-	b.closers = append(b.closers, sink) // after the listener, so that it is closed before
+	b.closers = append(b.closers, sink) // after the listener, so that it is closed first
 	return nil
 }
 
-// checkSensorReach refuses models that would have to judge what a server sends whose
-// socket the sensor cannot reach.
+// checkSensorReach fails if the models would judge what the server sends and the
+// sensor cannot learn its marks.
 func (b *Middlebox) checkSensorReach() error {
 	if b.Sensor() != SocketOption || b.local {
 		return nil
@@ -259,12 +259,12 @@ func (b *Middlebox) checkSensorReach() error {
 		return err
 	}
 	return kernel.Unsupported(b.network, "NETLINK_SOCK_DIAG", errors.New(
-		"the socket of an upstream outside this network namespace cannot be looked at; Config.Inside = Client judges the client alone"))
+		"the kernel does not report on the socket of an upstream outside this network namespace; Config.Inside = Client judges the client alone"))
 }
 
 // predictSYNACK returns the mark of the SYN-ACK with which the upstream will answer
-// a SYN marked syn, if its listener can be looked at. Asking about a socket
-// elsewhere could find one of this namespace that listens on every address.
+// a SYN marked syn; false if that is not known. For an upstream outside this network
+// namespace the kernel might report on a local socket that listens on every address.
 func (b *Middlebox) predictSYNACK(syn dscp.CodePoint) (dscp.CodePoint, bool) {
 	if !b.local {
 		return 0, false
@@ -272,8 +272,7 @@ func (b *Middlebox) predictSYNACK(syn dscp.CodePoint) (dscp.CodePoint, bool) {
 	return b.kernel.SYNACKMark(b.upstream, syn)
 }
 
-// forwardedSYNACK returns the mark with which a SYN-ACK of the upstream's, marked cp,
-// reaches the client.
+// forwardedSYNACK returns the mark that the models leave on a SYN-ACK marked cp.
 func (b *Middlebox) forwardedSYNACK(cp dscp.CodePoint) (dscp.CodePoint, error) {
 	s := Segment{Network: b.network, Direction: ServerToClient, Handshake: true, DSCP: cp}
 	d, err := b.chain.judge(s, b.chain.history())
@@ -289,7 +288,7 @@ func (b *Middlebox) accept() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // out of descriptors, most likely: some will come back
+		if err != nil { // most likely too many open descriptors: try again later
 			wait = min(max(2*wait, 5*time.Millisecond), longest)
 			select {
 			case <-b.stopping.Done():
@@ -322,7 +321,7 @@ func (b *Middlebox) add(f *tcpFlow) bool {
 	return true
 }
 
-// remove forgets a flow that is over; its record stays.
+// remove removes a flow that is over; its record stays.
 func (b *Middlebox) remove(f *tcpFlow) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -333,11 +332,11 @@ func (b *Middlebox) remove(f *tcpFlow) {
 // IPv4 upstream, [::1] for an IPv6 one.
 func (b *Middlebox) Addr() string { return b.listener.Addr().String() }
 
-// UDPAddr returns the host:port where the box takes datagrams.
+// UDPAddr returns the host:port where the box receives datagrams.
 func (b *Middlebox) UDPAddr() string { return b.udp.LocalAddr().String() }
 
-// Flows returns what the box has seen, in the order in which the flows began.
-// The records are copies; those of flows that are not over will grow.
+// Flows returns the record of every flow, in the order in which the flows began.
+// The records are copies: a flow that is not over may change afterwards.
 func (b *Middlebox) Flows() []Flow {
 	b.mu.Lock()
 	records := b.records[:len(b.records):len(b.records)]
@@ -349,11 +348,11 @@ func (b *Middlebox) Flows() []Flow {
 	return flows
 }
 
-// Wait waits until the box has a flow for which ok returns true, and returns the
-// record of the first such flow. It calls ok again with each flow whenever one has
-// changed, and with those that are there already at once. It fails when ctx is
-// done, with an error that wraps the cause, and when the box is closed and no flow
-// is such, with one that wraps [net.ErrClosed].
+// Wait waits until ok returns true for a flow, and returns the record of the first
+// such flow. It calls ok with the flows that are there already, and again with each
+// flow whenever one has changed. When ctx is done it fails with an error that wraps
+// the cause. When the box is closed and ok is true for no flow, it fails with an
+// error that wraps [net.ErrClosed].
 func (b *Middlebox) Wait(ctx context.Context, ok func(Flow) bool) (Flow, error) {
 	b.waiters.Add(1)
 	defer b.waiters.Add(-1)
@@ -363,7 +362,7 @@ func (b *Middlebox) Wait(ctx context.Context, ok func(Flow) bool) (Flow, error) 
 		b.waiting.Lock()
 		seen := b.changes
 		b.waiting.Unlock()
-		closed := b.closed.Load() // before the flows, so that they are the last
+		closed := b.closed.Load() // read before the flows, so that those are final
 		flows := b.Flows()
 		for _, f := range flows {
 			if ok(f) {
@@ -384,7 +383,7 @@ func (b *Middlebox) Wait(ctx context.Context, ok func(Flow) bool) (Flow, error) 
 	}
 }
 
-// summary tells the last of some flows.
+// summary describes the last of some flows.
 func summary(flows []Flow) string {
 	if len(flows) == 0 {
 		return "there was none"
@@ -392,14 +391,14 @@ func summary(flows []Flow) string {
 	return fmt.Sprintf("the last of %d is %v", len(flows), flows[len(flows)-1])
 }
 
-// notify tells Wait that a flow has changed.
+// notify wakes Wait, if there is a call of it, because a flow has changed.
 func (b *Middlebox) notify() {
 	if b.waiters.Load() != 0 {
 		b.wake()
 	}
 }
 
-// wake has Wait look at the flows.
+// wake makes Wait look at the flows.
 func (b *Middlebox) wake() {
 	b.waiting.Lock()
 	b.changes++
@@ -407,12 +406,12 @@ func (b *Middlebox) wake() {
 	b.changed.Broadcast()
 }
 
-// Sensor returns how the box learns the marks that follow the SYN's.
+// Sensor returns how the box learns the marks of the segments after the SYN.
 func (b *Middlebox) Sensor() Sensor { return sensorOf(b.kernel.Source()) }
 
 // Close stops the box and resets the connections that it still holds. When it
-// returns, no goroutine and no socket of the box is left. It may be called
-// more than once.
+// returns, no goroutine and no socket of the box is left. It returns an error if a
+// box with [WireEvery] missed segments. It may be called more than once.
 func (b *Middlebox) Close() error {
 	b.mu.Lock()
 	b.stop()
@@ -468,7 +467,7 @@ func isLocal(addr netip.Addr) bool {
 	return false
 }
 
-// setSYNACKMark changes the mark that the listener answers with.
+// setSYNACKMark sets the mark of the listener's SYN-ACKs.
 func (b *Middlebox) setSYNACKMark(cp dscp.CodePoint) error {
 	b.marking.Lock()
 	defer b.marking.Unlock()

@@ -13,9 +13,9 @@ import (
 	"github.com/godscp/godscp/internal/faults"
 )
 
-// TestOptionsThatDoNothingAreNoticed has the kernel answer success to one
-// setsockopt after another without doing it, as some do that only look like Linux:
-// the box does not start, or it still judges right.
+// TestOptionsThatDoNothingAreNoticed makes one setsockopt after another succeed without
+// effect, as on some systems that imitate Linux. The box does not start, or it still
+// judges right.
 func TestOptionsThatDoNothingAreNoticed(t *testing.T) {
 	if !faults.Inside(t) {
 		return
@@ -23,7 +23,7 @@ func TestOptionsThatDoNothingAreNoticed(t *testing.T) {
 	for _, tt := range []struct {
 		network, address string
 		sensor           dscptest.Sensor
-		needs            [][2]int // those without which it must not start
+		needs            [][2]int // options without which it must not start
 	}{
 		{"tcp4", "127.0.0.1:0", dscptest.SocketOption, [][2]int{
 			{unix.IPPROTO_TCP, unix.TCP_SAVE_SYN}, {unix.IPPROTO_IP, unix.IP_RECVTOS},
@@ -34,7 +34,7 @@ func TestOptionsThatDoNothingAreNoticed(t *testing.T) {
 	} {
 		t.Run(tt.network, func(t *testing.T) {
 			config := dscptest.Config{Upstream: serve(t, tt.address, echo), Sensor: tt.sensor}
-			box, err := config.Start() // package net asks the kernel some things once
+			box, err := config.Start() // package net makes some system calls only once
 			require.NoError(t, err)
 			require.NoError(t, box.Close())
 			calls := faults.Watch(func() { box, err = config.Start() })

@@ -23,9 +23,9 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// TestSocketsAreOnLoopback looks at the sockets of the process itself: wherever the
-// upstream is and whatever the box is to do, nothing that others could reach
-// is bound to anything but loopback.
+// TestSocketsAreOnLoopback looks at the sockets of this process. For any upstream and
+// any configuration, no socket that another host could reach is bound to anything but
+// loopback.
 func TestSocketsAreOnLoopback(t *testing.T) { // not parallel: other tests have sockets too
 	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6, dscptest.DropSYN)
 	configs := map[string]dscptest.Config{
@@ -43,7 +43,7 @@ func TestSocketsAreOnLoopback(t *testing.T) { // not parallel: other tests have 
 				before := openSockets(t)
 				box, err := config.Start()
 				if config.Sensor == dscptest.WireEvery && errors.Is(err, errors.ErrUnsupported) {
-					t.Skip(err) // it takes a privilege
+					t.Skip(err) // it needs a privilege
 				}
 				require.NoError(t, err)
 				defer box.Close()
@@ -58,12 +58,12 @@ func TestSocketsAreOnLoopback(t *testing.T) { // not parallel: other tests have 
 				bound := 0
 				for inode, s := range openSockets(t) {
 					if _, old := before[inode]; old || s.remote.Port() != 0 {
-						continue // a connected socket takes from its peer alone
+						continue // a connected socket receives only from its peer
 					}
 					bound++
 					assert.True(t, s.local.Addr().Unmap().IsLoopback(), "%s socket on %v", s.table, s.local)
 				}
-				assert.GreaterOrEqual(t, bound, 2, "the two that the box has told")
+				assert.GreaterOrEqual(t, bound, 2, "those of Addr and UDPAddr")
 			})
 		}
 	}
@@ -103,7 +103,7 @@ func openSockets(t *testing.T) map[string]socketEntry {
 	return sockets
 }
 
-// procAddr reads an address: 32-bit words in the machine's order, in hexadecimal.
+// procAddr parses an address: hexadecimal 32-bit words in the byte order of the machine.
 func procAddr(t *testing.T, s string) netip.AddrPort {
 	t.Helper()
 	host, port, _ := strings.Cut(s, ":")
@@ -122,9 +122,9 @@ func procAddr(t *testing.T, s string) netip.AddrPort {
 	return netip.AddrPortFrom(addr, n)
 }
 
-// remoteServer starts a server in a network namespace of its own, which marks
-// what it accepts from the second byte on if mark is not DF. It returns its
-// addresses, IPv4 and IPv6.
+// remoteServer starts a server in another network namespace. If mark is not DF, the
+// server marks each connection after the first byte. remoteServer returns its IPv4 and
+// its IPv6 address.
 func remoteServer(t *testing.T, later dscp.CodePoint) []string {
 	t.Helper()
 	here, there := testns.Current(t), testns.New(t)
@@ -173,7 +173,7 @@ func remoteServer(t *testing.T, later dscp.CodePoint) []string {
 	return addresses
 }
 
-// TestRemoteUpstream puts boxes before a server on another host, as it were.
+// TestRemoteUpstream starts boxes in front of a server in another network namespace.
 func TestRemoteUpstream(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -195,7 +195,7 @@ func TestRemoteUpstream(t *testing.T) {
 	t.Run("a server that changes", func(t *testing.T) {
 		_, err := dscptest.Config{Upstream: servers[0], Models: []dscptest.Model{dscptest.VMware}, Sensor: dscptest.SocketOption}.Start()
 		var unsupported *dscp.UnsupportedError
-		require.ErrorAs(t, err, &unsupported, "IPv4 cannot tell")
+		require.ErrorAs(t, err, &unsupported, "no sensor for a remote server on IPv4")
 
 		box := dscptest.NewMiddlebox(t, servers[1], dscptest.VMware)
 		c := dial(t, box.Addr())
@@ -211,8 +211,8 @@ func TestRemoteUpstream(t *testing.T) {
 	})
 }
 
-// TestReflectedMarkIsNoChange has servers answer with the mark of the SYN and keep it: an
-// unmarked listener is no sign of an unmarked connection then.
+// TestReflectedMarkIsNoChange has the kernel reflect the mark of the SYN. The listener is
+// unmarked, and its connections are not.
 func TestReflectedMarkIsNoChange(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -237,8 +237,8 @@ func TestReflectedMarkIsNoChange(t *testing.T) {
 	}
 }
 
-// TestSYNCookies has the kernel save no SYN: the box reads the mark of what
-// comes next, and its SYN sink still takes what it should.
+// TestSYNCookies has the kernel answer with SYN cookies and save no SYN. The box reads the
+// mark of the next segment, and its SYN sink still discards the right SYNs.
 func TestSYNCookies(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -260,8 +260,8 @@ func TestSYNCookies(t *testing.T) {
 	}
 }
 
-// TestSYNACKFollowsUpstream has a server change the mark of its listener: from the
-// second client on, the SYN-ACK of the box has it.
+// TestSYNACKFollowsUpstream has a server change the mark of its listener. From the second
+// client on, the SYN-ACK of the box has the new mark.
 func TestSYNACKFollowsUpstream(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -270,7 +270,7 @@ func TestSYNACKFollowsUpstream(t *testing.T) {
 	for _, family := range families {
 		t.Run(family.name, func(t *testing.T) {
 			lc := net.ListenConfig{}
-			lc.SetMultipathTCP(false) // such a listener takes no mark
+			lc.SetMultipathTCP(false) // an MPTCP listener cannot be marked
 			network := map[string]string{"IPv4": "tcp4", "IPv6": "tcp6"}[family.name]
 			l, err := lc.Listen(t.Context(), network, family.address)
 			require.NoError(t, err)

@@ -44,7 +44,7 @@ func TestStartRejectsBadConfig(t *testing.T) {
 	}
 }
 
-// TestStartFailsIfModelPanics has a box refuse a model that panics about a SYN.
+// TestStartFailsIfModelPanics starts a box with a model that panics for a SYN.
 func TestStartFailsIfModelPanics(t *testing.T) {
 	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
 	eachFamily(t, func(t *testing.T, address string) {
@@ -54,8 +54,8 @@ func TestStartFailsIfModelPanics(t *testing.T) {
 	})
 }
 
-// TestCloseEndsFlows closes the box in every state that a flow can be in. What
-// would be left is TestMain's to find.
+// TestCloseEndsFlows closes the box in every state that a flow can be in. TestMain checks
+// that nothing is left.
 func TestCloseEndsFlows(t *testing.T) {
 	states := []struct {
 		name string
@@ -68,7 +68,7 @@ func TestCloseEndsFlows(t *testing.T) {
 			go io.Copy(c, rand.NewChaCha8([32]byte{}))
 			io.CopyN(io.Discard, c, 1<<20)
 		}},
-		{"stuck", func(c *net.TCPConn) { // nobody reads the echo
+		{"stuck", func(c *net.TCPConn) { // it does not read the echo
 			c.SetWriteDeadline(time.Now().Add(silence))
 			io.Copy(c, rand.NewChaCha8([32]byte{}))
 		}},
@@ -90,7 +90,7 @@ func TestCloseEndsFlows(t *testing.T) {
 						assert.True(t, f.Over)
 						assert.NoError(t, f.Err)
 					}
-					// Nobody is dialled: that may be a box of a test beside this one.
+					// A dial could reach the box of another test, so bind instead.
 					if l, err := net.Listen("tcp", box.Addr()); err == nil {
 						assert.NoError(t, l.Close())
 					} else { // it has been given the port
@@ -111,14 +111,14 @@ func TestCloseWhileDialling(t *testing.T) {
 		eventually(t, box, func(f dscptest.Flow) bool { return f.SYN == dscp.EF })
 		require.NoError(t, box.Close())
 		f := eventually(t, box, over)
-		assert.NoError(t, f.Err, "Close is no fault")
+		assert.NoError(t, f.Err, "Close is not an error of the flow")
 		assert.False(t, f.Answered)
 	})
 }
 
-// TestChainedBoxes puts a box that bleaches before one that breaks: what the
-// second never sees it cannot break on. A server with a mark of its own must
-// look the same through any number of boxes.
+// TestChainedBoxes chains a box that bleaches and one that resets. The second sees no
+// change, so it does not reset. The mark of a server must be the same through any number
+// of boxes.
 func TestChainedBoxes(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		vmware := dscptest.NewMiddlebox(t, serveMarked(t, address, dscp.AF41, echo), dscptest.VMware, dscptest.FlowKey)
@@ -143,7 +143,7 @@ func TestChainedBoxes(t *testing.T) {
 	})
 }
 
-// TestSYNMarkReachesServer looks at what the box sends from the other side.
+// TestSYNMarkReachesServer reads the mark of the SYN at the server.
 func TestSYNMarkReachesServer(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		lc := dscp.ListenConfig{}
@@ -167,8 +167,8 @@ func TestSYNMarkReachesServer(t *testing.T) {
 	})
 }
 
-// TestWaitReturnsMatchingFlow waits for flows that are there, that come, and that
-// change.
+// TestWaitReturnsMatchingFlow waits for a flow that is there, one that begins later, and
+// one that changes.
 func TestWaitReturnsMatchingFlow(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		box := dscptest.NewMiddlebox(t, serve(t, address, echo), dscptest.VMware)
@@ -187,7 +187,7 @@ func TestWaitReturnsMatchingFlow(t *testing.T) {
 		}()
 		good := dialMarked(t, box.Addr(), dscp.EF)
 		require.NoError(t, ask(good, "hello"))
-		<-waiting // it has seen one that it does not want
+		<-waiting // it has seen a flow that does not match
 		c := dial(t, box.Addr())
 		require.NoError(t, ask(c, "hello"))
 		require.NoError(t, mark(c, dscp.AF21))
@@ -196,7 +196,7 @@ func TestWaitReturnsMatchingFlow(t *testing.T) {
 		assert.Equal(t, 2, f.ID)
 
 		f, err := box.Wait(ctx, func(f dscptest.Flow) bool { return f.SYN == dscp.EF })
-		require.NoError(t, err, "one that is there")
+		require.NoError(t, err, "a flow that is there")
 		assert.Equal(t, 1, f.ID)
 
 		u := dialUDP(t, box.UDPAddr())
@@ -208,8 +208,8 @@ func TestWaitReturnsMatchingFlow(t *testing.T) {
 	})
 }
 
-// TestWaitEnds has nothing come that is waited for.
-func TestWaitEnds(t *testing.T) {
+// TestWaitFailsWithoutFlow ends a wait by its context, and by Close.
+func TestWaitFailsWithoutFlow(t *testing.T) {
 	never := func(dscptest.Flow) bool { return false }
 	eachFamily(t, func(t *testing.T, address string) {
 		box := dscptest.NewMiddlebox(t, serve(t, address, echo))

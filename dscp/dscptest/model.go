@@ -6,12 +6,12 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A Model is how a network treats marks: it is asked about what a flow shows
-// and says what happens to it. [VMware], [FlowKey] and [Bleach] are models;
-// [DropMarked] and [Remark] make one. Write your own as a plain function:
+// A Model is how a network treats marks. The box calls it with what a flow shows,
+// and it returns what happens to that. [VMware], [FlowKey] and [Bleach] are models;
+// [DropMarked] and [Remark] return one. Write your own as a plain function:
 //
-//	// PoliceEF loses voice marks once a flow has carried 64 KiB. How exact that
-//	// is on TCP, Config.SegmentSize says.
+//	// PoliceEF drops voice marks once a flow has carried 64 KiB.
+//	// Config.SegmentSize decides how exact that is on TCP.
 //	func PoliceEF(s dscptest.Segment) dscptest.Verdict {
 //		if s.DSCP == dscp.EF && s.Offset > 64<<10 {
 //			return dscptest.Drop
@@ -19,29 +19,28 @@ import (
 //		return dscptest.Pass
 //	}
 //
-// A Model must be a pure function of its argument: the box also calls it with
-// segments that nobody sent, to learn which SYNs it would drop, and from
-// several goroutines at once. It needs no socket and no clock, so that it can
-// be tested and fuzzed by itself, inside [testing/synctest] as well. A nil
-// Model passes everything.
+// A Model must be a pure function of its argument. The box calls it from several
+// goroutines at once, and also with segments that were never sent, to learn which
+// SYNs it would drop. A Model needs no socket and no clock, so it can be tested and
+// fuzzed by itself, inside [testing/synctest] as well. A nil Model passes everything.
 type Model func(Segment) Verdict
 
 // A Segment is what a [Model] judges: the mark of a TCP segment or UDP
 // datagram, and what the same side of the flow has shown before.
 //
-// A box asks its models about the SYN and the SYN-ACK, about every mark that
-// differs from the one before, and about whatever payload it has read, which may
-// be one segment or many, up to [Config].SegmentSize bytes. On UDP it asks about
-// every datagram.
+// A box calls its models with the SYN and the SYN-ACK, with every mark that
+// differs from the one before, and with the payload of each read, which may be one
+// segment or many, up to [Config].SegmentSize bytes. On UDP it calls them with every
+// datagram.
 type Segment struct {
 	Network   string         // "tcp4", "tcp6", "udp4" or "udp6"
 	Direction Direction      // who sent it
 	Handshake bool           // a SYN or SYN-ACK; false on UDP
 	DSCP      dscp.CodePoint // its mark, as the models before this one leave it
-	First     dscp.CodePoint // the mark of the first segment in this direction; of that one, its own
-	Prev      dscp.CodePoint // the mark of the segment before; of the first, its own
-	Offset    int64          // bytes of payload in this direction before it; of a mark that differs, the least there can be, see [Change]
-	Length    int64          // bytes of payload that the verdict is for; 0 of a handshake, and of a mark that differs on TCP
+	First     dscp.CodePoint // the mark of the first segment in this direction; in the first segment, its own
+	Prev      dscp.CodePoint // the mark of the segment before; in the first segment, its own
+	Offset    int64          // bytes of payload in this direction before it; for a mark that differs, the lower bound, see [Change]
+	Length    int64          // bytes of payload that the verdict is for; 0 for a handshake, and on TCP for a mark that differs
 }
 
 // Changed reports whether the segment's mark differs from the first that its
@@ -50,9 +49,9 @@ func (s Segment) Changed() bool {
 	return s.DSCP != s.First
 }
 
-// A Verdict is what a [Model] wants done with a segment, and in a [Flow] what
-// the box did. The zero value is [Pass]; [MarkAs] makes the verdicts that are
-// not constants, and so does [DelayBy]. Verdicts can be compared with ==.
+// A Verdict is what a [Model] decides about a segment, and in a [Flow] what the box
+// did. The zero value is [Pass]. [MarkAs] and [DelayBy] return the verdicts that are
+// not constants. Verdicts can be compared with ==.
 type Verdict uint64
 
 // The verdicts that carry no code point.
@@ -60,24 +59,24 @@ const (
 	// Pass forwards the segment as it is.
 	Pass Verdict = iota
 
-	// Report forwards the segment as it is and remembers that it should not
-	// have been sent: when the test ends, [NewMiddlebox] calls Errorf for
-	// each flow that was reported. [OneMark] is built on it.
+	// Report forwards the segment as it is and records that it should not
+	// have been sent. When the test ends, a box of [NewMiddlebox] fails it for
+	// each flow that was reported. [OneMark] returns it.
 	Report
 
-	// Drop loses the segment without a word. A connection attempt whose SYN
-	// is dropped never reaches the box's listener and leaves no Flow. On TCP
-	// the lab cannot lose one segment and take the next: once the handshake
-	// is over, Drop silences the rest of that direction, as Blackhole does.
+	// Drop silently discards the segment. A connection attempt whose SYN is
+	// dropped never reaches the box's listener and leaves no Flow. On TCP a
+	// box cannot drop one segment and forward the next: once the handshake is
+	// over, Drop discards the rest of that direction, as Blackhole does.
 	Drop
 
-	// Blackhole loses this segment and all that its sender sends from here
-	// on, acknowledgements included. The other direction lives until the
-	// missing acknowledgements stop it.
+	// Blackhole silently discards this segment and all that its sender sends
+	// from here on, acknowledgements included. The other direction works
+	// until the missing acknowledgements stop it.
 	Blackhole
 
 	// Reset ends a TCP flow: the client gets a RST, the upstream a FIN. On
-	// UDP, which has no such thing, it is Blackhole.
+	// UDP it acts as Blackhole.
 	Reset
 )
 
@@ -91,8 +90,8 @@ const (
 )
 
 // MarkAs returns the verdict that forwards the segment with the code point cp
-// in place of its own. The ECN bits stay as they are. Of a cp above 63 only
-// the lower six bits count.
+// in place of its own. The ECN bits stay as they are. MarkAs uses the lower six
+// bits of cp.
 func MarkAs(cp dscp.CodePoint) Verdict {
 	return marked | Verdict(cp&63)
 }
@@ -102,9 +101,9 @@ func (v Verdict) Mark() (cp dscp.CodePoint, ok bool) {
 	return dscp.CodePoint(v & 63), v&marked != 0
 }
 
-// DelayBy returns the verdict that forwards the segment later by d, and what its
-// sender sends after it no sooner. Delays add up: those of several models, and
-// those of segments that wait for one another. So a policer that lets a byte pass
+// DelayBy returns the verdict that forwards the segment later by d. What its sender
+// sends after it is forwarded after it. Delays add up: those of several models, and
+// those of segments that wait for one another. So a policer that lets one byte pass
 // every t is
 //
 //	func(s Segment) Verdict {
@@ -114,10 +113,10 @@ func (v Verdict) Mark() (cp dscp.CodePoint, ok bool) {
 //		return DelayBy(time.Duration(s.Length) * t)
 //	}
 //
-// DelayBy(d) | MarkAs(cp) does both, and DelayBy(d) | Report as well. A d that is
-// not positive is no delay; the longest is 78 hours. The handshake is the kernel's
-// and cannot be delayed: a box does not start with a model that would. On UDP the
-// queue of delayed datagrams is finite, and what finds no room is lost.
+// DelayBy(d) | MarkAs(cp) does both, and so does DelayBy(d) | Report. If d is not
+// positive there is no delay; the longest is 78 hours. The kernel does the handshake,
+// which therefore cannot be delayed: a box does not start with a model that delays
+// it. On UDP a box drops a datagram if its queue of delayed ones is full.
 func DelayBy(d time.Duration) Verdict {
 	return Verdict(min(max(d, 0), maxDelay)) << delayShift
 }
@@ -125,7 +124,7 @@ func DelayBy(d time.Duration) Verdict {
 // Delay returns the delay of a verdict made with [DelayBy], else 0.
 func (v Verdict) Delay() time.Duration { return time.Duration(v >> delayShift) }
 
-// String returns the verdict as something that was done: "passed",
+// String returns the verdict in the past tense: "passed",
 // "reported", "dropped", "blackholed", "reset", "marked AF21", "delayed by 5ms",
 // or "marked AF21, delayed by 5ms".
 func (v Verdict) String() string {

@@ -10,14 +10,14 @@ import (
 // segment in that direction. TCP only.
 //
 // It models the NAT of VMware Workstation, Player and Fusion, fitted to
-// published reports (vmware/open-vm-tools#287, hashicorp/vagrant#10730): octet
-// 0x00 → 0x10 and 0x00 → 0x08 live, 0x00 → 0x48 dies. That is what a TCP that
-// still checks precedence as RFC 793 asks would do; RFC 2873 describes the
-// conflict. That 0x48 → 0x20 dies too is the rule's prediction. Nobody here
-// has run VMware, and newer versions may be fixed.
+// published reports (vmware/open-vm-tools#287, hashicorp/vagrant#10730): a flow
+// survives octet 0x00 → 0x10 and 0x00 → 0x08, and is reset at 0x00 → 0x48. A TCP
+// that still checks precedence as RFC 793 asks would do that; RFC 2873 describes the
+// conflict. The rule predicts that 0x48 → 0x20 is reset, too. The model was not
+// compared with VMware itself, and newer versions may be fixed.
 //
-// In the reports the marks of the host inside the NAT decide, be it the client
-// or the server; [Config].Inside says which one that is.
+// In the reports the marks of the host inside the NAT decide, whether that is the
+// client or the server. Set [Config].Inside to that side.
 func VMware(s Segment) Verdict {
 	if isTCP(s.Network) && s.DSCP.Precedence() != s.First.Precedence() {
 		return Reset
@@ -25,14 +25,14 @@ func VMware(s Segment) Verdict {
 	return Pass
 }
 
-// FlowKey silently loses everything that a direction sends after its mark has
+// FlowKey silently drops everything that a direction sends after its mark has
 // changed, whatever the change.
 //
-// It models boxes with the code point in the key of their flow table. The
-// Vodafone Station HHG2500 behaves so: SYN at 0x48, 0x20 after login, silence;
-// either of the two from first to last works
-// (https://matteocroce.it/blog/ssh-low-qos). That the flow key is the cause is
-// the reporter's guess.
+// It models boxes that have the code point in the key of their flow table. The
+// Vodafone Station HHG2500 behaves so: a connection with its SYN at 0x48 and the rest
+// at 0x20 after login falls silent, and one that keeps either octet works
+// (https://matteocroce.it/blog/ssh-low-qos). That the flow key is the cause is the
+// reporter's guess.
 func FlowKey(s Segment) Verdict {
 	if s.Changed() {
 		return Blackhole
@@ -40,13 +40,12 @@ func FlowKey(s Segment) Verdict {
 	return Pass
 }
 
-// DropMarked returns a model that loses everything marked with one of cps, or
-// with anything but DF if there are none: a marked SYN never arrives, and an
-// attempt to connect with one times out. A flow that takes such a mark later on
-// falls silent.
+// DropMarked returns a model that drops everything marked with one of cps, or with
+// anything but DF if there are none. A marked SYN never arrives, so an attempt to
+// connect with one times out. A flow that changes to such a mark falls silent.
 //
 // It models paths that do not carry a mark at all. MediaTek's MT7622 and MT79xx
-// wifi lost every frame marked 0x48, SYN-ACKs among them
+// Wi-Fi lost every frame marked 0x48, SYN-ACKs among them
 // (Entware/Entware#1271); a provider dropped EF (openssh-unix-dev, April 2026).
 func DropMarked(cps ...dscp.CodePoint) Model {
 	drops := setOf(cps)
@@ -61,11 +60,11 @@ func DropMarked(cps ...dscp.CodePoint) Model {
 // DropMarkedData is [DropMarked] for what follows the handshake: connections
 // come up, marked or not, and hang with the first marked data.
 //
-// It models what users of the Raspberry Pi's wifi saw, where a login hung after
+// It models what users of the Raspberry Pi's Wi-Fi saw, where a login hung after
 // the password: packets marked 0x10 were lost or late by tens of seconds
-// (raspberrypi/linux#1342 and #1519), and the hang of dropbear with AF21 over
-// IPsec (mkj/dropbear#193). That it is the data and not the handshake that is
-// lost is how the symptoms read; no capture is known.
+// (raspberrypi/linux#1342 and #1519). It also models the hang of dropbear with AF21
+// over IPsec (mkj/dropbear#193). The symptoms suggest that the data is lost and not
+// the handshake; no capture is known.
 func DropMarkedData(cps ...dscp.CodePoint) Model {
 	drops := setOf(cps)
 	return func(s Segment) Verdict {
@@ -76,13 +75,13 @@ func DropMarkedData(cps ...dscp.CodePoint) Model {
 	}
 }
 
-// OneMark harms nothing and fails the test, when it ends, for every flow in
-// which one direction showed two marks: a race detector for marks. A program
-// that is green behind it has nothing to fear from [VMware] and [FlowKey], as far
-// as the box's [Sensor] sees. Put it before models that end flows: those behind
-// them are not asked any more.
+// OneMark forwards everything. When the test ends, it fails the test for every flow
+// in which one direction showed two marks, like a race detector. A program that
+// passes with OneMark also passes with [VMware] and [FlowKey], as far as the box's
+// [Sensor] can see. Put OneMark before models that end flows: a box calls no model
+// after one that did.
 //
-// With [Start] there is no test to fail: look for Reported in
+// With [Start] there is no test to fail: look at [Flow].Reported in
 // [Middlebox.Flows].
 func OneMark(s Segment) Verdict {
 	if s.Changed() {
@@ -91,23 +90,23 @@ func OneMark(s Segment) Verdict {
 	return Pass
 }
 
-// The rewriters of RFC 9435, section 4: what measurements have seen networks do
-// to code points. They keep the ECN bits.
+// The models below rewrite code points as networks were measured to do (RFC 9435,
+// section 4). They keep the ECN bits.
 
-// Bleach sets every mark to DF: "Bleach-DSCP", the whole field zeroed. At the
-// edge of networks this is common.
+// Bleach sets every mark to DF: "Bleach-DSCP". This is common at the edge of
+// networks.
 func Bleach(Segment) Verdict {
 	return MarkAs(dscp.DF)
 }
 
-// BleachToSPrecedence clears the top three bits, as routers do that still
-// think in terms of IP precedence: "Bleach-ToS-Precedence". AF11, AF21, AF31
-// and AF41 all come out as 2, EF as 6; lowdelay and throughput pass unchanged.
+// BleachToSPrecedence clears the top three bits, as routers do that still use IP
+// precedence: "Bleach-ToS-Precedence". AF11, AF21, AF31 and AF41 all become 2, EF
+// becomes 6; lowdelay and throughput stay the same.
 func BleachToSPrecedence(s Segment) Verdict {
 	return MarkAs(s.DSCP & 0b000_111)
 }
 
-// BleachSomeToS is [BleachToSPrecedence] that leaves marks alone whose top two
+// BleachSomeToS does what [BleachToSPrecedence] does, except to marks whose top two
 // bits are both set: "Bleach-some-ToS".
 func BleachSomeToS(s Segment) Verdict {
 	if s.DSCP&0b110_000 == 0b110_000 {
@@ -122,13 +121,13 @@ func RemarkToS(s Segment) Verdict {
 	return MarkAs(s.DSCP&0b000_111 | 0b001_000)
 }
 
-// BleachLow clears the bottom three bits: "Bleach-low". What is left is a class
-// selector: AF21 comes out as CS2, EF as CS5, lowdelay and LE as DF.
+// BleachLow clears the bottom three bits: "Bleach-low". That leaves a class
+// selector: AF21 becomes CS2, EF becomes CS5, lowdelay and LE become DF.
 func BleachLow(s Segment) Verdict {
 	return MarkAs(s.DSCP & 0b111_000)
 }
 
-// BleachSomeLow is [BleachLow] that leaves marks alone whose top two bits are
+// BleachSomeLow does what [BleachLow] does, except to marks whose top two bits are
 // both set: "Bleach-some-low".
 func BleachSomeLow(s Segment) Verdict {
 	if s.DSCP&0b110_000 == 0b110_000 {
@@ -137,8 +136,8 @@ func BleachSomeLow(s Segment) Verdict {
 	return BleachLow(s)
 }
 
-// Remark returns a model that sets every mark to cp: "Re-mark-DSCP". Of a cp
-// above 63 only the lower six bits count.
+// Remark returns a model that sets every mark to cp: "Re-mark-DSCP". It uses the
+// lower six bits of cp.
 func Remark(cp dscp.CodePoint) Model {
 	return func(Segment) Verdict { return MarkAs(cp) }
 }

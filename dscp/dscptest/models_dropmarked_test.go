@@ -16,7 +16,7 @@ import (
 func TestDropMarkedSYN(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		box := dscptest.NewMiddlebox(t, serve(t, address, echo), dscptest.DropMarked(dscp.AF21, dscp.EF))
-		// All 64 at once, or those that time out take their time in turn.
+		// All 64 at once, so that those that time out do so together.
 		var wg sync.WaitGroup
 		for cp := range dscp.CodePoint(64) {
 			wg.Go(func() {
@@ -28,7 +28,7 @@ func TestDropMarkedSYN(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		// The kernel has completed them all; the box may not have got round to that.
+		// The kernel has completed them all; the box may not have accepted them yet.
 		assert.Eventually(t, func() bool { return len(box.Flows()) >= 62 }, patience, time.Millisecond)
 		assert.Len(t, box.Flows(), 62, "what is dropped leaves no flow")
 	})
@@ -43,8 +43,8 @@ func TestDropMarkedWithoutArguments(t *testing.T) {
 	})
 }
 
-// TestDropMarkedSilencesLaterMark has connections go silent that take a dropped mark after
-// the handshake.
+// TestDropMarkedSilencesLaterMark changes to a dropped mark after the handshake: the
+// connection falls silent.
 func TestDropMarkedSilencesLaterMark(t *testing.T) {
 	models := map[string]dscptest.Model{
 		"DropMarked":     dscptest.DropMarked(dscp.LowDelay),
@@ -68,7 +68,7 @@ func TestDropMarkedSilencesLaterMark(t *testing.T) {
 	})
 }
 
-// TestDropMarkedDataAfterHandshake lets a marked SYN through and nothing after.
+// TestDropMarkedDataAfterHandshake forwards a marked SYN and drops what follows.
 func TestDropMarkedDataAfterHandshake(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		box := dscptest.NewMiddlebox(t, serve(t, address, echo), dscptest.DropMarkedData(dscp.AF21))

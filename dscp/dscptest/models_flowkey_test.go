@@ -30,13 +30,13 @@ func TestFlowKeySilencesOneWay(t *testing.T) {
 		require.NoError(t, ask(c, "before"))
 		require.NoError(t, mark(c, dscp.CS1))
 		_, err := c.Write([]byte("after"))
-		require.NoError(t, err, "a blackhole takes writes without a word")
+		require.NoError(t, err, "a write into a blackhole succeeds")
 
 		f := eventually(t, box, func(f dscptest.Flow) bool { return f.Verdict != dscptest.Pass })
 		assert.Equal(t, dscptest.Blackhole, f.Verdict)
 		assert.Equal(t, "FlowKey: the client's mark went from AF21 to CS1", f.Reason)
 
-		// The other way lives.
+		// The other direction works.
 		server := <-ready
 		_, err = io.WriteString(server, "still here")
 		require.NoError(t, err)
@@ -45,7 +45,7 @@ func TestFlowKeySilencesOneWay(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "still here", string(buf))
 
-		// Nothing that the client says now arrives, and nobody tells it.
+		// Nothing that the client sends now arrives, and it gets no error.
 		_, err = c.Write([]byte("anybody?"))
 		require.NoError(t, err)
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(silence)))
@@ -66,7 +66,7 @@ func TestFlowKeySilencesServer(t *testing.T) {
 		box := dscptest.NewMiddlebox(t, serve(t, address, func(c net.Conn) {
 			io.CopyN(c, c, int64(len("before")))
 			io.ReadFull(c, make([]byte, len("after")))
-			mark(c, dscp.LowDelay) // legacy values save nobody here
+			mark(c, dscp.LowDelay) // FlowKey ignores precedence
 			io.WriteString(c, "after")
 		}), dscptest.FlowKey)
 		c := dial(t, box.Addr())
@@ -83,8 +83,8 @@ func TestFlowKeySilencesServer(t *testing.T) {
 	})
 }
 
-// TestBlackholeEndsWithItsServer does not hold a silenced client for a server
-// that has vanished.
+// TestBlackholeEndsWithItsServer ends the server of a silenced client: the box ends the
+// flow.
 func TestBlackholeEndsWithItsServer(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		silenced := make(chan struct{})

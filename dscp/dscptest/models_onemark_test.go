@@ -12,8 +12,8 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// TestOneMarkFailsTest runs a program that marks after connect, on a path that
-// does no harm: it works, and its test fails.
+// TestOneMarkFailsTest runs a program that marks after connect. The box forwards
+// everything, so the program works, and its test fails.
 func TestOneMarkFailsTest(t *testing.T) {
 	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
 	eachFamily(t, func(t *testing.T, address string) {
@@ -22,7 +22,7 @@ func TestOneMarkFailsTest(t *testing.T) {
 		c := dial(t, box.Addr())
 		require.NoError(t, ask(c, "before"))
 		require.NoError(t, mark(c, dscp.AF21))
-		require.NoError(t, ask(c, "after"), "no harm is done")
+		require.NoError(t, ask(c, "after"), "the box forwards it")
 		require.NoError(t, c.CloseWrite())
 		_, err := io.Copy(io.Discard, c)
 		require.NoError(t, err)
@@ -38,7 +38,7 @@ func TestOneMarkFailsTest(t *testing.T) {
 	})
 }
 
-// TestOneMarkReportsBeforeReset has a harder model break what OneMark complains of.
+// TestOneMarkReportsBeforeReset has a second model reset the flow that OneMark reports.
 func TestOneMarkReportsBeforeReset(t *testing.T) {
 	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
 	eachFamily(t, func(t *testing.T, address string) {
@@ -55,8 +55,8 @@ func TestOneMarkReportsBeforeReset(t *testing.T) {
 	})
 }
 
-// TestOneMarkSeesChangeBeforeClose has the change come right before the test ends: Close takes
-// a last look.
+// TestOneMarkSeesChangeBeforeClose changes the mark right before the test ends: Close
+// samples once more.
 func TestOneMarkSeesChangeBeforeClose(t *testing.T) {
 	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
 	eachFamily(t, func(t *testing.T, address string) {
@@ -75,8 +75,8 @@ func TestOneMarkSeesChangeBeforeClose(t *testing.T) {
 	})
 }
 
-// TestOneMarkJudgesServer has the server break the rule, and each side keep a mark
-// of its own, which is no fault.
+// TestOneMarkJudgesServer has the server change its mark. Before, the two sides keep
+// different marks, which is correct.
 func TestOneMarkJudgesServer(t *testing.T) {
 	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
 	eachFamily(t, func(t *testing.T, address string) {

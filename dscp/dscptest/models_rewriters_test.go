@@ -10,8 +10,7 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// TestRewrittenMarkIsForwarded chains two boxes: the second one's record is what the
-// first one sent.
+// TestRewrittenMarkIsForwarded chains two boxes: the second records what the first sends.
 func TestRewrittenMarkIsForwarded(t *testing.T) {
 	tests := []struct {
 		name          string

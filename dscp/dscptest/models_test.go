@@ -22,12 +22,12 @@ func TestModelVerdicts(t *testing.T) {
 		marks   []dscp.CodePoint // first and later
 		want    dscptest.Verdict
 	}{
-		// The published reports.
+		// From published reports.
 		{"lowdelay after login", dscptest.VMware, "tcp4", []dscp.CodePoint{dscp.DF, lowDelay}, dscptest.Pass},
 		{"throughput after login", dscptest.VMware, "tcp4", []dscp.CodePoint{dscp.DF, throughput}, dscptest.Pass},
 		{"AF21 after login", dscptest.VMware, "tcp4", []dscp.CodePoint{dscp.DF, dscp.AF21}, dscptest.Reset},
 		{"CS1 after login", dscptest.VMware, "tcp4", []dscp.CodePoint{dscp.DF, dscp.CS1}, dscptest.Reset},
-		// What the rule predicts.
+		// Predicted by the rule.
 		{"AF21 to CS1", dscptest.VMware, "tcp6", []dscp.CodePoint{dscp.AF21, dscp.CS1}, dscptest.Reset},
 		{"EF to DF", dscptest.VMware, "tcp6", []dscp.CodePoint{dscp.EF, dscp.DF}, dscptest.Reset},
 		{"same precedence", dscptest.VMware, "tcp4", []dscp.CodePoint{dscp.AF11, dscp.AF13}, dscptest.Pass},
@@ -58,8 +58,8 @@ func TestModelVerdicts(t *testing.T) {
 	}
 }
 
-// FuzzModels holds for any segment: a flow with one mark lives, and VMware
-// looks at precedence alone.
+// FuzzModels checks for any segment that a flow with one mark survives, and that VMware
+// looks only at precedence.
 func FuzzModels(f *testing.F) {
 	f.Add(uint8(0), uint8(18), uint8(0), true, int64(21))
 	f.Add(uint8(18), uint8(8), uint8(18), false, int64(0))
@@ -83,7 +83,7 @@ func FuzzModels(f *testing.F) {
 			v := m(s)
 			cp, ok := v.Mark()
 			if !ok && v != dscptest.Pass {
-				t.Errorf("a rewriter gave %v", v)
+				t.Errorf("a rewriter returned %v", v)
 			}
 			again := s
 			again.DSCP = cp
@@ -110,7 +110,7 @@ func FuzzModels(f *testing.F) {
 	})
 }
 
-// TestDropMarkedDataSparesHandshake tells DropMarkedData from DropMarked.
+// TestDropMarkedDataSparesHandshake compares DropMarkedData with DropMarked.
 func TestDropMarkedDataSparesHandshake(t *testing.T) {
 	t.Parallel()
 	syn := dscptest.Segment{Network: "tcp4", Handshake: true, DSCP: dscp.AF21, First: dscp.AF21, Prev: dscp.AF21}

@@ -52,12 +52,13 @@ func TestVMwareResetsBeforeFirstByte(t *testing.T) {
 		assert.Equal(t, dscptest.Reset, f.Verdict)
 		require.Len(t, f.Changes, 1)
 		assert.Zero(t, f.Changes[0].Offset)
-		assert.Equal(t, box.Sensor() != dscptest.SocketOption, f.Changes[0].Exact(), "one segment is known to the byte on the wire")
+		assert.Equal(t, box.Sensor() != dscptest.SocketOption, f.Changes[0].Exact(), "off the wire the offset of one segment is exact")
 	})
 }
 
-// TestVMwareResetsNaiveServer has a server mark what it accepts at once: the box
-// must know the SYN-ACK's mark even if the change is faster than its first look.
+// TestVMwareResetsNaiveServer has a server mark each connection as soon as it has
+// accepted it. The box must know the mark of the SYN-ACK even if the change comes before
+// its first sample.
 func TestVMwareResetsNaiveServer(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		srv := serve(t, address, func(c net.Conn) {
@@ -143,8 +144,8 @@ func TestVMwarePassesSamePrecedence(t *testing.T) {
 	})
 }
 
-// TestReceiveOnlyClientIsJudged re-marks and then sends nothing but acknowledgements:
-// the pump that carries what it receives has to notice.
+// TestReceiveOnlyClientIsJudged has a client change its mark and then send only
+// acknowledgements. The pump of the other direction has to notice.
 func TestReceiveOnlyClientIsJudged(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		box := dscptest.NewMiddlebox(t, serve(t, address, func(c net.Conn) {

@@ -19,8 +19,8 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// TestSealedProcess puts a lab into a process in which nobody else can set a mark.
-// The relay's own marks, which carry the client's on, must still get through.
+// TestSealedProcess runs boxes in a sealed process, in which only this module can set a
+// mark. The boxes must still be able to.
 func TestSealedProcess(t *testing.T) {
 	const env = "DSCPTEST_SEALED"
 	if os.Getenv(env) == "" {
@@ -31,7 +31,7 @@ func TestSealedProcess(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		if strings.Contains(string(out), "--- SKIP: "+t.Name()+" ") {
-			t.Skipf("in a process of its own:\n%s", out)
+			t.Skipf("in a child process:\n%s", out)
 		}
 		require.Contains(t, string(out), "--- PASS: "+t.Name())
 		return

@@ -4,9 +4,9 @@ import "time"
 
 // A sender writes to one endpoint what a pump has read off the other.
 type sender interface {
-	send(b []byte, urgent bool) bool // false if the endpoint is gone; what is urgent is one byte
+	send(b []byte, urgent bool) bool // false if the endpoint is gone; urgent data is one byte
 	sendEOF()
-	finish() // nothing more will be sent; waits for what is under way
+	finish() // waits for what is still to be sent; nothing more follows
 }
 
 // newSender returns the sender for a pump.
@@ -43,7 +43,7 @@ func (s directSender) send(b []byte, urgent bool) bool {
 func (s directSender) sendEOF() { s.to.conn.CloseWrite() }
 func (s directSender) finish()  {}
 
-// A delayedSender sends from a goroutine of its own, some time later.
+// A delayedSender sends later, from its own goroutine.
 type delayedSender struct {
 	directSender
 	line *delayLine[piece]
@@ -78,7 +78,7 @@ func (s *delayedSender) run() {
 			s.directSender.sendEOF()
 		case !s.directSender.send(p.b, p.urgent):
 			alive = false
-			s.from.conn.SetReadDeadline(time.Now()) // the pump has to end too
+			s.from.conn.SetReadDeadline(time.Now()) // so that the pump ends, too
 		}
 	})
 }

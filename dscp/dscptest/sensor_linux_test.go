@@ -30,8 +30,8 @@ func everySegment(t *testing.T, upstream string, models ...dscptest.Model) *dscp
 	return dscptest.Config{Upstream: upstream, Models: models, Sensor: dscptest.WireEvery}.NewMiddlebox(t)
 }
 
-// TestWireEverySeesEachChange changes a mark for one segment and puts it back at once: the
-// box has both changes, to the byte.
+// TestWireEverySeesEachChange changes a mark for one segment and restores it at once. The
+// box records both changes, with exact offsets.
 func TestWireEverySeesEachChange(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -44,7 +44,7 @@ func TestWireEverySeesEachChange(t *testing.T) {
 			for range 100 {
 				for _, cp := range []dscp.CodePoint{dscp.EF, dscp.AF21} {
 					require.NoError(t, mark(c, cp))
-					require.NoError(t, ask(c, "0123456789")) // waits, or the kernel joins segments
+					require.NoError(t, ask(c, "0123456789")) // waits for the answer, so that the kernel does not join segments
 				}
 			}
 			require.NoError(t, c.CloseWrite())
@@ -60,8 +60,8 @@ func TestWireEverySeesEachChange(t *testing.T) {
 	}
 }
 
-// TestChangeBeforeClientCloses has a client mark, say one thing and close at once,
-// which no look at its socket would catch.
+// TestChangeBeforeClientCloses has a client change its mark, send once and close at once.
+// Its socket is gone before a sensor can look at it.
 func TestChangeBeforeClientCloses(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -69,10 +69,10 @@ func TestChangeBeforeClientCloses(t *testing.T) {
 	}
 	for _, family := range families {
 		t.Run(family.name, func(t *testing.T) {
-			heard := make(chan string, 100)
+			got := make(chan string, 100)
 			box := everySegment(t, serve(t, family.address, func(c net.Conn) {
 				b, _ := io.ReadAll(c)
-				heard <- string(b)
+				got <- string(b)
 			}), dscptest.VMware)
 			for range 100 {
 				c := dial(t, box.Addr())
@@ -80,7 +80,7 @@ func TestChangeBeforeClientCloses(t *testing.T) {
 				_, err := c.Write([]byte("bye"))
 				require.NoError(t, err)
 				require.NoError(t, c.Close())
-				assert.Empty(t, <-heard)
+				assert.Empty(t, <-got)
 			}
 			for _, f := range box.Flows() {
 				assert.Equal(t, dscptest.Reset, f.Verdict, "%v", f)
@@ -90,9 +90,9 @@ func TestChangeBeforeClientCloses(t *testing.T) {
 	}
 }
 
-// TestResetOfClosedSocketIsNotBlamed has a server vanish while a marked client writes:
-// the kernel's reset for a connection that is gone carries the client's mark,
-// and the server is not to be blamed for it.
+// TestResetOfClosedSocketIsNotBlamed has a server close while a marked client writes. The
+// kernel's reset for a connection that is gone has the client's mark, which is no change
+// of the server's mark.
 func TestResetOfClosedSocketIsNotBlamed(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -120,7 +120,7 @@ func TestResetOfClosedSocketIsNotBlamed(t *testing.T) {
 	}
 }
 
-// TestRemoteServerIsJudged has a server on another host, as it were, judged.
+// TestRemoteServerIsJudged has a server in another network namespace change its mark.
 func TestRemoteServerIsJudged(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -138,7 +138,7 @@ func TestRemoteServerIsJudged(t *testing.T) {
 	}
 }
 
-// TestProbesAreReleased has flows leave nothing behind in the capture.
+// TestProbesAreReleased checks that a flow that is over is no longer in the capture.
 func TestProbesAreReleased(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -161,7 +161,7 @@ func TestProbesAreReleased(t *testing.T) {
 	}
 }
 
-// TestOthersUseUpstream has others use the upstream while nobody uses the box.
+// TestOthersUseUpstream has other clients use the upstream, but not the box, for a while.
 func TestOthersUseUpstream(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -183,9 +183,9 @@ func TestOthersUseUpstream(t *testing.T) {
 	}
 }
 
-// TestFullRingLosesNoFlow has a client come while a ring is full of the segments of
-// others, its SYN lost among them or not: the flow lives, its changes are seen,
-// and nothing of it was missed.
+// TestFullRingLosesNoFlow has a client connect while a ring is full of other clients'
+// segments, so that its SYN may be lost. The flow works, and the box sees its changes and
+// misses nothing of it.
 func TestFullRingLosesNoFlow(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -205,7 +205,7 @@ func TestFullRingLosesNoFlow(t *testing.T) {
 				b, err := dscptest.Config{Upstream: upstream, Sensor: dscptest.WireEvery}.Start()
 				require.NoError(t, err)
 				defer b.Close()
-				release := dscptest.HoldCapture(b) // nobody empties the rings
+				release := dscptest.HoldCapture(b) // the rings fill up
 				tt.fill(t, upstream, b.Addr())
 				c, err := (&net.Dialer{Control: dscp.Control(dscp.AF21)}).Dial("tcp", b.Addr())
 				if err == nil {
@@ -237,12 +237,13 @@ func TestFullRingLosesNoFlow(t *testing.T) {
 	}
 }
 
-// chat sends one-byte echoes over a connection of its own to an echo server.
+// chat connects to an echo server and exchanges single bytes.
 func chat(t *testing.T, address string, times int) {
 	t.Helper()
 	c := dial(t, address)
 	defer c.Close()
 	for range times {
+		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
 		require.NoError(t, ask(c, "x"))
 	}
 }
@@ -254,7 +255,7 @@ func strays(t *testing.T, box string, times int) {
 	c, err := net.Dial("ip:tcp", to.Addr().String())
 	require.NoError(t, err)
 	defer c.Close()
-	b := make([]byte, 20) // the checksum is wrong, so that nobody answers
+	b := make([]byte, 20) // the checksum is wrong, so the kernel does not answer
 	b[2], b[3], b[12], b[13] = byte(to.Port()>>8), byte(to.Port()), 5<<4, 0x10
 	for range times {
 		_, err = c.Write(b)
@@ -262,26 +263,25 @@ func strays(t *testing.T, box string, times int) {
 	}
 }
 
-// TestPutBackIsNotBlamed sets and puts back the option of an IPv4 connection
-// and sends only under its own mark, while the box keeps looking: what an
-// option was for a moment is not what was sent. (On IPv6 the box reads what was
-// sent, acknowledgements among it.)
-func TestPutBackIsNotBlamed(t *testing.T) {
+// TestRestoredOptionIsNotBlamed sets and restores the option of an IPv4 connection,
+// between sends, while the box samples it. The box must not take the short-lived value
+// for a change. (On IPv6 the box reads what was sent, acknowledgements included.)
+func TestRestoredOptionIsNotBlamed(t *testing.T) {
 	t.Parallel()
-	// A hundred looks fit into no moment that is shorter.
+	// The box samples a hundred times, which takes longer than this.
 	const moment = 25 * time.Millisecond
 	for range 3 {
 		f, longest := putBack(t)
 		if !f.Changed() {
 			return
 		}
-		require.Greater(t, longest, moment, "a moment was taken for a change: %v", f)
+		require.Greater(t, longest, moment, "the box took an option that was restored at once for a change: %v", f)
 	}
-	t.Error("three times the machine stood still under a foreign mark")
+	t.Errorf("3 runs: a foreign mark stayed longer than %v; the machine is too busy to judge", moment)
 }
 
-// putBack returns what the box has seen, and how long a foreign mark was in place
-// at most.
+// putBack returns what the box has recorded, and the longest time for which a foreign
+// mark was set.
 func putBack(t *testing.T) (f dscptest.Flow, longest time.Duration) {
 	t.Helper()
 	box := dscptest.Config{
@@ -292,7 +292,7 @@ func putBack(t *testing.T) (f dscptest.Flow, longest time.Duration) {
 	c := dialMarked(t, box.Addr(), dscp.AF21)
 	raw, err := c.SyscallConn()
 	require.NoError(t, err)
-	setAndPutBack := func(fd uintptr) { // as a guard does, in one go
+	setAndPutBack := func(fd uintptr) { // as the guard of a Conn does
 		begin := time.Now()
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, int(dscp.CS1.TOS()))
 		for set := time.Now(); time.Since(set) < 20*time.Microsecond; { // long enough to be seen
@@ -300,7 +300,7 @@ func putBack(t *testing.T) (f dscptest.Flow, longest time.Duration) {
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, int(dscp.AF21.TOS()))
 		longest = max(longest, time.Since(begin))
 	}
-	var turn sync.Mutex // held by who sends, and by who has a foreign mark in place
+	var turn sync.Mutex // held to send, and while a foreign mark is set
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	end := sync.OnceFunc(func() {
@@ -313,7 +313,7 @@ func putBack(t *testing.T) (f dscptest.Flow, longest time.Duration) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(50 * time.Microsecond): // or half of all lost time slices are lost under a foreign mark
+			case <-time.After(50 * time.Microsecond): // otherwise a foreign mark is set half of the time
 			}
 			turn.Lock()
 			raw.Control(setAndPutBack)
@@ -321,8 +321,9 @@ func putBack(t *testing.T) (f dscptest.Flow, longest time.Duration) {
 		}
 	})
 	for n := 0; n < 2000 && err == nil; n++ {
+		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
 		turn.Lock()
-		_, err = c.Write([]byte("x")) // the box may look at the next change
+		_, err = c.Write([]byte("x")) // so that the box samples
 		turn.Unlock()
 		if err == nil {
 			_, err = c.Read(make([]byte, 1))
@@ -336,8 +337,8 @@ func putBack(t *testing.T) (f dscptest.Flow, longest time.Duration) {
 	return f, longest
 }
 
-// bindToLoopback is a Control function that binds a socket to the loopback
-// interface, as programs do that live with several routing tables.
+// bindToLoopback is a Control function that binds a socket to the loopback interface, as
+// programs on hosts with several routing tables do.
 func bindToLoopback(_, _ string, c syscall.RawConn) error {
 	var err error
 	if cerr := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), "lo") }); cerr != nil {
@@ -346,8 +347,8 @@ func bindToLoopback(_, _ string, c syscall.RawConn) error {
 	return err
 }
 
-// TestSocketsBoundToDevice has sockets that are bound to an interface at both ends: the
-// kernel finds them only for who names it, when it is asked about them.
+// TestSocketsBoundToDevice binds the sockets at both ends to an interface. sock_diag finds
+// them only if the question names it.
 func TestSocketsBoundToDevice(t *testing.T) {
 	for address, sensor := range map[string]dscptest.Sensor{
 		"127.0.0.1:0": dscptest.SocketOption,
@@ -393,9 +394,9 @@ func TestSocketsBoundToDevice(t *testing.T) {
 	}
 }
 
-// TestChangeBeforeReset has a client, or a server, mark, send one thing or nothing,
-// and reset the connection at once. A reset alone [dscptest.WireLatest] does not
-// show.
+// TestChangeBeforeReset has a client, or a server, change its mark, send once or not at
+// all, and reset the connection at once. [dscptest.WireLatest] does not show a change
+// that only the reset has.
 func TestChangeBeforeReset(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -453,9 +454,9 @@ func TestChangeBeforeReset(t *testing.T) {
 	}
 }
 
-// TestPortOfLostResetIsNotBlamed has the reset of a client get lost, and another
-// program use its port for a connection to the same box, with a mark of its own:
-// the kernel has one socket with these addresses, and it is another.
+// TestPortOfLostResetIsNotBlamed drops the reset of a client. Then another program uses
+// the client's port for a connection to the same box, with another mark. The socket with
+// these addresses is another than before.
 func TestPortOfLostResetIsNotBlamed(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {

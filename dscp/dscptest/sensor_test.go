@@ -13,7 +13,7 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// TestSensorIsBestAvailable holds the sensors to their words.
+// TestSensorIsBestAvailable starts boxes with each sensor and with the default.
 func TestSensorIsBestAvailable(t *testing.T) {
 	t.Parallel()
 	for address, unprivileged := range map[string]dscptest.Sensor{
@@ -41,8 +41,8 @@ func TestSensorIsBestAvailable(t *testing.T) {
 	require.ErrorContains(t, err, "a crystal ball")
 }
 
-// TestPinnedConnIsNotBlamed changes the mark of a pinned connection in every
-// way that it refuses, while it is in use. The box must see one mark.
+// TestPinnedConnIsNotBlamed tries to change the mark of a pinned connection in every way
+// that the connection refuses, while it is in use. The box must see one mark.
 func TestPinnedConnIsNotBlamed(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		box := dscptest.NewMiddlebox(t, serve(t, address, echo), dscptest.VMware, dscptest.FlowKey)

@@ -12,12 +12,12 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 )
 
-// drainTime is how long a server may go on sending after its flow was reset.
+// drainTime is how long the box reads from a server after the flow was reset.
 const drainTime = 2 * time.Second
 
-// Buffers of the pumps. A flow that never fills a small one, like most of many
-// thousand, does not need a large one; in a bulk flow every read costs a sample of
-// the marks, and large reads make them cheap.
+// Buffers of the pumps. A pump changes to a large one once a read has filled a small
+// one. In a bulk flow the box samples the marks at every read, so large reads make it
+// cheaper.
 const (
 	smallBuffer = 16 << 10
 	largeBuffer = 512 << 10
@@ -28,8 +28,8 @@ var (
 	largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
 )
 
-// bulkFrom is the size of a read from which on samples are spared where they can
-// be: interactive flows get exact offsets, bulk flows keep their speed.
+// bulkFrom is the size of a read from which on the box takes fewer samples, so that
+// bulk flows are fast. Smaller reads get exact offsets.
 const bulkFrom = 4 << 10
 
 // An action is what a pump does with what it has read.
@@ -38,32 +38,32 @@ type action uint8
 const (
 	forward action = iota
 	discard        // read on, send nothing
-	hold           // read no more, hold the connection while the other side does
+	hold           // read no more, and keep the connection until the flow is over
 	quit
 )
 
-// A tcpFlow relays one connection. Two goroutines pump, one for each direction;
-// either may observe both endpoints and act on what the models say.
+// A tcpFlow relays one connection. It has two goroutines, one for each direction.
+// Each observes both endpoints and carries out what the models decide.
 type tcpFlow struct {
 	box    *Middlebox
 	client *endpoint
 	server *endpoint // its conn is nil until the upstream has been reached
 
 	mu         sync.Mutex
-	rec        Flow // without what is kept elsewhere
+	rec        Flow // without what record adds
 	log        eventLog
 	reset      bool             // by a verdict: the client is gone, the server is drained
 	discarding [2]bool          // by a verdict: what the direction carries is discarded
 	delay      [2]time.Duration // by the models, of what the direction carries next
-	resumed    chan struct{}    // closed by a reset and with both connections
-	stopPauses func()           // closes it
-	done       chan struct{}    // closed with both connections
-	aborted    bool             // over at once, for a reset by one of the sides or a fault of the box
-	peerClosed bool             // one side is gone: the other shall know when it has had its last bytes
+	resumed    chan struct{}    // closed by a reset, or when both connections are reset
+	stopPauses func()           // closes resumed
+	done       chan struct{}    // closed when both connections are reset
+	aborted    bool             // both connections are reset, not by a verdict
+	peerClosed bool             // one side is gone: the other is reset once it has read its last bytes
 }
 
-// errNoSYN says that nothing tells the mark of a flow's SYN.
-var errNoSYN = errors.New("dscptest: the mark of the SYN is not known: it came with a cookie and its sender is gone")
+// errNoSYN is the error of a flow whose SYN has an unknown mark.
+var errNoSYN = errors.New("dscptest: the mark of the SYN is not known: the kernel used a SYN cookie and the client is gone")
 
 func newTCPFlow(b *Middlebox, c *net.TCPConn) *tcpFlow {
 	f := &tcpFlow{
@@ -111,7 +111,8 @@ func (f *tcpFlow) run() {
 	<-done
 }
 
-// holdIfDiscarding keeps a silenced client waiting until the box closes.
+// holdIfDiscarding keeps the connection of a client whose input is discarded open
+// until the box closes.
 func (f *tcpFlow) holdIfDiscarding() {
 	f.mu.Lock()
 	discarding := f.discarding[ClientToServer]
@@ -121,8 +122,8 @@ func (f *tcpFlow) holdIfDiscarding() {
 	}
 }
 
-// readSYN learns the mark of the SYN and returns the one with which it
-// travels on; false if that was the end of the flow.
+// readSYN learns the mark of the SYN and returns the mark for the SYN to the upstream;
+// false if the flow is over.
 func (f *tcpFlow) readSYN() (dscp.CodePoint, bool) {
 	defer f.box.notify()
 	f.mu.Lock()
@@ -136,19 +137,19 @@ func (f *tcpFlow) readSYN() (dscp.CodePoint, bool) {
 		return f.fail(err)
 	}
 	syn, err := kernel.SavedSYN(e.conn)
-	if err != nil { // a SYN cookie: the next best is what the client sends now
+	if err != nil { // a SYN cookie: take what the client sends now
 		var ok bool
 		if syn, ok = e.probe.Mark(); !ok {
 			return f.fail(errNoSYN)
 		}
 	}
 	f.rec.SYN = syn
-	e.unchanged.Segments = 2 // the SYN, and under its mark the acknowledgement that ended the handshake
+	e.unchanged.Segments = 2 // the SYN and, with the same mark, the acknowledgement that ended the handshake
 	return f.judgeFirst(e, syn)
 }
 
-// dialUpstream connects to the upstream with a SYN marked syn and learns the
-// mark of the answer; false if that was the end of the flow.
+// dialUpstream connects to the upstream with a SYN marked syn and learns the mark of
+// the answer. It returns false if the flow is over.
 func (f *tcpFlow) dialUpstream(syn dscp.CodePoint) bool {
 	b := f.box
 	predicted, known := b.predictSYNACK(syn)
@@ -163,7 +164,7 @@ func (f *tcpFlow) dialUpstream(syn dscp.CodePoint) bool {
 	}
 	e := f.server
 	e.conn = conn
-	if b.stopping.Err() != nil { // Close has been here and saw no server
+	if b.stopping.Err() != nil { // Close has aborted the flow before it had a server
 		f.fail(net.ErrClosed)
 		return false
 	}
@@ -175,8 +176,8 @@ func (f *tcpFlow) dialUpstream(syn dscp.CodePoint) bool {
 		f.fail(err)
 		return false
 	}
-	// The mark of the SYN-ACK: read, where nothing but the SYN-ACK has come
-	// yet; else what the listener was set to; else what comes first.
+	// The mark of the SYN-ACK is read where nothing else has come yet. Otherwise
+	// it is the predicted one, or if that is not known, the first that shows.
 	cp, ok := e.probe.Mark()
 	at, counted := e.probe.Position()
 	fresh := counted && at.Segments == 1
@@ -185,7 +186,7 @@ func (f *tcpFlow) dialUpstream(syn dscp.CodePoint) bool {
 	}
 	switch {
 	case !known || ok && fresh && b.Sensor() != SocketOption:
-	case !ok || b.Sensor() != WireEvery: // which has it, if it has lost nothing
+	case !ok || b.Sensor() != WireEvery: // which has captured the SYN-ACK, unless it lost it
 		cp, ok = predicted, true
 	}
 	if !ok {
@@ -203,7 +204,8 @@ func (f *tcpFlow) dialUpstream(syn dscp.CodePoint) bool {
 	return true
 }
 
-// judgeFirst shows the models the first mark of an endpoint. f.mu is held.
+// judgeFirst calls the models with the first mark of an endpoint, acts, and returns
+// the mark with which it travels on; false if the flow is over. f.mu is held.
 func (f *tcpFlow) judgeFirst(e *endpoint, cp dscp.CodePoint) (dscp.CodePoint, bool) {
 	e.mark, e.known = cp, true
 	d, err := f.box.chain.judge(Segment{
@@ -222,12 +224,12 @@ func (f *tcpFlow) judgeFirst(e *endpoint, cp dscp.CodePoint) (dscp.CodePoint, bo
 	return d.out, !f.reset && (e.dir == ServerToClient || !f.discarding[e.dir])
 }
 
-// idleSample is how seldom a bulk transfer in one direction has the box observe
-// the other, which only acknowledges: a sample costs as much as some kilobytes.
+// idleSample is the least time between two samples of the direction that only
+// acknowledges a bulk transfer: a sample costs as much as some kilobytes.
 const idleSample = 200 * time.Microsecond
 
-// observe samples both endpoints and acts on what they show. Something has just
-// arrived on one, a bulk transfer perhaps. f.mu is held.
+// observe samples both endpoints and acts on what they show. Data has just arrived on
+// one of them; bulk says that it was much. f.mu is held.
 func (f *tcpFlow) observe(arrived *endpoint, now time.Time, bulk bool) {
 	for _, e := range [...]*endpoint{f.client, f.server} {
 		if f.reset || f.discarding[e.dir] || bulk && e != arrived && now.Sub(e.sampled) < idleSample {
@@ -249,8 +251,8 @@ func (f *tcpFlow) observe(arrived *endpoint, now time.Time, bulk bool) {
 	}
 }
 
-// judgeChange records that an endpoint shows another mark, asks the models and
-// acts. f.mu is held.
+// judgeChange records that an endpoint shows another mark, calls the models and acts.
+// f.mu is held.
 func (f *tcpFlow) judgeChange(e *endpoint, o kernel.Observation, now time.Time) {
 	d, err := f.box.chain.judge(Segment{
 		Network: f.rec.Network, Direction: e.dir, DSCP: o.Mark, Offset: o.From,
@@ -273,11 +275,11 @@ func (f *tcpFlow) judgeChange(e *endpoint, o kernel.Observation, now time.Time) 
 	f.forwardMark(e, d.out)
 }
 
-// judgePayload asks the models about what was read off an endpoint, from offset
-// on, under its latest mark, and acts. f.mu is held.
+// judgePayload calls the models with what was read off an endpoint, from offset on,
+// under its latest mark, and acts. f.mu is held.
 func (f *tcpFlow) judgePayload(e *endpoint, offset int64) {
 	if !e.known {
-		return // the mark of its sender is not to be had
+		return // the mark of its sender is not known
 	}
 	d, err := f.box.chain.judge(Segment{
 		Network: f.rec.Network, Direction: e.dir, DSCP: e.mark, Offset: offset, Length: e.taken - offset,
@@ -286,7 +288,7 @@ func (f *tcpFlow) judgePayload(e *endpoint, offset int64) {
 		f.fail(err)
 		return
 	}
-	if d.verdict.harder(f.rec.Verdict) || d.reporter != "" && f.rec.Reported == "" { // the reason is made for the first time only
+	if d.verdict.harder(f.rec.Verdict) || d.reporter != "" && f.rec.Reported == "" { // otherwise the reason is not needed
 		f.rec.note(d, d.payloadReason(e.dir, e.mark))
 	}
 	f.delay[e.dir] = min(f.delay[e.dir]+d.delay, maxDelay)
@@ -294,13 +296,13 @@ func (f *tcpFlow) judgePayload(e *endpoint, offset int64) {
 	f.forwardMark(e, d.out)
 }
 
-// apply carries out a verdict on what arrived on e. f.mu is held; the record has
-// the verdict already, so that a program that notices it finds it there.
+// apply carries out a verdict on what arrived on e. f.mu is held. The record has the
+// verdict already, so a program that notices the effect finds it there.
 func (f *tcpFlow) apply(e *endpoint, v Verdict) {
 	switch v.withoutDelay() {
 	case Reset:
-		// The client first, and the server with a FIN once it has sent all
-		// it has: with the server first, most clients read a clean EOF.
+		// The client first. The server gets a FIN. If the server came first,
+		// most clients would read a clean EOF.
 		f.reset = true
 		f.stopPauses()
 		f.client.conn.SetLinger(0)
@@ -317,7 +319,7 @@ func (f *tcpFlow) apply(e *endpoint, v Verdict) {
 	}
 }
 
-// forwardMark marks what the box sends on in the direction of e. f.mu is held.
+// forwardMark sets the mark of what the box sends in the direction of e. f.mu is held.
 func (f *tcpFlow) forwardMark(e *endpoint, cp dscp.CodePoint) {
 	to := f.server.conn
 	if e.dir == ServerToClient {
@@ -336,7 +338,7 @@ func (f *tcpFlow) forwardMark(e *endpoint, cp dscp.CodePoint) {
 	}
 }
 
-// fail ends the flow for a fault of the box. f.mu is held.
+// fail ends the flow because of an error in the box. f.mu is held.
 func (f *tcpFlow) fail(err error) (dscp.CodePoint, bool) {
 	if f.rec.Err == nil && f.box.stopping.Err() == nil {
 		f.rec.Err = err
@@ -364,14 +366,14 @@ func (f *tcpFlow) resetBoth() {
 func (f *tcpFlow) abort() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	// A change that came last may not have woken a pump yet.
+	// The pumps may not have read the latest segments yet.
 	if !f.reset && !f.aborted && f.client.probe != nil && f.server.probe != nil {
 		f.observe(f.client, time.Now(), false)
 	}
 	f.resetBoth()
 }
 
-// finish closes what is left of the flow.
+// finish closes the connections of the flow and releases its probes.
 func (f *tcpFlow) finish() {
 	f.mu.Lock()
 	if f.aborted || f.peerClosed || f.discarding != [2]bool{} {
@@ -431,8 +433,8 @@ func (f *tcpFlow) pump(from, to *endpoint) {
 	}
 }
 
-// handleRead notes that a read returned, observes both endpoints before anything
-// is forwarded, and says what to do, and after what delay.
+// handleRead records what a read returned and observes both endpoints, before anything
+// is forwarded. It returns what to do, and after which delay.
 func (f *tcpFlow) handleRead(from *endpoint, n int, err error) (action, time.Duration) {
 	defer f.box.notify()
 	f.mu.Lock()
@@ -458,8 +460,8 @@ func (f *tcpFlow) handleRead(from *endpoint, n int, err error) (action, time.Dur
 	case f.discarding[from.dir]:
 		return hold, 0
 	case err != nil && !errors.Is(err, io.EOF):
-		// This side is gone, and the other shall know. What has been sent to
-		// it before has been taken.
+		// This side is gone: reset the other, too. All that this side sent has been
+		// written to it.
 		f.resetBoth()
 		return quit, 0
 	}
@@ -468,7 +470,7 @@ func (f *tcpFlow) handleRead(from *endpoint, n int, err error) (action, time.Dur
 	return forward, delay
 }
 
-// pause waits for the time that the models want, or until the flow is over.
+// pause waits for d, the delay that the models returned, or until the flow is over.
 func (f *tcpFlow) pause(d time.Duration) {
 	if d == 0 {
 		return
@@ -481,7 +483,7 @@ func (f *tcpFlow) pause(d time.Duration) {
 	}
 }
 
-// logRead keeps what a read returned. f.mu is held.
+// logRead logs what a read returned. f.mu is held.
 func (f *tcpFlow) logRead(from *endpoint, now time.Time, n int, err error) {
 	e := Event{At: now, Direction: from.dir, DSCP: from.mark, Offset: from.taken - int64(n), Bytes: n}
 	e.Lost = f.reset || f.aborted || f.discarding[from.dir]
@@ -498,22 +500,22 @@ func (f *tcpFlow) logRead(from *endpoint, now time.Time, n int, err error) {
 	f.log.add(e)
 }
 
-// writeFailed notes that a write to the other side of from failed, and reports
-// whether to go on reading.
+// writeFailed records that a write of from's data failed, and reports whether to go on
+// reading.
 func (f *tcpFlow) writeFailed(from *endpoint) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.reset {
-		return true // by our own verdict: drain
+		return true // a verdict has reset it: drain
 	}
-	// The other side is gone. What it sent last may still be on the way to this
-	// one; that ends by itself, and so does a writer that is stuck.
+	// The other side is gone. The other pump may still write to this side what that
+	// side sent last. The deadline ends a write that this side never reads.
 	f.peerClosed = true
 	from.conn.SetWriteDeadline(time.Now().Add(drainTime))
 	return false
 }
 
-// isGone reports whether err says that a connection has ended.
+// isGone reports whether err says that a connection is closed.
 func isGone(err error) bool {
 	return errors.Is(err, net.ErrClosed)
 }

@@ -17,9 +17,8 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// TestBlackholeAcknowledgesNothing tells a blackhole from a box that merely
-// reads no more: what is sent into it stays in the sender's queue, and
-// TCP_USER_TIMEOUT ends it.
+// TestBlackholeAcknowledgesNothing checks that a box does more than not read. Data sent
+// into a blackhole stays in the sender's queue, and TCP_USER_TIMEOUT ends the connection.
 func TestBlackholeAcknowledgesNothing(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		box := dscptest.NewMiddlebox(t, serve(t, address, echo), dscptest.FlowKey)
@@ -64,9 +63,9 @@ func between(packets []wire.Packet, from, to uint16) []wire.Packet {
 	return some
 }
 
-// TestResetOnTheWire compares a box's record with a capture: where the change
-// was, that the client got a RST and the server a FIN, and that no byte sent
-// under the new mark was forwarded.
+// TestResetOnTheWire compares a box's record with a capture: the offset of the change,
+// the RST to the client, the FIN to the server, and that no byte with the new mark was
+// forwarded.
 func TestResetOnTheWire(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -105,7 +104,7 @@ func TestResetOnTheWire(t *testing.T) {
 				if q.Has(wire.RST) {
 					resets++
 				}
-				assert.False(t, q.Has(wire.FIN), "the client is not told that all is well: %v", q)
+				assert.False(t, q.Has(wire.FIN), "the client gets no FIN: %v", q)
 			}
 			for _, q := range between(packets, 0, p[1]) {
 				if q.Has(wire.FIN) {
@@ -122,7 +121,7 @@ func TestResetOnTheWire(t *testing.T) {
 	}
 }
 
-// TestDroppedSYNOnTheWire has a marked SYN answered by nothing at all.
+// TestDroppedSYNOnTheWire checks that nothing answers a marked SYN.
 func TestDroppedSYNOnTheWire(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -134,7 +133,7 @@ func TestDroppedSYNOnTheWire(t *testing.T) {
 			p := ports(box.Addr())
 			capture := wire.Start(t, "lo", p...)
 			timesOut(t, box.Addr(), dscp.EF)
-			require.NoError(t, connect(box.Addr(), dscp.AF21, patience)) // the capture has had everything before
+			require.NoError(t, connect(box.Addr(), dscp.AF21, patience)) // the capture has all earlier packets then
 			packets := capture.Until(func(q wire.Packet) bool { return q.Has(wire.SYN|wire.ACK) && q.Src.Port() == p[0] })
 			assert.Len(t, between(packets, p[0], 0), 1, "the SYN-ACK for the other client")
 			assert.EqualValues(t, dscp.EF, packets[0].DSCP())
@@ -142,7 +141,7 @@ func TestDroppedSYNOnTheWire(t *testing.T) {
 	}
 }
 
-// TestBlackholeOnTheWire has nobody acknowledge what is sent into it.
+// TestBlackholeOnTheWire checks that nothing acknowledges data sent into a blackhole.
 func TestBlackholeOnTheWire(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -178,7 +177,7 @@ func TestBlackholeOnTheWire(t *testing.T) {
 	}
 }
 
-// TestMarksOnTheWire follows a flow through a rewriter, both ways, SYN to FIN.
+// TestMarksOnTheWire captures a flow on both sides of a rewriter, from SYN to FIN.
 func TestMarksOnTheWire(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -201,9 +200,9 @@ func TestMarksOnTheWire(t *testing.T) {
 				want     dscp.CodePoint
 			}{
 				{0, p[0], dscp.AF21}, // what the client sends
-				{0, p[1], 2},         // what the box makes of it
+				{0, p[1], 2},         // what the box forwards
 				{p[1], 0, dscp.AF42}, // what the server sends
-				{p[0], 0, 4},         // what the box makes of that, SYN-ACK included
+				{p[0], 0, 4},         // what the box forwards, SYN-ACK included
 			} {
 				some := between(packets, way.from, way.to)
 				assert.NotEmpty(t, some)
@@ -215,8 +214,8 @@ func TestMarksOnTheWire(t *testing.T) {
 	}
 }
 
-// TestUrgentDataIsForwarded sends bytes out of band among others, in both
-// directions: each arrives as it was sent, at its place.
+// TestUrgentDataIsForwarded sends urgent bytes among others, in both directions. Each
+// arrives as urgent, at its place.
 func TestUrgentDataIsForwarded(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		for name, config := range map[string]dscptest.Config{"at once": {}, "delayed": {Delay: time.Millisecond}, "in pieces": {SegmentSize: 3}} {
@@ -265,8 +264,8 @@ func sendUrgent(t *testing.T, c *net.TCPConn, before string, urgent byte, after 
 	require.NoError(t, err)
 }
 
-// receiveUrgent receives the bytes before the mark, the one out of band, and those
-// after it.
+// receiveUrgent receives the bytes before the urgent one, the urgent one, and those after
+// it.
 func receiveUrgent(t *testing.T, c *net.TCPConn, n, m int) (before, urgent, after string) {
 	t.Helper()
 	b := make([]byte, n)

@@ -18,16 +18,14 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/internal/long"
 	"github.com/godscp/godscp/internal/nobody"
 )
 
 // TestBytesArriveAsSent sends a long stream through a box with a nil model and
 // back, and a short one byte by byte.
 func TestBytesArriveAsSent(t *testing.T) {
-	size := int64(100 << 20)
-	if testing.Short() {
-		size = 4 << 20
-	}
+	size := int64(long.N(4<<20, 100<<20))
 	eachFamily(t, func(t *testing.T, address string) {
 		sums := make(chan [sha256.Size]byte, 1)
 		box := dscptest.NewMiddlebox(t, serve(t, address, func(c net.Conn) {
@@ -130,7 +128,7 @@ func TestUpstreamDownResetsClient(t *testing.T) {
 	})
 }
 
-// TestResetsAreForwarded has one side vanish with a RST: the other must learn it.
+// TestResetsAreForwarded resets one side: the box must reset the other.
 func TestResetsAreForwarded(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		t.Run("from the server", func(t *testing.T) {
@@ -142,7 +140,7 @@ func TestResetsAreForwarded(t *testing.T) {
 			c := dial(t, box.Addr())
 			err := ask(c, "hello")
 			assert.True(t, broken(c, err), "%v", err)
-			assert.Equal(t, dscptest.Pass, eventually(t, box, over).Verdict, "not the box's doing")
+			assert.Equal(t, dscptest.Pass, eventually(t, box, over).Verdict, "no verdict")
 		})
 		t.Run("from the client", func(t *testing.T) {
 			t.Parallel()
@@ -159,15 +157,15 @@ func TestResetsAreForwarded(t *testing.T) {
 			case err := <-ended:
 				assert.ErrorIs(t, err, errReset)
 			case <-time.After(patience):
-				t.Error("the server did not learn it")
+				t.Error("the server was not reset")
 			}
 			eventually(t, box, over)
 		})
 	})
 }
 
-// TestServerAnswerArrivesBeforeReset has the server refuse an upload: it answers, and closes with
-// most of the upload unread. The answer has to arrive.
+// TestServerAnswerArrivesBeforeReset has the server refuse an upload. It answers, and
+// closes with most of the upload unread. The answer has to arrive.
 func TestServerAnswerArrivesBeforeReset(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		box := dscptest.NewMiddlebox(t, serve(t, address, func(c net.Conn) {
@@ -184,8 +182,8 @@ func TestServerAnswerArrivesBeforeReset(t *testing.T) {
 	})
 }
 
-// TestShortFlowsAreJudgedRight runs many flows through one box, half of them marked from the
-// SYN on and half that change: none may be judged wrong.
+// TestShortFlowsAreJudgedRight runs many flows through one box. Half of them are marked
+// from the SYN on, and half change their mark. No verdict may be wrong.
 func TestShortFlowsAreJudgedRight(t *testing.T) {
 	flows := 1000
 	if testing.Short() {
@@ -229,8 +227,8 @@ func TestShortFlowsAreJudgedRight(t *testing.T) {
 	})
 }
 
-// shortFlow makes one flow: marked from the SYN on if constant, else unmarked
-// and then marked.
+// shortFlow makes one flow. If constant, it is marked from the SYN on, and otherwise
+// later.
 func shortFlow(address string, constant bool) error {
 	d := net.Dialer{Timeout: patience}
 	if constant {
@@ -250,7 +248,7 @@ func shortFlow(address string, constant bool) error {
 	}
 	err = ask(c, "again")
 	if err == nil {
-		return errors.New("a flow that changed its mark lived")
+		return errors.New("a flow that changed its mark was not reset")
 	}
 	if !broken(c, err) {
 		return err
@@ -258,7 +256,7 @@ func shortFlow(address string, constant bool) error {
 	return nil
 }
 
-// panicky panics about one mark, once a flow is up.
+// panicky panics for one mark, after the handshake.
 func panicky(s dscptest.Segment) dscptest.Verdict {
 	if !s.Handshake && s.DSCP == dscp.EF {
 		panic("no voice here")
@@ -282,7 +280,7 @@ func TestModelPanicEndsFlow(t *testing.T) {
 	})
 }
 
-// refuseEF resets what begins with EF.
+// refuseEF resets a flow whose SYN is marked EF.
 func refuseEF(s dscptest.Segment) dscptest.Verdict {
 	if s.Handshake && s.DSCP == dscp.EF {
 		return dscptest.Reset
@@ -290,8 +288,8 @@ func refuseEF(s dscptest.Segment) dscptest.Verdict {
 	return dscptest.Pass
 }
 
-// TestResetOfSYNSparesServer ends a connection as soon as it is up; its server never hears
-// of it.
+// TestResetOfSYNSparesServer resets a connection for the mark of its SYN. The box does not
+// connect to the server.
 func TestResetOfSYNSparesServer(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		box := dscptest.NewMiddlebox(t, serve(t, address, func(net.Conn) {
@@ -310,8 +308,8 @@ func TestResetOfSYNSparesServer(t *testing.T) {
 	})
 }
 
-// TestSegmentSizeBoundsVerdicts has a model act at an offset within a bulk
-// transfer: with a segment size it acts within that many bytes of it.
+// TestSegmentSizeBoundsVerdicts has a model act at an offset within a bulk transfer. It
+// acts at most SegmentSize bytes after that.
 func TestSegmentSizeBoundsVerdicts(t *testing.T) {
 	const at, size = 64 << 10, 1000
 	eachFamily(t, func(t *testing.T, address string) {

@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	// udpIdle is how long a box remembers a UDP flow in which nothing moves:
-	// RFC 4787, section 4.3, asks for no less than two minutes.
+	// udpIdle is how long a box keeps an idle UDP flow. RFC 4787, section 4.3,
+	// requires two minutes at least.
 	udpIdle = 2 * time.Minute
 
 	datagramSize = 64 << 10
 	oobSize      = 128
 )
 
-// A datagram is one on its way through the box.
+// A datagram is what the box sends on.
 type datagram struct {
 	payload []byte
-	octet   uint8 // to send it with
+	octet   uint8 // TOS or Traffic Class
 }
 
-// A udpFlow relays what one client sends and is sent. The box's reader carries
-// the client's datagrams, the flow's own goroutine those of the server.
+// A udpFlow relays the datagrams of one client. The goroutine of the box forwards the
+// client's, the goroutine of the flow those of the server.
 type udpFlow struct {
 	box    *Middlebox
 	client netip.AddrPort
@@ -42,7 +42,7 @@ type udpFlow struct {
 	mu     sync.Mutex
 	rec    Flow
 	log    eventLog
-	active time.Time  // when something moved last
+	active time.Time  // when the latest datagram came
 	sides  [2]udpSide // by direction
 }
 
@@ -55,27 +55,28 @@ type udpSide struct {
 	silent  bool // by a verdict
 
 	owner  owner
-	unsure bool // the mark may be that of another socket than the first had
+	unsure bool // another socket than before may have sent the latest mark
 }
 
-// An owner is the socket that had the port of a side when the kernel was asked. It
-// may not be the one that sent the datagram for which the kernel was asked: that may
-// have closed since.
+// An owner is the socket that had the port of a side when the box asked the kernel,
+// which it does when a datagram with another mark has come. The socket that sent the
+// datagram may have closed before, and the owner may be another one.
 type owner struct {
-	id       uint64    // 0 if there was none any more
+	id       uint64    // 0 if no socket had the port
 	since    time.Time // when the kernel had answered
-	prompt   bool      // that was right after the datagram had come
+	prompt   bool      // since is right after the datagram had come
 	sent     bool      // a datagram with the same mark came later
-	answered bool      // it has been sent one later, which it had yet to take then
+	answered bool      // the box sent it a datagram later, which it had not read then
 }
 
-// promptly is how long after a datagram the kernel has to answer whose the port is.
-// A program needs longer, most likely, to close a socket and open another one.
+// promptly is how soon after the arrival of a datagram the kernel must have said which
+// socket has the port, for owner.prompt to be set. A program most likely needs longer to
+// close a socket and open another one.
 const promptly = time.Millisecond
 
-// has reports whether the datagrams with the latest mark are the owner's: one was
-// sent while it had the port, or it has taken an answer to one that was sent right
-// before.
+// has reports whether the owner, which has the port now, has sent the datagrams with
+// the latest mark: one came while it had the port, or the kernel was asked promptly
+// after one came and the owner has read an answer.
 func (o owner) has(now kernel.UDPSocket) bool {
 	return o.id != 0 && o.id == now.ID && (o.sent || o.prompt && o.answered && now.Queued == 0)
 }
@@ -102,7 +103,7 @@ func udpNetwork(network string) string {
 	return "udp4"
 }
 
-// serveUDP carries the datagrams of all clients until the socket is closed.
+// serveUDP forwards the datagrams of all clients until the socket is closed.
 func (b *Middlebox) serveUDP() {
 	buf, oob := make([]byte, datagramSize), make([]byte, oobSize)
 	for {
@@ -111,12 +112,12 @@ func (b *Middlebox) serveUDP() {
 			return
 		}
 		if err != nil {
-			continue // of a datagram that was sent, told by ICMP
+			continue // an ICMP error about a datagram that was sent
 		}
 		client := netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 		f, err := b.udpFlow(client)
 		if err != nil {
-			continue // lost, like everything for which a NAT has no room
+			continue // dropped, as a NAT does that has no room for a flow
 		}
 		if f.hasOtherSocket(oob[:oobn]) {
 			b.forget(f)
@@ -153,7 +154,7 @@ func (b *Middlebox) udpFlow(client netip.AddrPort) (*udpFlow, error) {
 	d := net.Dialer{Control: b.kernel.PrepareUDP()}
 	c, err := d.DialUDP(b.stopping, f.rec.Network, netip.AddrPort{}, b.upstream)
 	if err != nil {
-		return nil, err // every further datagram would leave one more record
+		return nil, err // with no record, of which every datagram would add one
 	}
 	b.records = append(b.records, f)
 	f.server = c
@@ -167,7 +168,7 @@ func (b *Middlebox) udpFlow(client netip.AddrPort) (*udpFlow, error) {
 	return f, nil
 }
 
-// forget ends the flow of a client whose port another socket has now.
+// forget ends a flow. The next datagram of its client begins another.
 func (b *Middlebox) forget(f *udpFlow) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -177,8 +178,8 @@ func (b *Middlebox) forget(f *udpFlow) {
 	f.server.Close()
 }
 
-// hasOtherSocket reports whether a datagram with these control messages has
-// another mark than the one before because another socket sends it.
+// hasOtherSocket reports whether a datagram with these control messages has another
+// mark than the one before and another socket has the client's port now.
 func (f *udpFlow) hasOtherSocket(oob []byte) bool {
 	octet, ok := tos.ReceivedOctet(oob)
 	if !ok {
@@ -194,7 +195,8 @@ func (f *udpFlow) hasOtherSocket(oob []byte) bool {
 	return ok && now.ID != 0 && now.ID != s.owner.id
 }
 
-// socketOf returns which socket has the port of one side now.
+// socketOf returns the socket that has the port of one side now; false if the kernel
+// does not report it.
 func (f *udpFlow) socketOf(d Direction) (kernel.UDPSocket, bool) {
 	switch {
 	case d == ClientToServer:
@@ -205,8 +207,8 @@ func (f *udpFlow) socketOf(d Direction) (kernel.UDPSocket, bool) {
 	return kernel.UDPSocket{}, false
 }
 
-// identify finds out, before a datagram is judged, whether the sockets that sent
-// it and the one before may be two. f.mu is held.
+// identify finds out, before a datagram is judged, whether another socket than that of
+// the datagram before may have sent it. f.mu is held.
 func (f *udpFlow) identify(d Direction, cp dscp.CodePoint, oob []byte) {
 	s := &f.sides[d]
 	at, timed := f.box.kernel.Arrived(oob)
@@ -216,14 +218,14 @@ func (f *udpFlow) identify(d Direction, cp dscp.CodePoint, oob []byte) {
 		now, ok := f.socketOf(d)
 		same := ok && s.owner.has(now)
 		s.unsure = s.known && ok && !same
-		next := owner{id: now.ID, since: time.Now(), sent: same} // who sent the one before has sent this one
+		next := owner{id: now.ID, since: time.Now(), sent: same} // the same socket has sent both
 		next.prompt = timed && next.since.Sub(at) < promptly
 		s.owner = next
 	}
 }
 
-// noteAnswer looks at the socket of a side that has just been sent a datagram: the
-// kernel may not have delivered it yet.
+// noteAnswer records whether the socket of a side, to which the box has just sent a
+// datagram, has yet to read it.
 func (f *udpFlow) noteAnswer(d Direction) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -235,7 +237,7 @@ func (f *udpFlow) noteAnswer(d Direction) {
 	o.answered = ok && now.ID == o.id && now.Queued > 0
 }
 
-// run carries the server's datagrams until the flow has been idle.
+// run forwards the server's datagrams until the flow is idle for udpIdle, or closed.
 func (f *udpFlow) run() {
 	defer f.finish()
 	buf, oob := make([]byte, datagramSize), make([]byte, oobSize)
@@ -248,18 +250,18 @@ func (f *udpFlow) run() {
 		}
 		if e, ok := errors.AsType[net.Error](err); errors.Is(err, net.ErrClosed) || ok && e.Timeout() && f.idle() {
 			return
-		} // anything else is ICMP's word on a datagram that was sent
+		} // any other error is an ICMP error about a datagram that was sent
 	}
 }
 
-// idle reports whether the client has been as quiet as the server.
+// idle reports whether no datagram has come from either side for udpIdle.
 func (f *udpFlow) idle() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return time.Since(f.active) >= udpIdle
 }
 
-// finish closes the flow and lets the box forget the client.
+// finish ends the flow and its record.
 func (f *udpFlow) finish() {
 	close(f.done)
 	f.box.forget(f)
@@ -279,18 +281,18 @@ func (f *udpFlow) record() Flow {
 	return r
 }
 
-// carry judges one datagram and sends it on.
+// carry judges one datagram and forwards it.
 func (f *udpFlow) carry(d Direction, payload, oob []byte) {
 	octet, ok := tos.ReceivedOctet(oob)
 	if !ok {
-		return // the kernel was asked to tell: it always does
+		return // does not happen: the socket was set to receive the octet
 	}
 	out, delay, ok := f.take(d, len(payload), dscp.FromTOS(octet), oob)
 	f.box.notify()
 	if !ok {
 		return
 	}
-	g := datagram{payload, out.TOS() | octet&3} // ECN is the endpoints'
+	g := datagram{payload, out.TOS() | octet&3} // the ECN bits are left alone
 	if f.lines[d] == nil && delay > 0 {
 		f.lines[d] = f.newLine(d)
 	}
@@ -318,7 +320,7 @@ func (f *udpFlow) send(d Direction, g datagram) {
 	f.noteAnswer(1 - d)
 }
 
-// take records a datagram and judges it; false if it is lost.
+// take records a datagram and judges it. It returns false if the datagram is dropped.
 func (f *udpFlow) take(d Direction, size int, cp dscp.CodePoint, oob []byte) (dscp.CodePoint, time.Duration, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -336,7 +338,8 @@ func (f *udpFlow) take(d Direction, size int, cp dscp.CodePoint, oob []byte) (ds
 	return out, delay, ok
 }
 
-// judge asks the models about a datagram; false if it is lost. f.mu is held.
+// judge calls the models with a datagram. It returns false if the datagram is
+// dropped. f.mu is held.
 func (f *udpFlow) judge(dir Direction, cp dscp.CodePoint, offset int64, size int) (dscp.CodePoint, time.Duration, bool) {
 	s := &f.sides[dir]
 	d, err := f.box.chain.judge(Segment{Network: f.rec.Network, Direction: dir, DSCP: cp, Offset: offset, Length: int64(size)}, s.history)
@@ -370,15 +373,24 @@ func (f *udpFlow) judge(dir Direction, cp dscp.CodePoint, offset int64, size int
 	return d.out, d.delay, !v.ends()
 }
 
+// withOctet returns the control message to send a datagram with.
+func (b *Middlebox) withOctet(g datagram) []byte {
+	option := tos.IPv4TOS
+	if b.network == "tcp6" {
+		option = tos.IPv6TClass
+	}
+	return tos.AppendControl(nil, option, g.octet)
+}
+
 func (f *udpFlow) sendToServer(g datagram) {
-	octet := f.box.kernel.AppendOctet(nil, g.octet)
+	octet := f.box.withOctet(g)
 	if _, _, err := f.server.WriteMsgUDP(g.payload, octet, nil); err != nil {
-		// It may be ICMP's word on a datagram before, which run has not come to
-		// read: then this one has not been sent.
+		// The error may be an ICMP error about a datagram before, which run has
+		// not read yet. Then this one has not been sent.
 		f.server.WriteMsgUDP(g.payload, octet, nil)
 	}
 }
 
 func (f *udpFlow) sendToClient(g datagram) {
-	f.box.udp.WriteMsgUDPAddrPort(g.payload, f.box.kernel.AppendOctet(nil, g.octet), f.client)
+	f.box.udp.WriteMsgUDPAddrPort(g.payload, f.box.withOctet(g), f.client)
 }

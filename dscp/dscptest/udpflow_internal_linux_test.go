@@ -11,8 +11,8 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
 )
 
-// TestICMPErrorLosesNoDatagram has an upstream that was down come up before the flow
-// has read ICMP's word on what it had sent.
+// TestICMPErrorLosesNoDatagram has an upstream that was down come up before the flow has
+// read the ICMP error about a datagram.
 func TestICMPErrorLosesNoDatagram(t *testing.T) {
 	t.Parallel()
 	for name, address := range map[string]string{"IPv4": "127.0.0.1:0", "IPv6": "[::1]:0"} {
@@ -21,7 +21,7 @@ func TestICMPErrorLosesNoDatagram(t *testing.T) {
 			anybody, err := net.ListenPacket("udp", address)
 			require.NoError(t, err)
 			defer anybody.Close()
-			// Connected to somebody else, it keeps the port and takes nothing.
+			// Connected to another address, it keeps the port and receives nothing.
 			keeper, err := net.Dial("udp", anybody.LocalAddr().String())
 			require.NoError(t, err)
 			server, err := net.Dial("udp", keeper.LocalAddr().String())

@@ -13,8 +13,8 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// TestUDPKeepsECN sends through a rewriter into a second box, and looks at the
-// whole octet behind it.
+// TestUDPKeepsECN sends through a rewriter and checks the octet that arrives, ECN bits
+// included.
 func TestUDPKeepsECN(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		for _, ecn := range []int{0, 1, 2, 3} {
@@ -34,8 +34,8 @@ func TestUDPKeepsECN(t *testing.T) {
 	})
 }
 
-// octets returns a function that has c tell octets, and one that receives a
-// datagram and returns its octet.
+// octets returns a function that makes c receive octets in control messages, and one that
+// receives a datagram and returns its octet.
 func octets(t testing.TB, c *net.UDPConn) (tell func() error, next func() int) {
 	raw, err := c.SyscallConn()
 	require.NoError(t, err)

@@ -47,7 +47,7 @@ func TestModelsJudgeDatagrams(t *testing.T) {
 			require.NoError(t, markUDP(c, dscp.EF, 0))
 			assert.True(t, lost(t, c, "marked"))
 			require.NoError(t, markUDP(c, dscp.DF, 0))
-			require.NoError(t, ask(c, "again"), "datagram by datagram")
+			require.NoError(t, ask(c, "again"), "each datagram is judged by itself")
 			f := eventually(t, box, func(dscptest.Flow) bool { return true })
 			assert.Equal(t, dscptest.Drop, f.Verdict)
 		})
@@ -72,10 +72,10 @@ func TestModelsJudgeDatagrams(t *testing.T) {
 	})
 }
 
-// TestUDPUpstreamComesUpLater keeps a flow whose server is not there yet.
+// TestUDPUpstreamComesUpLater starts the server after the first datagram of a flow.
 func TestUDPUpstreamComesUpLater(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
-		keeper := dialUDP(t, echoUDP(t, address, -1)) // of a port: to others nobody is there
+		keeper := dialUDP(t, echoUDP(t, address, -1)) // connected to another address, so that the port refuses datagrams
 		upstream := keeper.LocalAddr().String()
 		box := dscptest.NewMiddlebox(t, upstream)
 		c := dialUDP(t, box.UDPAddr())
@@ -83,7 +83,7 @@ func TestUDPUpstreamComesUpLater(t *testing.T) {
 		require.NoError(t, keeper.Close())
 		srv, err := net.ListenPacket("udp", upstream)
 		if err != nil {
-			t.Skip("somebody else took the port: ", err)
+			t.Skip("another socket took the port: ", err)
 		}
 		defer srv.Close()
 		_, err = c.Write([]byte("now?"))
@@ -96,8 +96,8 @@ func TestUDPUpstreamComesUpLater(t *testing.T) {
 	})
 }
 
-// dialUDPFrom is dialUDP with a mark, from an address of the test's choice, empty for
-// any. It returns nil if somebody else has that address by now.
+// dialUDPFrom is dialUDP with a mark and a local address; "" means any. It returns nil if
+// another socket has that address.
 func dialUDPFrom(t testing.TB, local, address string, cp dscp.CodePoint) *net.UDPConn {
 	t.Helper()
 	d := net.Dialer{Control: dscp.Control(cp)}
@@ -105,7 +105,7 @@ func dialUDPFrom(t testing.TB, local, address string, cp dscp.CodePoint) *net.UD
 		d.LocalAddr = net.UDPAddrFromAddrPort(netip.MustParseAddrPort(local))
 	}
 	c, err := d.Dial("udp", address)
-	if errors.Is(err, errInUse) && local != "" { // a test beside this one has been given the port
+	if errors.Is(err, errInUse) && local != "" { // another test has the port
 		return nil
 	}
 	require.NoError(t, err)
@@ -114,7 +114,7 @@ func dialUDPFrom(t testing.TB, local, address string, cp dscp.CodePoint) *net.UD
 	return c.(*net.UDPConn)
 }
 
-// TestSocketsOnOnePortAreTwoFlows has one program after another use a port, each
+// TestSocketsOnOnePortAreTwoFlows has two sockets use a port, one after the other, each
 // with one mark.
 func TestSocketsOnOnePortAreTwoFlows(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
@@ -126,7 +126,7 @@ func TestSocketsOnOnePortAreTwoFlows(t *testing.T) {
 		require.NoError(t, first.Close())
 		second := dialUDPFrom(t, port, box.UDPAddr(), dscp.EF)
 		if second == nil {
-			t.Skip("somebody else took the port")
+			t.Skip("another socket took the port")
 		}
 		for range 3 {
 			require.NoError(t, ask(second, "hello"))
@@ -144,9 +144,9 @@ func TestSocketsOnOnePortAreTwoFlows(t *testing.T) {
 	})
 }
 
-// TestDatagramsOfClosedSocketsAreNotBlamed has programs send a datagram or two each,
-// from one port, and close, whether they are answered or not: the box cannot always
-// tell whose they are.
+// TestDatagramsOfClosedSocketsAreNotBlamed has sockets send one or two datagrams each from
+// one port and close, with or without an answer. The box cannot always know which socket
+// sent a datagram.
 func TestDatagramsOfClosedSocketsAreNotBlamed(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		for name, upstream := range map[string]string{
@@ -177,8 +177,8 @@ func TestDatagramsOfClosedSocketsAreNotBlamed(t *testing.T) {
 	})
 }
 
-// TestOneMarkJudgesDatagrams has one socket change its mark, after an answer or
-// after a second datagram under the first.
+// TestOneMarkJudgesDatagrams has one socket change its mark, after an answer or after a
+// second datagram with the first mark.
 func TestOneMarkJudgesDatagrams(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		for name, before := range map[string]func(t *testing.T, box *dscptest.Middlebox, c *net.UDPConn){
@@ -211,7 +211,7 @@ func TestOneMarkJudgesDatagrams(t *testing.T) {
 					assert.Contains(t, r.errors[0], "OneMark: the client's mark went from AF21 to EF")
 					return true
 				}
-				// On a busy machine the box may be too slow to be sure.
+				// On a busy machine the kernel may answer too late for the box to be sure.
 				tries := 1
 				for begin := time.Now(); !reported(); tries++ {
 					require.Less(t, time.Since(begin), patience)
@@ -222,14 +222,14 @@ func TestOneMarkJudgesDatagrams(t *testing.T) {
 	})
 }
 
-// TestRestartedServerIsNotBlamed has a server come back with another mark.
+// TestRestartedServerIsNotBlamed restarts a server with another mark.
 func TestRestartedServerIsNotBlamed(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
 		listen := func(address string, cp dscp.CodePoint) *net.UDPConn {
 			lc := net.ListenConfig{Control: dscp.Control(cp)}
 			c, err := lc.ListenPacket(t.Context(), "udp", address)
 			if errors.Is(err, errInUse) {
-				t.Skip("somebody else took the port")
+				t.Skip("another socket took the port")
 			}
 			require.NoError(t, err)
 			require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
@@ -261,6 +261,6 @@ func TestRestartedServerIsNotBlamed(t *testing.T) {
 		r.finish()
 		assert.Empty(t, r.errors)
 		require.Len(t, box.Flows(), 1)
-		assert.Len(t, box.Flows()[0].Changes, 1, "it is recorded")
+		assert.Len(t, box.Flows()[0].Changes, 1, "the change is recorded")
 	})
 }

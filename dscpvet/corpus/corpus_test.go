@@ -1,11 +1,11 @@
-// Package corpus runs dscpvet on published modules and compares what it finds
-// with what was read there by hand. It downloads and compiles much, so that it
-// runs where DSCPVET_CORPUS is set:
+// Package corpus runs dscpvet on published modules and compares its findings with a
+// list that a reader checked by hand. It downloads and compiles many modules, so it
+// runs only if DSCPVET_CORPUS is set:
 //
 //	DSCPVET_CORPUS=all go test -v -timeout 2h ./corpus
 //	DSCPVET_CORPUS=kcp-go go test -v ./corpus
 //
-// The second form runs the modules whose path has the word.
+// The second form runs the modules whose path contains the word.
 package corpus
 
 import (
@@ -30,8 +30,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A module is one entry of a list: a module at a version, the directories to
-// look at, and what dscpvet says there.
+// A module is one entry of a list: a module at a version, the directories to check,
+// and the findings there.
 type module struct {
 	path, version string
 	dirs          []string // relative; empty: those that have to do with marks
@@ -39,7 +39,7 @@ type module struct {
 	findings      []finding
 }
 
-// A finding is one expected diagnostic, and the verdict of a reader on it.
+// A finding is one expected diagnostic, and a reader's verdict on it.
 type finding struct {
 	file  string
 	line  int
@@ -53,10 +53,11 @@ func (f finding) key() string { return fmt.Sprintf("%s:%d %s", f.file, f.line, f
 // defaultChecks are those that are on without a flag.
 var defaultChecks = []string{"late", "escape", "level", "unit", "dropped", "family", "mptcp"}
 
-// Modules that the checks were written against: zero findings, or right ones.
+// TestKnown checks the modules that the checks were developed with: no finding, or
+// right ones.
 func TestKnown(t *testing.T) { run(t, "known.txt") }
 
-// Modules that nobody looked at while the checks were written.
+// TestHeldOut checks modules that were not read while the checks were developed.
 func TestHeldOut(t *testing.T) { run(t, "heldout.txt") }
 
 func run(t *testing.T, list string) {
@@ -65,7 +66,7 @@ func run(t *testing.T, list string) {
 		t.Skip("DSCPVET_CORPUS is not set")
 	}
 	tool := filepath.Join(t.TempDir(), "dscpvet")
-	// A build ID of its own keeps the go command from reusing results, so that the
+	// A fresh build ID keeps the go command from reusing results, so that the
 	// times are those of the analysis.
 	id := "-ldflags=-buildid=" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	build := exec.Command("go", "build", id, "-o", tool, "github.com/godscp/godscp/dscpvet/cmd/dscpvet")
@@ -102,7 +103,7 @@ func run(t *testing.T, list string) {
 				}
 			}
 			for key := range expected {
-				assert.Fail(t, "not found any more: "+key)
+				assert.Fail(t, "missing: "+key)
 			}
 			t.Logf("%d findings, %.1f s of CPU", len(found), took.Seconds())
 		})
@@ -115,9 +116,9 @@ func run(t *testing.T, list string) {
 	t.Logf("%.0f s of CPU in all", cpu.Seconds())
 }
 
-// parse reads a list. A line that starts at the margin names a module, its
-// version and, if some, directories and requirements; an indented line is a finding:
-// file:line, check, right or wrong, and what the reader saw.
+// parse reads a list. A line without indentation has a module, its version and
+// optional directories and requirements; an indented line is a finding: file:line,
+// check, right or wrong, and a note.
 func parse(t *testing.T, list string) []module {
 	f, err := os.Open(list)
 	require.NoError(t, err)
@@ -151,8 +152,8 @@ func parse(t *testing.T, list string) []module {
 	return all
 }
 
-// vet runs all checks on a module. The time is that of go vet with everything
-// compiled.
+// vet runs all checks on a module. The time is that of go vet with all packages
+// compiled before.
 func vet(t *testing.T, tool string, m module) ([]finding, time.Duration) {
 	dir, args := source(t, m)
 	dirs := m.dirs
@@ -183,9 +184,8 @@ func vet(t *testing.T, tool string, m module) ([]finding, time.Duration) {
 	return findings(t, dir, out), took
 }
 
-// source returns a directory with the source of a module, and the arguments
-// that make the go command leave it as it is. The module std is the standard
-// library's.
+// source returns a directory with the source of a module, and the arguments with
+// which the go command does not change it. The module std is the standard library.
 func source(t *testing.T, m module) (dir string, args []string) {
 	if m.path == "std" {
 		out, err := exec.Command("go", "env", "GOROOT").Output()
@@ -201,7 +201,7 @@ func source(t *testing.T, m module) (dir string, args []string) {
 
 	tmp := t.TempDir()
 	if _, err := os.Stat(filepath.Join(got.Dir, "go.mod")); errors.Is(err, fs.ErrNotExist) {
-		// A module of before there were modules.
+		// It is older than modules.
 		require.NoError(t, os.CopyFS(tmp, os.DirFS(got.Dir)))
 		mod := "module " + m.path + "\n\ngo 1.26\n"
 		for _, r := range m.requires {
@@ -211,7 +211,7 @@ func source(t *testing.T, m module) (dir string, args []string) {
 		return tmp, []string{"-mod=mod"}
 	}
 
-	// A copy of go.mod and go.sum takes what the go command adds to them.
+	// The go command may add lines to go.mod and go.sum: it gets copies.
 	mod, err := os.ReadFile(got.GoMod)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(tmp, "go.mod"), mod, 0o644))
@@ -223,8 +223,8 @@ func source(t *testing.T, m module) (dir string, args []string) {
 
 var words = regexp.MustCompile(`TOS|\bTos|Tos\b|\btos\b|(?i:sockopt|dscp|traffic_?class|tclass)|"golang.org/x/net/ipv[46]"`)
 
-// marking returns the directories whose packages use a word that has to do with
-// marks or socket options.
+// marking returns the directories whose packages contain a word about marks or
+// socket options.
 func marking(t *testing.T, root string) []string {
 	var dirs []string
 	context := build.Default

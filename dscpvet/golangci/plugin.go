@@ -32,14 +32,14 @@ import (
 	"github.com/godscp/godscp/dscpvet"
 )
 
-// golangci-lint finds module plugins by what they register when they are
-// imported. Nothing else imports this package.
+// golangci-lint finds module plugins by what they register when it imports them.
+// Nothing else imports this package.
 func init() { register.Plugin("dscpvet", New) }
 
 type plugin struct{ analyzer *analysis.Analyzer }
 
-// New returns the plugin for settings as golangci-lint reads them: a flag of
-// the analyzer and a boolean each.
+// New returns the plugin for settings as golangci-lint reads them: flags of the
+// analyzer, each with a boolean.
 func New(conf any) (register.LinterPlugin, error) {
 	settings, err := register.DecodeSettings[map[string]bool](conf)
 	if err != nil {

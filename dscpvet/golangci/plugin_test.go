@@ -11,9 +11,9 @@ import (
 	_ "github.com/godscp/godscp/dscpvet/golangci"
 )
 
-// golangci-lint finds the plugin by its name, and its settings are the flags of
-// an analyzer of its own.
-func TestPlugin(t *testing.T) {
+// golangci-lint finds the plugin by its name, and the settings change only the
+// flags of the plugin's analyzer.
+func TestPluginSettingsAreFlags(t *testing.T) {
 	build, err := register.GetPlugin("dscpvet")
 	require.NoError(t, err)
 	plugin, err := build(map[string]any{"ecn": true, "family": false})

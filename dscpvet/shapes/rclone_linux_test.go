@@ -13,9 +13,9 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// rcloneDialer has the shape of rclone's fshttp.Dialer: a net.Dialer and the
-// octet of --dscp, which it sets once the connection is up, on the option that
-// the number of colons in the peer's address tells.
+// rcloneDialer has the shape of rclone's fshttp.Dialer: a net.Dialer and the octet
+// of --dscp. It sets the octet once the connection is up; the number of colons in
+// the peer's address decides on which option.
 type rcloneDialer struct {
 	net.Dialer
 	tclass int

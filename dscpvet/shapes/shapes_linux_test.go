@@ -17,14 +17,14 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// loopbacks are the addresses that every test runs on: they take the two
-// branches of a program that picks an option by the family.
+// loopbacks are the addresses that every test runs on: one for each branch of a
+// program that picks an option by the family.
 var loopbacks = []string{"127.0.0.1:0", "[::1]:0"}
 
 // A dialFunc is the type that http.Transport.DialContext has.
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// get fetches a page of a server behind a box, and returns the flow.
+// get fetches a page from a server behind a middlebox, and returns the flow.
 func get(t *testing.T, address string, dial dialFunc) (dscptest.Flow, error) {
 	l, err := net.Listen("tcp", address)
 	require.NoError(t, err)
@@ -76,7 +76,7 @@ func isReset(t *testing.T, flow dscptest.Flow, err error) {
 	assert.Equal(t, dscptest.Reset, flow.Verdict)
 }
 
-// isWhole requires one mark, from the SYN on, and a flow that lived.
+// isWhole requires one mark, from the SYN on, and a flow that the box passed.
 func isWhole(t *testing.T, flow dscptest.Flow, err error, cp dscp.CodePoint) {
 	require.NoError(t, err)
 	assert.Equal(t, cp, flow.SYN)

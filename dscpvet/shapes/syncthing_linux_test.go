@@ -32,8 +32,8 @@ func syncthingMark(t *testing.T, conn net.Conn, class int) {
 	t.Log("SetTOS:", e1, "SetTrafficClass:", e2)
 }
 
-// syncthingOptions has the shape of dialer.SetTCPOptions, which takes nothing
-// but a *net.TCPConn.
+// syncthingOptions has the shape of dialer.SetTCPOptions, which accepts only a
+// *net.TCPConn.
 func syncthingOptions(conn net.Conn) error {
 	c, ok := conn.(*net.TCPConn)
 	if !ok {
@@ -42,8 +42,8 @@ func syncthingOptions(conn net.Conn) error {
 	return c.SetNoDelay(false)
 }
 
-// reusePort has the shape of what syncthing dials with, from the port that it
-// listens on.
+// reusePort has the shape of the Control function with which syncthing dials from
+// the port that it listens on.
 func reusePort(network, address string, c syscall.RawConn) error {
 	var opErr error
 	err := c.Control(func(fd uintptr) {
@@ -55,8 +55,7 @@ func reusePort(network, address string, c syscall.RawConn) error {
 	return opErr
 }
 
-// The two sides of a program mark their connections: the one that dials, and
-// the one that accepts.
+// TestSyncthing marks on either side: where the program dials, and where it accepts.
 func TestSyncthing(t *testing.T) {
 	const cp = dscp.AF21
 	class := int(cp.TOS())
@@ -80,7 +79,7 @@ func TestSyncthing(t *testing.T) {
 		accepted func(*testing.T, net.Conn)
 		dialer   *net.Dialer
 		dialed   func(*testing.T, net.Conn)
-		live     bool
+		passes   bool
 		syn      dscp.CodePoint
 	}{
 		{"before, dialed", bare, nothing, &netDialer, late, false, dscp.DF},
@@ -101,7 +100,7 @@ func TestSyncthing(t *testing.T) {
 				tt.dialed(t, conn)
 				err = exchange(conn)
 				flow := over(t, box)
-				if !tt.live {
+				if !tt.passes {
 					isReset(t, flow, err)
 					return
 				}

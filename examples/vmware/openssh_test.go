@@ -141,10 +141,14 @@ func TestSSHSkipped(t *testing.T) {
 			assert.Zero(t, status, stderr)
 			require.Len(t, rows, len(wantRows)+sshRows+otherRows)
 			for _, r := range rows {
-				if strings.HasPrefix(r.Strategy, "ssh") {
-					assert.Equal(t, "skipped", r.Outcome)
+				if !strings.HasPrefix(r.Strategy, "ssh") {
+					continue
+				}
+				assert.Equal(t, "skipped", r.Outcome)
+				assert.True(t, r.OK)
+				// What such a row needs beside ssh may be missing as well.
+				if !strings.Contains(r.Program, "sshd cannot be used here") && !strings.HasPrefix(r.Program, "pinexec: ") {
 					assert.Contains(t, r.Program, c.reason)
-					assert.True(t, r.OK)
 				}
 			}
 		})

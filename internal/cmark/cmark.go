@@ -1,6 +1,6 @@
-// Package cmark sets socket options from C, as a program with cgo may do behind
-// Go's back, for tests of what stops it.
+// Package cmark sets socket options from C, without package net and x/net, as a program
+// with cgo can. It is for tests of what prevents that.
 package cmark
 
-// Available reports whether there is C to call: on Linux, in a build with cgo.
+// Available reports whether Set works: on Linux, in a build with cgo.
 func Available() bool { return available }

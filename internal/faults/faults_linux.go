@@ -1,12 +1,12 @@
-// Package faults makes the system calls of a test fail, each in its turn, where
-// the program meets the kernel: no seam in the code under test, no privilege, no
+// Package faults makes the system calls of a test fail, one after the other, at the
+// border to the kernel. It needs no hook in the code under test, no privilege and no
 // debugger.
 //
-// A test that runs [Inside] is a child process under a seccomp filter. For each
-// of its calls that make and configure sockets the kernel asks the parent, which
-// lets the call through or has it fail with an error, as the child has told it
-// to. [Watch] returns the calls that a function makes, [Inject] has some of them
-// fail, and [At] does something else while one of them waits.
+// A test that runs [Inside] is a child process under a seccomp filter. For each call
+// that makes or configures a socket the kernel asks the parent. The parent allows the
+// call or makes it fail with an error, as the child has requested. [Watch] returns
+// the calls that a function makes, [Inject] makes some of them fail, and [At] calls
+// another function while one of them waits.
 package faults
 
 import (
@@ -20,10 +20,10 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// Inside runs the calling test in a child process, which has a network namespace
-// of its own, as [testns.Inside] does, and whose system calls can be made to
-// fail. Where the kernel or a container does not permit such filters, t is
-// skipped with the reason, or fails under CI.
+// Inside runs the calling test in a child process in a new network namespace, as
+// [testns.Inside] does. The system calls of the child can be made to fail. If the
+// kernel or a container does not permit such filters, t is skipped with the reason, or
+// fails if CI is set.
 func Inside(t *testing.T) bool {
 	t.Helper()
 	if runtime.GOARCH == "386" || runtime.GOARCH == "s390x" {
@@ -35,8 +35,8 @@ func Inside(t *testing.T) bool {
 // A Call is a system call that was made.
 type Call struct {
 	Number uintptr
-	// Of setsockopt and getsockopt the level and the option, of socket the
-	// domain and the protocol, of the others nothing.
+	// For setsockopt and getsockopt the level and the option, for socket the
+	// domain and the protocol, otherwise 0.
 	X, Y int
 }
 
@@ -59,8 +59,8 @@ func (c Call) String() string {
 	return name
 }
 
-// Watch runs f and returns the calls that the process made meanwhile, in their
-// order. None of them fails.
+// Watch runs f and returns the calls that the process made meanwhile, in order. It
+// makes none of them fail.
 func Watch(f func()) []Call {
 	ask(begin, 0, 0)
 	f()
@@ -71,18 +71,19 @@ func Watch(f func()) []Call {
 	return calls
 }
 
-// Mask says which calls fail: the n-th if bit n is set, counted from 0. Bit 63
-// stands for all from there on.
+// Mask says which calls fail: the n-th if bit n is set, counted from 0. Bit 63 is for
+// the call 63 and all after it.
 type Mask uint64
 
-// Only has the n-th call fail, From that one and all after it.
+// Only is the mask of the n-th call, From that of the n-th call and all after it.
 func Only(n int) Mask { return 1 << n }
 func From(n int) Mask { return ^Mask(0) << n }
 
 func (m Mask) has(n int) bool { return m>>min(n, 63)&1 == 1 }
 
-// Inject runs f with the calls in mask failing with errno, without being made,
-// and returns those that did. With errno 0 they return 0, as if they had succeeded.
+// Inject runs f, makes the calls in mask fail with errno, and returns those that
+// failed. The kernel does not make them. With errno 0 they return 0, as if they had
+// succeeded.
 func Inject(mask Mask, errno syscall.Errno, f func()) []Call {
 	ask(begin, uintptr(mask>>32), uintptr(mask&0xffffffff), uintptr(errno))
 	f()
@@ -95,9 +96,9 @@ func Inject(mask Mask, errno syscall.Errno, f func()) []Call {
 	return failed
 }
 
-// At runs f, and do while the n-th call of it waits to be made, or the one after
-// if that makes a socket: Go's scheduler waits for those. It reports whether there
-// was such a call.
+// At runs f, and runs do while the n-th call of f waits to be made. If that call makes a
+// socket, At takes the next one, because Go's scheduler waits for calls of socket. It
+// reports whether there was such a call.
 func At(n int, do, f func()) (reached bool) {
 	ask(begin)
 	ask(hold, uintptr(n))
@@ -110,13 +111,13 @@ func At(n int, do, f func()) (reached bool) {
 		}
 	}()
 	f()
-	ask(end) // ends the waiting, if the call has not come
+	ask(end) // ends the await, if the call has not come
 	<-done
 	return reached
 }
 
-// RefuseSockets has every socket call for the protocol of the domain fail from
-// now on. Zero stands for any.
+// RefuseSockets makes every call of socket(2) for the protocol of the domain fail with
+// errno from now on. Zero means any domain or protocol.
 func RefuseSockets(domain, protocol int, errno syscall.Errno) {
 	ask(refuse, uintptr(domain), uintptr(protocol), uintptr(errno))
 }
@@ -125,20 +126,20 @@ func callAt(i int) Call {
 	return Call{ask(number, uintptr(i)), int(ask(x, uintptr(i))), int(ask(y, uintptr(i)))}
 }
 
-// A command is what the child asks of its parent: a setsockopt on the
-// descriptor -1, which no program calls otherwise.
+// A command is a request of the child to its parent. It is a setsockopt on the
+// descriptor -1, which no program uses otherwise.
 type command uintptr
 
 const (
-	begin  command = iota + 1 // counting: the mask in two halves, errno
-	end                       // counting: how many calls there were
-	hold                      // the call of that number
-	await                     // that call: whether it has come
-	resume                    // that call
-	number                    // of a call
-	x                         // of a call
-	y                         // of a call
-	refuse                    // domain, protocol, errno
+	begin  command = iota + 1 // begins counting; takes the mask in two halves, and errno
+	end                       // ends counting; returns how many calls there were
+	hold                      // takes the number of the call to hold
+	await                     // returns 1 once that call has come, and 0 if it does not
+	resume                    // makes that call
+	number                    // takes the index of a call; returns Call.Number
+	x                         // takes the index of a call; returns Call.X
+	y                         // takes the index of a call; returns Call.Y
+	refuse                    // takes domain, protocol and errno
 )
 
 const nowhere = ^uintptr(0)
@@ -153,7 +154,7 @@ func ask(c command, args ...uintptr) uintptr {
 	return answer
 }
 
-// names are the calls that the parent is asked about.
+// names are the calls about which the kernel asks the parent.
 var names = map[uintptr]string{
 	unix.SYS_SOCKET:     "socket",
 	unix.SYS_SETSOCKOPT: "setsockopt",
@@ -166,7 +167,7 @@ var names = map[uintptr]string{
 	unix.SYS_SENDMMSG:   "sendmmsg",
 }
 
-// options are those that this module's tests meet.
+// options are the options that occur in this module's tests.
 var options = map[[2]int]string{
 	{unix.SOL_SOCKET, unix.SO_BROADCAST}:      "SO_BROADCAST",
 	{unix.SOL_SOCKET, unix.SO_ERROR}:          "SO_ERROR",

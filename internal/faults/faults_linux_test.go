@@ -36,7 +36,7 @@ func TestInject(t *testing.T) {
 
 	for mask, want := range map[faults.Mask][]faults.Call{
 		faults.Only(0): {socket},
-		faults.From(0): {socket}, // and no second call
+		faults.From(0): {socket}, // the only call
 		faults.Only(1): {option},
 		faults.From(1): {option},
 		faults.Only(2): nil,
@@ -90,8 +90,8 @@ func TestInject(t *testing.T) {
 	})
 }
 
-// TestManyThreads has calls of several threads counted, while Go's scheduler
-// interrupts them.
+// TestManyThreads counts the calls of several threads while Go's scheduler interrupts
+// them.
 func TestManyThreads(t *testing.T) {
 	if !faults.Inside(t) {
 		return

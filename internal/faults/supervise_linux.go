@@ -11,8 +11,8 @@ import (
 	"github.com/godscp/godscp/internal/seccomp"
 )
 
-// supervise puts the calling thread, which only it and its children use, under
-// the filter, and answers for them while run does.
+// supervise installs the filter on the calling thread, which no other goroutine uses,
+// and calls run there. It answers the calls of run's child while run runs.
 func supervise(run func()) error {
 	listener, err := listen()
 	if err != nil {
@@ -27,7 +27,7 @@ func supervise(run func()) error {
 	served := make(chan error, 1)
 	go func() {
 		err := (&supervisor{listener: listener}).serve(int(stop.Fd()))
-		listener.Close() // or the child would wait for ever
+		listener.Close() // otherwise the child would wait for ever
 		served <- err
 	}()
 	run()
@@ -37,31 +37,31 @@ func supervise(run func()) error {
 	return <-served
 }
 
-// listen has the kernel ask about the calls in names, from the calling thread and
-// from what descends from it. The filter does not look at the ABI of a call: the
-// child is this very program.
+// listen makes the kernel ask about the calls in names, when the calling thread or a
+// process that it starts makes them. The filter does not check the ABI of a call,
+// because the child is the same program.
 func listen() (*seccomp.Listener, error) {
 	var p seccomp.Program
 	for nr := range names {
 		p.When(func() { p.Return(seccomp.Notify) }, seccomp.Number.Is(uint32(nr)))
 	}
 	p.Return(seccomp.Allow)
-	// Before Linux 5.19 the signals of Go's scheduler interrupt calls that wait
-	// for an answer, and they are made once more.
+	// Before Linux 5.19 the signals of Go's scheduler interrupt calls that wait for
+	// an answer, and the program makes them again.
 	l, err := p.InstallListener(true)
 	if errors.Is(err, unix.EINVAL) {
 		l, err = p.InstallListener(false)
 	}
 	if errors.Is(err, unix.EBUSY) {
-		err = fmt.Errorf("%w: %w", unix.EPERM, err) // as a container has it
+		err = fmt.Errorf("%w: %w", unix.EPERM, err) // treated like a container that forbids filters
 	}
 	if err != nil {
-		return nil, fmt.Errorf("no system calls can be made to fail here: %w", err)
+		return nil, fmt.Errorf("system calls cannot be made to fail: %w", err)
 	}
 	return l, nil
 }
 
-// A supervisor answers for the child.
+// A supervisor answers the calls of the child.
 type supervisor struct {
 	listener *seccomp.Listener
 
@@ -71,18 +71,18 @@ type supervisor struct {
 	calls    []Call
 
 	holding bool
-	at      int           // from which number on the next call is held
+	at      int           // the call with this number, or the next that can be, is held
 	held    *seccomp.Call // that call, when it has come
-	waiting *uint64       // who waits for it
+	waiting *uint64       // the ID of the await command that waits for it
 
-	refused          syscall.Errno // of all sockets of the kind; 0: none
+	refused          syscall.Errno // what socket(2) fails with for domain and protocol; 0: it does not
 	domain, protocol int
 }
 
 // serve answers until stop can be read or is closed.
 func (s *supervisor) serve(stop int) error { return s.listener.Serve(stop, s.meet) }
 
-// meet answers q, now or later, and whoever has waited for it.
+// meet answers q, now or later. If q is to be held, it answers the await command.
 func (s *supervisor) meet(q seccomp.Call) error {
 	if q.Number == unix.SYS_SETSOCKOPT && uintptr(q.Args[0]) == nowhere {
 		return s.command(q.ID, command(q.Args[1]), q.Args[2:5])
@@ -111,7 +111,7 @@ func (s *supervisor) release(q seccomp.Call) error {
 	return err
 }
 
-// tell answers who waits for the call that is held.
+// tell answers the await command, if there is one.
 func (s *supervisor) tell(reached int64) error {
 	if s.waiting == nil {
 		return nil
@@ -122,7 +122,7 @@ func (s *supervisor) tell(reached int64) error {
 	return err
 }
 
-// decide returns what q fails with, if it does.
+// decide returns whether q fails, and with what.
 func (s *supervisor) decide(q seccomp.Call) (errno syscall.Errno, fails bool) {
 	c := call(q)
 	switch {
@@ -135,7 +135,7 @@ func (s *supervisor) decide(q seccomp.Call) (errno syscall.Errno, fails bool) {
 	return 0, false
 }
 
-// command does what the child asks. To be asked twice does no harm.
+// command carries out a command of the child. It may be repeated.
 func (s *supervisor) command(id uint64, c command, args []uint64) error {
 	var answer int64
 	switch c {

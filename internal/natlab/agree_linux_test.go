@@ -20,7 +20,7 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// An outcome is what the client's program sees.
+// An outcome is what the client observes.
 type outcome string
 
 const (
@@ -31,36 +31,36 @@ const (
 	noConnect outcome = "no connection"
 )
 
-// A host is one end of a scenario: how it makes its side of the connection, and
-// what it does to it in the middle.
+// A host is one end of a scenario: how it makes its connection, and how it changes it in
+// the middle.
 type host struct {
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	listen func(ctx context.Context, network, address string) (net.Listener, error)
 	change func(c net.Conn) error // nil: nothing
 }
 
-// plain is a host that knows nothing of marks.
+// plain is a host that sets no mark.
 func plain() host {
 	return host{dial: new(net.Dialer).DialContext, listen: new(net.ListenConfig).Listen}
 }
 
-// pinned is a host that marks from the first packet and pins.
+// pinned is a host that marks from the first packet on and pins.
 func pinned(cp dscp.CodePoint) host {
 	return host{dial: (&dscp.Dialer{DSCP: cp}).DialContext, listen: (&dscp.ListenConfig{DSCP: cp}).Listen}
 }
 
-// bare is a host that marks from the first packet and does not pin.
+// bare is a host that marks from the first packet on and does not pin.
 func bare(cp dscp.CodePoint) host {
 	return host{dial: (&dscp.Dialer{DSCP: cp}).Marked().DialContext, listen: (&dscp.ListenConfig{DSCP: cp}).Marked().Listen}
 }
 
-// then is h, which sets another mark in the middle.
+// then returns h with a change to another mark in the middle.
 func (h host) then(cp dscp.CodePoint) host {
 	h.change = func(c net.Conn) error { return setTOS(c, cp) }
 	return h
 }
 
-// thenRefused is h, a pinned one, for which every way to another mark is closed.
+// thenRefused returns h, which must be pinned, with refused attempts to change the mark.
 func (h host) thenRefused(cp dscp.CodePoint) host {
 	h.change = func(c net.Conn) error {
 		for _, err := range []error{c.(*dscp.Conn).SetDSCP(cp), setTOS(c, cp)} {
@@ -81,18 +81,17 @@ func setTOS(c net.Conn, cp dscp.CodePoint) error {
 	return ipv6.NewConn(c).SetTrafficClass(int(cp.TOS()))
 }
 
-// A scenario is a flow and what becomes of it behind each kind of box.
+// A scenario is a flow and its outcome behind each kind of box.
 type scenario struct {
 	name           string
-	serverInside   bool // who sits behind the NAT: its marks decide
+	serverInside   bool // the server is behind the NAT, and its marks decide
 	client, server host
 
 	precedence, codePoint, dropped outcome
 }
 
-// The reports and the predictions of the VMware model, a box with the code point
-// in its flow key, and one that loses
-// all that is marked, side by side.
+// The reports and the predictions of the VMware model, beside a box with the code point
+// in its flow key and one that drops all that is marked.
 var scenarios = []scenario{
 	{"never marked", false, plain(), plain(), works, works, works},
 	{"AF21 throughout", false, bare(dscp.AF21), plain(), works, works, noConnect},
@@ -133,10 +132,10 @@ var boxes = []struct {
 	{"lost marks", (*natlab.Lab).DropMarked, dscptest.DropMarked(), func(s scenario) outcome { return s.dropped }},
 }
 
-// TestAgree runs every scenario through a NAT of the kernel's and through the
-// relay of dscptest: both do as the table says, so they agree row by row.
+// TestAgree runs every scenario through a NAT of the kernel and through the relay of
+// dscptest. Both must do what the table says.
 func TestAgree(t *testing.T) {
-	t.Parallel() // most of it waits for what does not come
+	t.Parallel() // it mostly waits for timeouts
 	if !testns.Inside(t) {
 		return
 	}
@@ -168,7 +167,7 @@ func TestAgree(t *testing.T) {
 					if s.serverInside {
 						side = dscptest.Server
 						if want == noConnect {
-							want = mute // the relay's own SYN-ACK has left by then, as its documentation says
+							want = mute // the relay has sent its SYN-ACK by then, as its documentation says
 						}
 					}
 					relay, err := dscptest.Config{
@@ -177,7 +176,7 @@ func TestAgree(t *testing.T) {
 						Inside:   side,
 					}.Start()
 					require.NoError(t, err)
-					defer relay.Close() //nolint:errcheck // nothing is lost
+					defer relay.Close() //nolint:errcheck // its error does not matter here
 					assert.Equal(t, want, converse(t, s.client, relay.Addr(), want))
 				})
 			}
@@ -185,8 +184,8 @@ func TestAgree(t *testing.T) {
 	}
 }
 
-// serve takes one connection and returns each octet. It makes its change after
-// the first one.
+// serve accepts one connection and echoes each octet. It makes its change after the first
+// octet.
 func serve(t *testing.T, h host, address netip.Addr) (port uint16) {
 	t.Helper()
 	l, err := h.listen(t.Context(), "tcp", netip.AddrPortFrom(address, 0).String())
@@ -197,10 +196,10 @@ func serve(t *testing.T, h host, address netip.Addr) (port uint16) {
 		defer close(served)
 		c, err := l.Accept()
 		if err != nil {
-			return // the scenario is over, and nobody came
+			return // the scenario is over without a connection
 		}
 		defer c.Close() //nolint:errcheck // it may be reset
-		// What the client does at the end may never arrive here.
+		// The end of the client's connection may never arrive here.
 		stop := context.AfterFunc(over, func() { c.Close() }) //nolint:errcheck,gosec // the same
 		defer stop()
 		answer(over, t, c, h)
@@ -213,8 +212,7 @@ func serve(t *testing.T, h host, address netip.Addr) (port uint16) {
 	return netip.MustParseAddrPort(l.Addr().String()).Port()
 }
 
-// answer returns octets as long as there are any: what the client sees of it is
-// what counts.
+// answer echoes octets until it fails. The client checks what arrives.
 func answer(over context.Context, t *testing.T, c net.Conn, h host) {
 	b := make([]byte, 1)
 	for i := 0; ; i++ {
@@ -222,7 +220,7 @@ func answer(over context.Context, t *testing.T, c net.Conn, h host) {
 			return
 		}
 		if i == 1 && h.change != nil {
-			if err := h.change(c); over.Err() == nil { // or the client has not waited for it
+			if err := h.change(c); over.Err() == nil { // otherwise the client did not wait for it
 				assert.NoError(t, err)
 			}
 		}
@@ -232,16 +230,15 @@ func answer(over context.Context, t *testing.T, c net.Conn, h host) {
 	}
 }
 
-// How long the client waits for an answer. Where none is expected a short time
-// will do: an answer that comes would fail the test, however late.
+// How long the client waits for an answer. If none is expected a short time is enough.
 const (
 	long  = 10 * time.Second
 	short = 250 * time.Millisecond
 	nudge = 50 * time.Millisecond
 )
 
-// converse connects, and asks four times. After the first answer it makes its
-// change.
+// converse connects and sends an octet four times. It makes its change after the first
+// answer.
 func converse(t *testing.T, h host, address string, want outcome) outcome {
 	t.Helper()
 	connecting := long
@@ -278,8 +275,8 @@ func converse(t *testing.T, h host, address string, want outcome) outcome {
 	return works
 }
 
-// ask sends an octet and waits for it to come back. It sends it again now and
-// then: a reset that only the server got shows when the client sends.
+// ask sends an octet and waits for it to come back. It sends it again from time to time,
+// because a client notices a reset that only the server got when it sends.
 func ask(c net.Conn, octet uint8, wait time.Duration) error {
 	late := time.Now().Add(wait)
 	for {

@@ -1,6 +1,6 @@
-// Package natlab builds a real NAT for tests: three network namespaces, of
-// which the middle one routes, translates addresses and breaks on DSCP by rules
-// of nftables. It is what the relay of package dscptest is held against.
+// Package natlab builds a real NAT for tests from three network namespaces. The middle
+// one routes, translates addresses, and drops or resets flows by DSCP, with rules of
+// nftables. Tests compare the relay of package dscptest with it.
 package natlab
 
 import (
@@ -29,7 +29,7 @@ func prefixes(ss ...string) []netip.Prefix {
 }
 
 // A Lab is a host inside a NAT, a host outside, and the router between them.
-// The host outside has no route to the inside. It belongs to a test that runs
+// The host outside has no route to the inside. A test that uses a Lab must run
 // [testns.Inside] a namespace.
 type Lab struct {
 	Inside, Router, Outside *testns.Net
@@ -41,9 +41,9 @@ const (
 	OutsideCable = "outside"
 )
 
-// New builds a Lab. The router masquerades what comes from the inside, forwards
-// connections that are made to its own outside address to the host inside, and
-// has no rules about marks yet.
+// New builds a Lab. The router masquerades what comes from the inside. It forwards
+// connections to its outside address to the host inside. It has no rules about marks
+// yet.
 func New(tb testing.TB) *Lab {
 	tb.Helper()
 	testns.Require(tb, "ip")
@@ -75,8 +75,8 @@ table inet nat {
 	return l
 }
 
-// Server returns the address that a server has to listen on, and the one at
-// which a client reaches it, for a server that sits inside the NAT or outside.
+// Server returns the address that a server inside the NAT, or outside, has to listen
+// on, and the address at which a client reaches it.
 func (l *Lab) Server(six, inside bool) (listen, dial netip.Addr) {
 	i := 0
 	if six {
@@ -88,25 +88,24 @@ func (l *Lab) Server(six, inside bool) (listen, dial netip.Addr) {
 	return outsideHost[i].Addr(), outsideHost[i].Addr()
 }
 
-// A Key is what a router remembers of the first segment that the host inside
-// sends in a flow, and compares all later ones with.
+// A Key returns what a router stores of the first segment that the host inside sends in
+// a flow, and compares with all later ones.
 type Key func(dscp uint8) uint8
 
-// Precedence is the key of a TCP that checks precedence, as RFC 793 asks.
+// Precedence is the key of a TCP that checks precedence as RFC 793 requires.
 func Precedence(dscp uint8) uint8 { return dscp >> 3 }
 
 // CodePoint is the key of a flow table that has the code point in it.
 func CodePoint(dscp uint8) uint8 { return dscp }
 
-// Judge makes the router treat a segment of the host inside whose key differs
-// from that of the first one by a statement of nftables: "drop", or "reject with
-// tcp reset".
+// Judge makes the router apply a statement of nftables to each segment of the host
+// inside whose key differs from that of the first: "drop", or "reject with tcp reset".
 func (l *Lab) Judge(key Key, statement string) {
-	// One rule for each code point: nftables has maps and concatenations for
-	// this, which misread IPv6's code points in some versions.
+	// One rule for each code point: the maps and concatenations of nftables
+	// misread IPv6 code points in some versions.
 	var remember, compare strings.Builder
 	for dscp := range uint8(64) {
-		mark := 0x100 | int(key(dscp)) // 0 means that nothing is remembered yet
+		mark := 0x100 | int(key(dscp)) // 0 means that nothing is stored yet
 		for _, ip := range []string{"ip", "ip6"} {
 			fmt.Fprintf(&remember, "\t\tct mark 0 %s dscp %d ct mark set %#x\n", ip, dscp, mark)
 			fmt.Fprintf(&compare, "\t\t%s dscp %d ct mark != %#x counter %s\n", ip, dscp, mark, statement)
@@ -123,7 +122,7 @@ table inet box {
 }`, InsideCable, &remember, &compare), "nft", "-f", "-")
 }
 
-// DropMarked makes the router lose every marked segment of the host inside.
+// DropMarked makes the router drop every marked segment of the host inside.
 func (l *Lab) DropMarked() {
 	l.Router.Input(fmt.Sprintf(`
 table inet box {

@@ -14,8 +14,8 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// TestNAT shows on both cables that the lab translates addresses, in either
-// role of the host inside, and that a real NAT leaves marks as they are.
+// TestNAT checks on both cables that the lab translates addresses, for a client and for a
+// server inside, and does not change marks.
 func TestNAT(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -46,7 +46,7 @@ func TestNAT(t *testing.T) {
 				l, err = (&dscp.ListenConfig{DSCP: dscp.EF}).Listen(t.Context(), "tcp", netip.AddrPortFrom(listen, 0).String())
 				require.NoError(t, err)
 			})
-			defer l.Close() //nolint:errcheck // a listener
+			defer l.Close() //nolint:errcheck // it is a listener
 			port := netip.MustParseAddrPort(l.Addr().String()).Port()
 			clientNet.Do(func() {
 				c, err := (&dscp.Dialer{DSCP: dscp.AF21}).Dial("tcp", netip.AddrPortFrom(dial, port).String())

@@ -1,7 +1,7 @@
-// Package nobody gives addresses where nobody listens.
+// Package nobody reserves addresses that refuse connections.
 //
-// The address of a closed listener is no such address: its port is free, and
-// the next to listen, in this process or another, may be given it.
+// The address of a closed listener is not enough: its port is free, and the kernel may
+// give it to the next listener of this process or another.
 package nobody
 
 import (
@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// patience is how long a child may take to begin.
+// patience is how long a child process may take to execute its program.
 const patience = 20 * time.Second
 
 // An Address refuses connections until it is closed.
 type Address struct {
-	// A connection that was accepted on it keeps the port from all others:
-	// they are given one that no socket is bound to.
+	// An accepted connection is bound to the port, so the kernel gives the port to
+	// no other socket.
 	client, server net.Conn
 }
 
-// Open takes a port of a local address, such as "127.0.0.1:0".
+// Open reserves an address, for example a port of "127.0.0.1:0".
 func Open(address string) (*Address, error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
@@ -42,8 +42,8 @@ func Open(address string) (*Address, error) {
 		}
 		return nil, errors.Join(err, client.Close())
 	}
-	// A child that another goroutine is starting has a copy of the listener until
-	// it executes its program, and with that the listener lives on.
+	// A child process that another goroutine is starting has a copy of the listener
+	// until it executes its program. Until then the listener accepts.
 	a := &Address{client, server}
 	for begin := time.Now(); time.Since(begin) < patience; {
 		probe, err := net.Dial("tcp", a.String())
@@ -52,17 +52,17 @@ func Open(address string) (*Address, error) {
 		}
 		probe.Close()
 	}
-	return nil, errors.Join(fmt.Errorf("%v: somebody goes on listening", a), a.Close())
+	return nil, errors.Join(fmt.Errorf("%v still accepts connections after %v", a, patience), a.Close())
 }
 
 func (a *Address) String() string { return a.server.LocalAddr().String() }
 
-// Close gives the port back.
+// Close releases the port.
 func (a *Address) Close() error {
 	return errors.Join(a.client.Close(), a.server.Close())
 }
 
-// Listens is [Open] for as long as a test runs.
+// Listens returns an address that refuses connections until the test ends.
 func Listens(tb testing.TB, address string) string {
 	tb.Helper()
 	a, err := Open(address)

@@ -20,7 +20,7 @@ func TestOpen(t *testing.T) {
 	}
 	require.NoError(t, a.Close())
 
-	_, err = nobody.Open("203.0.113.1:0") // nobody's at all: RFC 5737
+	_, err = nobody.Open("203.0.113.1:0") // not an address of any host (RFC 5737)
 	require.Error(t, err)
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// TestPortIsKept has listeners and clients take all ports that there are: nobody
-// is given that of the address, on either side.
+// TestPortIsKept has listeners and clients take all ports that there are. The kernel gives
+// the port of the address to none of them.
 func TestPortIsKept(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -32,7 +32,7 @@ func TestPortIsKept(t *testing.T) {
 				l, err := net.Listen("tcp", address)
 				if err != nil {
 					require.ErrorIs(t, err, syscall.EADDRINUSE)
-					assert.Equal(t, 62, n, "of 64, but the two of the address")
+					assert.Equal(t, 62, n, "all of 64 but the two of the address")
 					break
 				}
 				defer l.Close()
@@ -42,8 +42,8 @@ func TestPortIsKept(t *testing.T) {
 	}
 }
 
-// TestBesideForks opens addresses while children begin, each with a copy of
-// every descriptor until it executes its program.
+// TestBesideForks opens addresses while child processes start. Each has a copy of every
+// descriptor until it executes its program.
 func TestBesideForks(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -59,7 +59,7 @@ func TestBesideForks(t *testing.T) {
 				default:
 				}
 				cmd := exec.Command("/proc/self/exe", "-test.run=^$")
-				cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET} // takes its time
+				cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET} // slow, so that the copies last
 				if !assert.NoError(t, cmd.Run()) {
 					return
 				}

@@ -41,9 +41,9 @@ func (f Flags) String() string {
 	return s[1:]
 }
 
-// A Packet is what the headers of a TCP segment or UDP datagram say, over IPv4
-// or IPv6. Where the sender or the receiver offloads segmentation, one Packet
-// may stand for several segments with the same mark.
+// A Packet holds what the headers of a TCP segment or UDP datagram over IPv4 or IPv6
+// say. If the sender or the receiver offloads segmentation, one Packet may be several
+// segments with the same mark.
 type Packet struct {
 	Proto    uint8 // TCP or UDP
 	Src, Dst netip.AddrPort
@@ -51,7 +51,7 @@ type Packet struct {
 	Flags    Flags  // TCP only
 	Seq, Ack uint32 // TCP only
 	Len      int    // of the payload
-	Fragment bool   // the first of several fragments; Len is its own
+	Fragment bool   // the first of several fragments; Len is that of this fragment
 }
 
 // DSCP returns the upper six bits of p.TOS.
@@ -71,10 +71,9 @@ func (p Packet) String() string {
 }
 
 // Ownerless reports whether p is a reset with which a kernel answers a segment of
-// a connection whose socket is gone (RFC 9293, section 3.10.7.1). Linux takes the
-// mark of that segment for it, which is the other side's; no program has a say in
-// it. The reset of a socket also acknowledges, as does the one that refuses a
-// SYN.
+// a connection whose socket is gone (RFC 9293, section 3.10.7.1). Linux gives it the
+// mark of that segment, which is the other side's, so no program chose it. A reset
+// that a socket sends has the flag ACK, and so does one that refuses a SYN.
 func (p Packet) Ownerless() bool { return p.Has(RST) && !p.Has(ACK) }
 
 // SnapLength is the number of octets that hold the headers of every packet that
@@ -82,11 +81,11 @@ func (p Packet) Ownerless() bool { return p.Has(RST) && !p.Has(ACK) }
 // jumbo payload option and TCP.
 const SnapLength = 60 + 60
 
-// Parse reads a packet that begins with its IP header. b may be cut short
-// after the headers; n is the length that the packet had. It reports false for
-// anything but a TCP segment or UDP datagram: other protocols, fragments without
-// ports, headers that contradict themselves, and IPv6 extension headers other than
-// the one with the length of a super-segment above 64 KiB (BIG TCP; RFC 2675).
+// Parse reads a packet that begins with its IP header. b may be cut off after the
+// headers; n is the length of the whole packet. Parse returns false for anything but
+// a TCP segment or UDP datagram: for other protocols, fragments without ports,
+// inconsistent headers, and IPv6 extension headers other than the one with the length
+// of a super-segment above 64 KiB (BIG TCP; RFC 2675).
 func Parse(b []byte, n int) (Packet, bool) {
 	octet, ok := tos.HeaderOctet(b)
 	if !ok || n < len(b) {
@@ -104,7 +103,7 @@ func parse4(b []byte, n int, octet uint8) (Packet, bool) {
 	}
 	header, total := int(b[0]&0x0f)*4, int(binary.BigEndian.Uint16(b[2:]))
 	if total == 0 {
-		total = n // a super-segment above 64 KiB (BIG TCP) has no length
+		total = n // a super-segment above 64 KiB (BIG TCP) has the length 0
 	}
 	const moreFragments, offset = 0x2000, 0x1fff
 	fragment := binary.BigEndian.Uint16(b[6:])
@@ -123,7 +122,7 @@ func parse6(b []byte, n int, octet uint8) (Packet, bool) {
 	}
 	payload := int(binary.BigEndian.Uint16(b[4:]))
 	if payload == 0 {
-		payload = n - header // as above
+		payload = n - header // likewise
 	}
 	if payload > n-header {
 		return Packet{}, false
@@ -141,15 +140,15 @@ func parse6(b []byte, n int, octet uint8) (Packet, bool) {
 	return p, p.transport(src, dst, rest, payload)
 }
 
-// An IPv6 header of hop-by-hop options is the next one after the fixed header, if
-// this is its protocol, and has this length if a jumbo payload is its only option.
+// The protocol number of the IPv6 header with hop-by-hop options, and its length if a
+// jumbo payload is its only option.
 const (
 	hopByHop    = 0
 	jumboHeader = 8
 )
 
-// jumboPayload returns the length in a header of hop-by-hop options that has
-// nothing but a jumbo payload option: its own octets, too, are counted.
+// jumboPayload returns the length in a header of hop-by-hop options whose only option
+// is a jumbo payload. The length includes that header.
 func jumboPayload(b []byte) (int, bool) {
 	const jumbo, size = 0xc2, 4
 	if len(b) < jumboHeader || b[1] != 0 || b[2] != jumbo || b[3] != size {

@@ -44,7 +44,7 @@ func ip6(class, next uint8, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// jumbo6 is ip6 with a header that says how long its payload is.
+// jumbo6 is ip6 with a jumbo payload option.
 func jumbo6(class, next uint8, length uint32, payload []byte) []byte {
 	option := binary.BigEndian.AppendUint32([]byte{next, 0, 0xc2, 4}, length)
 	return set(ip6(class, 0, append(option, payload...)), 4, 0, 0)
@@ -69,8 +69,8 @@ func TestParse(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		b    []byte
-		cut  int // octets that the capture left off
-		more int // and that b lacks
+		cut  int // octets that the capture cut off
+		more int // octets of the packet that are not in b
 		want packet.Packet
 		text string
 	}{
@@ -169,10 +169,10 @@ func TestParseRefuses(t *testing.T) {
 		})
 	}
 	_, ok := packet.Parse(ip4(0, packet.TCP, syn), 43)
-	assert.False(t, ok, "a packet shorter than what was captured of it")
+	assert.False(t, ok, "a packet shorter than its capture")
 }
 
-// FuzzParse holds Parse against x/net's parsers of the IP headers.
+// FuzzParse compares Parse with x/net's parsers of the IP headers.
 func FuzzParse(f *testing.F) {
 	f.Add(ip4(0x48, packet.TCP, tcp(packet.SYN, "")), 0)
 	f.Add(ip6(0x20, packet.UDP, udp("dgram")), 1400)

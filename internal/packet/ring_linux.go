@@ -16,10 +16,10 @@ import (
 const (
 	frameSize  = 256 // the frame's own header and SnapLength octets
 	blockSize  = 64 << 10
-	maxFilling = 32 // processors that fill frames at the same time
+	maxFilling = 32 // how many processors fill frames at the same time, at most
 
-	// addressOffset is where a frame has the address that recvfrom would return,
-	// behind its header (TPACKET_ALIGN).
+	// addressOffset is the offset in a frame of the address that recvfrom would
+	// return, after the header (TPACKET_ALIGN).
 	addressOffset = (unix.SizeofTpacket2Hdr + 15) &^ 15
 )
 
@@ -28,26 +28,25 @@ type RingConfig struct {
 	Frames    int               // how many packets the ring holds, a multiple of 256
 	Filter    []bpf.Instruction // sees packets from the IP header on; nil takes all
 	Interface int               // the index of an interface; 0 means all of them
-	Incoming  bool              // only what arrives, as far as the kernel can tell (Linux 4.20)
+	Incoming  bool              // captures only what arrives; before Linux 4.20 it has no effect
 }
 
-// A Ring holds the packets of this network namespace that its filter takes,
-// until they are read (packet(7), which takes CAP_NET_RAW). Linux puts a packet
-// there before it hands it to TCP. Memory of its own, unlike a socket buffer, is
-// not limited by net.core.rmem_max. Read, Stats and Unmap are not for use by
-// several goroutines at once.
+// A Ring holds the packets of this network namespace that its filter accepts, until
+// they are read (packet(7), which needs CAP_NET_RAW). Linux puts a packet there before
+// TCP gets it. Unlike a socket buffer, the ring is not limited by net.core.rmem_max.
+// Read, Stats and Unmap must not be called by several goroutines at once.
 type Ring struct {
 	fd     int
-	file   *os.File // has fd
+	file   *os.File // owns fd
 	raw    syscall.RawConn
 	frames []byte // each with a status that the kernel and the reader set in turn
 	count  int    // how many frames there are
 	next   int    // the frame that the kernel fills next
 }
 
-// OpenRing opens a ring, which has to be closed and unmapped.
+// OpenRing opens a ring. The caller has to close and unmap it.
 func OpenRing(c RingConfig) (*Ring, error) {
-	// Protocol 0: nothing is captured before the filter is there.
+	// With protocol 0 the socket captures nothing before it has its filter.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket(AF_PACKET)", err)
@@ -65,7 +64,8 @@ func OpenRing(c RingConfig) (*Ring, error) {
 
 func (r *Ring) open(c RingConfig) error {
 	if c.Incoming {
-		// Before Linux 4.20 loopback shows what leaves as well: the same once more.
+		// Before Linux 4.20 the ring has a packet on loopback twice: when it leaves and
+		// when it arrives.
 		_ = unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
 	}
 	if c.Filter != nil {
@@ -73,7 +73,8 @@ func (r *Ring) open(c RingConfig) error {
 			return os.NewSyscallError("setsockopt(SO_ATTACH_FILTER)", err)
 		}
 	}
-	// Version 2 shows each frame at once; version 3 only when a block is full.
+	// With version 2 each frame can be read at once, with version 3 only when a
+	// block is full.
 	if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2); err != nil {
 		return os.NewSyscallError("setsockopt(PACKET_VERSION)", err)
 	}
@@ -89,8 +90,8 @@ func (r *Ring) open(c RingConfig) error {
 	if err != nil {
 		return fmt.Errorf("mmap of the packet ring: %w", err)
 	}
-	// To a socket of one protocol Linux 6.18 shows a packet after IP has had it;
-	// to one of all protocols, before.
+	// A socket for one protocol gets a packet after IP on Linux 6.18, a socket for
+	// all protocols before IP.
 	protocol := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // htons
 	if err := unix.Bind(r.fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: c.Interface}); err != nil {
 		return fmt.Errorf("bind of the packet socket: %w", err)
@@ -98,7 +99,7 @@ func (r *Ring) open(c RingConfig) error {
 	return nil
 }
 
-// Attach gives a socket a classic BPF program through an option of SOL_SOCKET.
+// Attach attaches a classic BPF program to a socket, by an option of SOL_SOCKET.
 func Attach(fd, option int, program []bpf.Instruction) error {
 	raw, err := bpf.Assemble(program)
 	if err != nil {
@@ -115,19 +116,19 @@ func Attach(fd, option int, program []bpf.Instruction) error {
 // Wait calls arrived whenever there may be packets to read, until arrived returns
 // false or the ring is closed.
 func (r *Ring) Wait(arrived func() bool) {
-	// The error is the one of Close.
+	// The only error is that the ring is closed.
 	_ = r.raw.Read(func(uintptr) bool { return !arrived() })
 }
 
-// A Capture is one packet as a ring holds it.
+// A Capture is one packet in a ring.
 type Capture struct {
-	Data      []byte // from the IP header on, cut off behind the headers; valid until Read goes on
-	Length    int    // that the packet had
-	Interface int    // the index of the one that it was seen on
+	Data      []byte // from the IP header on, cut off after the headers; valid until the function that Read calls returns
+	Length    int    // of the whole packet
+	Interface int    // the index of the interface
 }
 
-// Read hands over all packets that have arrived. It calls lost before the first
-// packet that came after some had found no place.
+// Read calls take with each packet that has arrived. If the ring had no room for some
+// packets, it calls lost before the first packet after them.
 func (r *Ring) Read(take func(Capture), lost func()) {
 	for r.frames != nil {
 		frame, h := r.Frame(0)
@@ -151,9 +152,9 @@ func (r *Ring) Read(take func(Capture), lost func()) {
 	}
 }
 
-// overtaken reports whether the next frame is being filled while one behind it
-// has been: each processor fills its own, and one that loses its time meanwhile
-// must not hide what another has handed to TCP since.
+// overtaken reports whether a processor is still filling the next frame while another
+// has filled one behind it. Read waits for the slower processor then, because TCP
+// already has the packet of the faster one.
 func (r *Ring) overtaken() bool {
 	for i := 1; i <= maxFilling; i++ {
 		if _, h := r.Frame(i); atomic.LoadUint32(&h.Status)&unix.TP_STATUS_USER != 0 {
@@ -163,15 +164,15 @@ func (r *Ring) overtaken() bool {
 	return false
 }
 
-// Frame returns the frame that is i behind the next one, and its header. It is
+// Frame returns the frame i places behind the next one, and its header. It is exported
 // for tests.
 func (r *Ring) Frame(i int) ([]byte, *unix.Tpacket2Hdr) {
 	b := r.frames[(r.next+i)%r.count*frameSize:][:frameSize]
 	return b, (*unix.Tpacket2Hdr)(unsafe.Pointer(&b[0]))
 }
 
-// Stats returns how many packets have arrived since it was called last, and how
-// many of these found no place.
+// Stats returns how many packets have arrived since the last call, and for how many of
+// them the ring had no room.
 func (r *Ring) Stats() (arrived, dropped int, err error) {
 	s, err := unix.GetsockoptTpacketStats(r.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	if err != nil {
@@ -180,7 +181,7 @@ func (r *Ring) Stats() (arrived, dropped int, err error) {
 	return int(s.Packets), int(s.Drops), nil
 }
 
-// Unmap gives the memory of the ring back. Read then finds nothing.
+// Unmap releases the memory of the ring. Afterwards Read finds nothing.
 func (r *Ring) Unmap() error {
 	if r.frames == nil {
 		return nil

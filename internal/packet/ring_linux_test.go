@@ -14,8 +14,8 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// TestReadWaitsForUnfinishedFrame has one processor fill the last frame of the ring only
-// after another has filled the first.
+// TestReadWaitsForUnfinishedFrame has one processor fill the last frame of the ring after
+// another has filled the first.
 func TestReadWaitsForUnfinishedFrame(t *testing.T) {
 	t.Parallel()
 	const count = 256
@@ -31,7 +31,7 @@ func TestReadWaitsForUnfinishedFrame(t *testing.T) {
 	fill(1)()
 	time.AfterFunc(20*time.Millisecond, fill(0))
 	var got []byte
-	r.Read(func(c Capture) { got = append(got, c.Data...) }, func() { t.Error("nothing was lost") })
+	r.Read(func(c Capture) { got = append(got, c.Data...) }, func() { t.Error("the ring has lost packets") })
 	assert.Equal(t, []byte{0, 1}, got)
 }
 
@@ -52,8 +52,8 @@ func fromPort(v6 bool, a net.Addr) []bpf.Instruction {
 	}
 }
 
-// TestRingHasSegmentBeforeTCP has a reader wait for payload without a pause: once it is
-// there, the ring has shown it.
+// TestRingHasSegmentBeforeTCP polls for payload: once it can be read, the ring has its
+// segment.
 func TestRingHasSegmentBeforeTCP(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -98,7 +98,7 @@ func TestRingHasSegmentBeforeTCP(t *testing.T) {
 					if p, ok := Parse(c.Data, c.Length); ok {
 						shown += p.Len
 					}
-				}, func() { t.Error("nothing was lost") })
+				}, func() { t.Error("the ring has lost packets") })
 				if shown < n {
 					late++
 				}

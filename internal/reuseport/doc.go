@@ -1,9 +1,9 @@
-// Package reuseport makes one listener of several sockets (SO_REUSEPORT), among which
-// Linux chooses by the TOS octet or the Traffic Class octet of each SYN. It knows
-// nothing of code points, nor of what a mark should be.
+// Package reuseport makes one listener of several sockets (SO_REUSEPORT). Linux chooses
+// one of them by the TOS octet or the Traffic Class octet of each SYN. The package
+// knows nothing of code points, nor of what a mark should be.
 package reuseport
 
-// An Error says that a socket option was refused.
+// An Error is the error of a socket option.
 type Error struct {
 	Option string // its name in C
 	Err    error

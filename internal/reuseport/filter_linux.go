@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hasFilter reports whether a socket has a filter. The kernel counts the length of
-// this option in instructions of eight bytes, so x/sys, which gives it the length of
-// a buffer, must not ask for it. With the length 0 it tells the number and copies
-// nothing; of an eBPF program it says EACCES.
+// hasFilter reports whether a socket has a filter. It does not use x/sys, which passes
+// the length of a buffer in bytes: the kernel takes the length of this option in
+// instructions of eight bytes. With the length 0 the kernel returns the number of
+// instructions and copies none. For an eBPF program it returns EACCES.
 func hasFilter(fd int) (bool, error) {
 	var instructions uint32
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_GET_FILTER,

@@ -7,23 +7,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Held is a socket as it was before Hold.
+// A Held is what Hold has changed on a socket.
 type Held struct {
 	ipv6     bool
-	ttl, hop int  // IP_MINTTL and IPV6_MINHOPCOUNT
-	filter   bool // whether it is held by a filter
+	ttl, hop int  // IP_MINTTL and IPV6_MINHOPCOUNT before
+	filter   bool // whether Hold attached a filter
 }
 
 // mostTTL is the highest TTL and hop limit.
 const mostTTL = 255
 
-// Hold has c lose every SYN that it receives, until Release. Handshakes that are in
+// Hold makes c drop every SYN that it receives, until Release. Handshakes that are in
 // progress go on.
 //
-// It attaches a filter (SO_ATTACH_FILTER). Where the socket has one, or the kernel
-// wants a privilege for those of TCP, it asks for the highest TTL (IP_MINTTL,
-// IPV6_MINHOPCOUNT) instead: only SYNs that have come over no router, from a peer that
-// sends that TTL, get through. Accepted sockets inherit that, see Restore.
+// It attaches a filter (SO_ATTACH_FILTER). If the socket has a filter already, or the
+// kernel requires a privilege for filters on TCP sockets, Hold requires the highest TTL
+// instead (IP_MINTTL, IPV6_MINHOPCOUNT). Then c still takes a SYN that was sent with
+// that TTL and has passed no router. Accepted sockets inherit the requirement; see
+// Restore.
 func Hold(c syscall.RawConn) (h Held, err error) {
 	err = control(c, func(fd int) error {
 		domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
@@ -50,7 +51,7 @@ func Hold(c syscall.RawConn) (h Held, err error) {
 	return h, err
 }
 
-// require sets the lowest TTL and hop limit with which a packet is taken.
+// require sets the lowest TTL and hop limit of a packet that the socket takes.
 func (h Held) require(fd, ttl, hop int) error {
 	if h.ipv6 {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, hop); err != nil {
@@ -70,13 +71,13 @@ func (h Held) Release(c syscall.RawConn) error {
 	})
 }
 
-// Restore gives a socket that was accepted from one on hold what it would have
-// inherited otherwise.
+// Restore sets on a socket that was accepted while its listener was held what it would
+// have inherited without Hold.
 func (h Held) Restore(c syscall.RawConn) error {
 	return control(c, func(fd int) error { return h.require(fd, h.ttl, h.hop) })
 }
 
-// withoutSYN accepts all packets but those that have the flag SYN and not ACK. A
+// withoutSYN accepts all packets except those with the flag SYN and without ACK. The
 // filter of a TCP socket sees packets from their TCP header on.
 var withoutSYN = []bpf.Instruction{
 	bpf.LoadAbsolute{Off: 13, Size: 1},

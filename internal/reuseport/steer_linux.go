@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Supported says that this system has what the package is for.
+// Supported says whether this system has what the package needs.
 const Supported = true
 
 // ipHeader is the offset at which a program loads from the IP header (SKF_NET_OFF).
 const ipHeader = 0xfff00000
 
-// steering returns the program that chooses the socket of a group for a packet: the
-// socket i+1 if the upper six bits of its octet are those of octets[i], and the
-// socket 0 otherwise. The version in the IP header decides where the octet is: to a
-// socket that takes both families, a packet of an IPv4 peer has an IPv4 header.
+// steering returns the program that chooses the socket of a group for a packet: socket
+// i+1 if the upper six bits of the packet's octet are those of octets[i], and socket 0
+// otherwise. The version in the IP header decides where the octet is. A packet of an
+// IPv4 peer to a socket that takes both families has an IPv4 header.
 func steering(octets []uint8) []bpf.Instruction {
 	program := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: ipHeader, Size: 2},
@@ -39,13 +39,13 @@ func steering(octets []uint8) []bpf.Instruction {
 	return append(program, bpf.RetConstant{Val: 0})
 }
 
-// Lead makes c, which is not bound yet, the first of a group. A SYN whose octet is
-// octets[i], ECN bits aside, is given to the member i+1, in the order in which they
-// are bound, and every other to this one. (The ACK that answers a SYN cookie is
-// steered by its own octet.)
+// Lead makes c, which is not bound yet, the first member of a group. The kernel gives a
+// SYN whose octet is octets[i], apart from the ECN bits, to member i+1, in the order in
+// which the members are bound, and every other SYN to c. (It steers an ACK that answers
+// a SYN cookie by the octet of the ACK.)
 //
-// Since c has its group already, it cannot join another: to bind it fails with
-// EADDRINUSE if anybody listens on the port.
+// As c has its group before it is bound, it cannot join another: bind fails with
+// EADDRINUSE if another socket listens on the port.
 func Lead(c syscall.RawConn, octets []uint8) error {
 	return control(c, func(fd int) error {
 		if err := share(fd); err != nil {
@@ -55,7 +55,7 @@ func Lead(c syscall.RawConn, octets []uint8) error {
 	})
 }
 
-// Join lets c, which is not bound yet, join the group of the address to which it will
+// Join makes c, which is not bound yet, join the group of the address to which it will
 // be bound.
 func Join(c syscall.RawConn) error { return control(c, share) }
 
@@ -83,7 +83,7 @@ func attach(fd, option int, name string, program []bpf.Instruction) error {
 		&unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}))
 }
 
-// failed puts the error of a system call, if there is one, into an Error.
+// failed returns the error of a system call as an Error; nil for nil.
 func failed(option, call string, err error) error {
 	if err == nil {
 		return nil

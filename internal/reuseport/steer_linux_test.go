@@ -13,13 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// chosen runs the part of the steering program behind the load from the IP header, on
-// what that loads.
+// chosen runs the steering program on the first two octets of an IP header.
 func chosen(t *testing.T, octets []uint8, header uint16) int {
 	t.Helper()
 	program := steering(octets)
 	require.Equal(t, bpf.LoadAbsolute{Off: ipHeader, Size: 2}, program[0])
-	program[0] = bpf.LoadAbsolute{Off: 0, Size: 2} // x/net's machine has no SKF_NET_OFF
+	program[0] = bpf.LoadAbsolute{Off: 0, Size: 2} // x/net's VM has no SKF_NET_OFF
 	vm, err := bpf.NewVM(program)
 	require.NoError(t, err)
 	n, err := vm.Run([]byte{byte(header >> 8), byte(header)})
@@ -27,8 +26,8 @@ func chosen(t *testing.T, octets []uint8, header uint16) int {
 	return n
 }
 
-// TestSteering gives every octet, of either version of IP and with every ECN field, to
-// the member of its class.
+// TestSteering steers every octet, of both versions of IP, to the member of its class,
+// whatever the ECN bits.
 func TestSteering(t *testing.T) {
 	t.Parallel()
 	many := make([]uint8, 0, 63)
@@ -77,11 +76,11 @@ func listen(t *testing.T, control func(syscall.RawConn) error) (*net.TCPListener
 	return l.(*net.TCPListener), nil
 }
 
-// TestHold: a SYN that is lost comes again, after Release with success. A filter of the
-// caller's stays.
+// TestHold tries to connect while a listener is held, which times out, and after Release,
+// which succeeds. A filter of the caller stays attached.
 func TestHold(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{0, 1, 4, 5, 100, 4096} { // nothing is written beyond the number
+	for _, n := range []int{0, 1, 4, 5, 100, 4096} { // hasFilter must not write instructions
 		var held Held
 		l, err := listen(t, func(c syscall.RawConn) (err error) {
 			if n > 0 {
@@ -91,7 +90,7 @@ func TestHold(t *testing.T) {
 				}
 				err = control(c, func(fd int) error { return attach(fd, unix.SO_ATTACH_FILTER, "SO_ATTACH_FILTER", program) })
 				if errors.Is(err, unix.EPERM) {
-					t.Skipf("this kernel wants a privilege: %v", err)
+					t.Skipf("this kernel requires a privilege: %v", err)
 				}
 			}
 			if err == nil {
@@ -120,7 +119,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// TestErrors are those of a socket that is closed.
+// TestErrors checks the errors for a closed socket.
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	l, err := listen(t, func(syscall.RawConn) error { return nil })

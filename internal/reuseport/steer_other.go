@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Supported says that this system has what the package is for.
+// Supported says whether this system has what the package needs.
 const Supported = false
 
 // Lead fails.
@@ -16,7 +16,7 @@ func Lead(syscall.RawConn, []uint8) error { return errors.ErrUnsupported }
 // Join fails.
 func Join(syscall.RawConn) error { return errors.ErrUnsupported }
 
-// A Held is a socket as it was before Hold.
+// A Held is what Hold has changed on a socket.
 type Held struct{}
 
 // Hold fails.

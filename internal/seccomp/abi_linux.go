@@ -2,9 +2,9 @@ package seccomp
 
 import "golang.org/x/sys/unix"
 
-// An ABI is one of the ways in which the programs of a machine call its kernel,
-// each with numbers of its own. A filter that looks at numbers alone lets a
-// program get past it by calling in another ABI.
+// An ABI is one of the ways in which programs on a machine call the kernel. Each has
+// other system call numbers. If a filter checked only numbers, a program could evade it
+// with calls in another ABI.
 type ABI struct {
 	Arch uint32 // AUDIT_ARCH_…
 
@@ -20,7 +20,7 @@ type ABI struct {
 	Limit uint32
 }
 
-// The numbers that socketcall(2) gives to two of its calls.
+// The numbers of two calls in socketcall(2).
 const (
 	SocketcallSocket     = 1
 	SocketcallSetsockopt = 14
@@ -32,13 +32,12 @@ const (
 	lastURing  = 427
 )
 
-// ABIs returns those of this machine that are known, the one in which this
-// program calls first, or nil where the package knows none, or the program's own
-// has no calls but socketcall(2) that Go's net makes: 386.
+// ABIs returns the known ABIs of this machine, that of this program first. It returns
+// nil on a machine with no known ABI, and on 386, where Go's net uses socketcall(2).
 func ABIs() []ABI { return abis }
 
-// In adds what then adds, for calls in abi. Calls of an ABI that has the same
-// Arch, x32, fail with ENOSYS.
+// In adds what then adds, for calls in abi. Calls in an ABI with the same Arch, x32,
+// fail with ENOSYS.
 func (p *Program) In(abi ABI, then func()) {
 	p.When(func() {
 		if abi.Limit != 0 {
@@ -48,8 +47,8 @@ func (p *Program) In(abi ABI, then func()) {
 	}, Arch.Is(abi.Arch))
 }
 
-// RefuseURing has the calls of io_uring fail with ENOSYS. Through a ring a
-// program makes and configures sockets without a system call that a filter sees.
+// RefuseURing makes the calls of io_uring fail with ENOSYS. With io_uring a program can
+// make and configure sockets without a system call that a filter sees.
 func (p *Program) RefuseURing() {
 	p.When(func() { p.Return(Errno(unix.ENOSYS)) }, Number.AtLeast(firstURing), Number.Below(lastURing+1))
 }

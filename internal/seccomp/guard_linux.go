@@ -11,27 +11,28 @@ import (
 // An Option is a socket option.
 type Option struct{ Level, Name int }
 
-// SecretLength is the length that setsockopt(2) has to name to get past [Guard].
-// The kernel takes more bytes than the four of an int, and ignores them.
+// SecretLength is the length that a call of setsockopt(2) must pass for [Guard] to allow
+// it. The kernel accepts more bytes than the four of an int, and ignores them.
 const SecretLength = 8
 
-// cookieArg is the argument in which the secret travels: setsockopt(2) has five.
+// cookieArg is the argument that carries the cookie: setsockopt(2) has five, so this is
+// the sixth.
 const cookieArg = 5
 
-// Guard returns a filter under which setsockopt(2) fails with EPERM for the
-// options, unless the call has the cookie in the register of its sixth argument,
-// which setsockopt does not have, and the length [SecretLength]. It takes both,
-// since the register keeps its value: a call right after one with the cookie
-// could carry it by accident.
+// Guard returns a filter under which setsockopt(2) fails with EPERM for the options,
+// unless the call has the length [SecretLength] and the cookie in the register of its
+// sixth argument, which setsockopt does not have. The filter requires both because the
+// register keeps its value: a call right after one with the cookie could have it by
+// accident.
 //
-// In the ABI of 32-bit programs the options cannot be set at all. The calls of
-// io_uring fail with ENOSYS, and so do a socketcall(2) that sets an option and
-// all calls in an ABI that is not known.
+// In the ABI of 32-bit programs the options cannot be set at all. The calls of io_uring
+// fail with ENOSYS, and so do a socketcall(2) that sets an option and all calls in an
+// unknown ABI.
 //
-// The error matches [errors.ErrUnsupported] where [ABIs] has none.
+// If [ABIs] returns none, the error matches [errors.ErrUnsupported].
 func Guard(cookie uint64, options ...Option) (*Program, error) {
 	if len(ABIs()) == 0 {
-		return nil, fmt.Errorf("seccomp: a filter cannot tell socket calls apart on %s, or nobody has checked that it can: %w",
+		return nil, fmt.Errorf("seccomp: filters for socket calls are not known to work on %s: %w",
 			runtime.GOARCH, errors.ErrUnsupported)
 	}
 	p := new(Program)
@@ -49,7 +50,7 @@ func Guard(cookie uint64, options ...Option) (*Program, error) {
 	return p, nil
 }
 
-// guard decides about setsockopt. Only a register of 64 bits has room for a cookie.
+// guard decides about setsockopt. A cookie needs a register of 64 bits: wide.
 func (p *Program) guard(options []Option, wide bool, cookie uint64) {
 	for _, o := range options {
 		p.When(func() {

@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// children are what child processes of the tests do: one that has all its threads
-// filtered cannot go back. What they print is what the test wants to know.
+// children are the functions that run in child processes, because a filter on all threads
+// cannot be removed. They print what the test checks.
 var children = map[string]func(){
 	"all threads":     allThreads,
 	"another filter":  anotherFilter,
@@ -49,7 +49,7 @@ func exdev() *Program {
 	return &p
 }
 
-// statusOf counts the threads of this process by a line of their status.
+// statusOf counts the threads of this process by the value of a line of their status.
 func statusOf(line string) (with, threads int) {
 	files, err := filepath.Glob("/proc/self/task/*/status")
 	if err != nil {
@@ -82,7 +82,7 @@ func allThreads() {
 	}
 	ready.Add(8)
 	refused.Add(16)
-	for i := range 8 { // threads that are there before
+	for i := range 8 { // threads that exist before
 		go ask(i)
 	}
 	ready.Wait()
@@ -91,7 +91,7 @@ func allThreads() {
 		return
 	}
 	ready.Add(8)
-	for i := range 8 { // and that come later
+	for i := range 8 { // and threads that start later
 		go ask(8 + i)
 	}
 	ready.Wait()
@@ -129,10 +129,10 @@ func anotherFilter() {
 	own.Wait()
 	for range 3 {
 		err := exdev().InstallAll()
-		fmt.Println(errors.Is(err, unix.EBUSY), err != nil && strings.Contains(err.Error(), "has a filter of its own"))
+		fmt.Println(errors.Is(err, unix.EBUSY), err != nil && strings.Contains(err.Error(), "has another filter"))
 	}
 	fmt.Println(call() == unix.EBADF)
-	// The threads on which it was tried end, or have ended: nothing is left of it.
+	// The threads on which InstallAll tried end: no filter is left.
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		n, _ := statusOf("NoNewPrivs:\t1")
 		m, _ := statusOf("Seccomp:\t2")
@@ -145,15 +145,14 @@ func anotherFilter() {
 	<-ended
 }
 
-// TestInstallAllBesideAnotherFilter claims that InstallAll does nothing where it
-// cannot do all.
+// TestInstallAllBesideAnotherFilter checks that InstallAll changes nothing if it fails.
 func TestInstallAllBesideAnotherFilter(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, strings.Repeat("true true\n", 3)+"true\n1 1\n", child(t, "another filter"))
 }
 
 func noFilters() {
-	// As Docker's profile has it where filters are not permitted.
+	// As in Docker's profile if filters are not permitted.
 	var p Program
 	p.When(func() { p.Return(Errno(unix.EPERM)) }, Number.Is(unix.SYS_SECCOMP))
 	p.Return(Allow)
@@ -168,7 +167,7 @@ func noFilters() {
 
 func TestFiltersForbidden(t *testing.T) {
 	t.Parallel()
-	want := "seccomp: filters are not permitted here, as a container's profile may have it: seccomp: operation not permitted\n"
+	want := "seccomp: filters are not permitted, perhaps by a container's profile: seccomp: operation not permitted\n"
 	assert.Equal(t, want+want, child(t, "no filters"))
 }
 
@@ -186,14 +185,14 @@ func twoListeners() {
 
 func TestOneListener(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, "true seccomp: this process is supervised already, and Linux allows one supervisor: seccomp: device or resource busy\n", child(t, "two listeners"))
+	assert.Equal(t, "true seccomp: this process is supervised already, and Linux allows one supervisor only: seccomp: device or resource busy\n", child(t, "two listeners"))
 }
 
 const cookie = 0xfeedface_cafebabe
 
 var tos, tclass = Option{unix.IPPROTO_IP, unix.IP_TOS}, Option{unix.IPPROTO_IPV6, unix.IPV6_TCLASS}
 
-// set is setsockopt with a length and a sixth argument.
+// set calls setsockopt with a length and a sixth argument.
 func set(fd int, o Option, val, length, sixth uint64) error {
 	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(o.Level), uintptr(o.Name), uintptr(unsafe.Pointer(&val)), uintptr(length), uintptr(sixth))
 	if errno != 0 {
@@ -288,8 +287,8 @@ func guardThenRun() {
 	}
 }
 
-// foreign is a program that is compiled for another ABI of the machine, in which
-// Go's own setsockopt is a call of the ABI, or a socketcall(2).
+// foreign is a program for another ABI of the machine, in which Go's setsockopt is a call
+// of that ABI, or a socketcall(2).
 const foreign = `package main
 
 import ("fmt"; "syscall"; "unsafe")
@@ -317,8 +316,8 @@ func getsockopt(fd int) (int32, error) {
 }
 `
 
-// TestGuardOtherABI runs a 32-bit program under the guard of a 64-bit one: it
-// lives, and cannot set the options.
+// TestGuardOtherABI runs a 32-bit program under the guard of a 64-bit one. It runs, and
+// cannot set the options.
 func TestGuardOtherABI(t *testing.T) {
 	t.Parallel()
 	needABIs(t)
@@ -332,7 +331,7 @@ func TestGuardOtherABI(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(source, []byte(text), 0o600))
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, source)
-	build.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=") // no -race of this run's
+	build.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=") // without -race of this run
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Skipf("no program for %s can be built here: %v\n%s", arch, err, out)
 	}

@@ -15,22 +15,21 @@ import (
 type Listener struct{ fd int }
 
 // NewListener returns the Listener for a descriptor that another process got from
-// [Program.InstallListener]. It owns the descriptor.
+// [Program.InstallListener]. The Listener owns the descriptor.
 func NewListener(fd int) *Listener { return &Listener{fd} }
 
 // FD returns the descriptor, to hand it to another process.
 func (l *Listener) FD() int { return l.fd }
 
-// Close closes the descriptor. Calls that wait for an answer, and all to come
-// that end in [Notify], fail with ENOSYS, unless another process has the
-// descriptor too.
+// Close closes the descriptor. Calls that wait for an answer, and later ones that end
+// in [Notify], fail with ENOSYS, unless another process also has the descriptor.
 func (l *Listener) Close() error { return os.NewSyscallError("close", unix.Close(l.fd)) }
 
 // A Call is a system call that waits for an answer: struct seccomp_notif of
 // linux/seccomp.h.
 type Call struct {
-	ID     uint64 // what the answers name
-	Thread uint32 // the calling thread, as the receiver's PID namespace numbers it; 0: it does not
+	ID     uint64 // identifies the call in answers
+	Thread uint32 // the calling thread's ID in the receiver's PID namespace; 0 if it has none there
 	_      uint32
 	Number int32
 	Arch   uint32 // AUDIT_ARCH_…
@@ -55,11 +54,12 @@ type addfd struct {
 	newfdFlags uint32
 }
 
-// Serve passes each call to meet, which has it answered, now or later. It ends
-// when meet fails, with its error, and without one when no process is left under
-// the filter, or when stop can be read. A negative stop never can.
+// Serve calls meet with each call; meet answers it, or arranges that it is answered
+// later. If meet fails, Serve returns its error. It returns nil when no process is left
+// under the filter, or when the descriptor stop can be read. If stop is negative it
+// never can.
 //
-// While it runs no signal, also none of Go's scheduler, interrupts its thread.
+// While Serve runs, no signal interrupts its thread, not even one of Go's scheduler.
 func (l *Listener) Serve(stop int, meet func(Call) error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -92,7 +92,7 @@ func (l *Listener) Serve(stop int, meet func(Call) error) error {
 			if err := meet(c); err != nil {
 				return err
 			}
-		case unix.ENOENT, unix.EINTR: // the caller is gone, or was interrupted and asks again
+		case unix.ENOENT, unix.EINTR: // the caller is gone, or was interrupted and calls again
 		default:
 			return os.NewSyscallError("ioctl(SECCOMP_IOCTL_NOTIF_RECV)", err)
 		}
@@ -110,8 +110,8 @@ func (l *Listener) Fail(id uint64, errno syscall.Errno) (known bool, err error) 
 	return l.send(response{id: id, error: -int32(errno)})
 }
 
-// Continue answers the call: the kernel makes it. By then another thread may
-// have changed what its arguments point at.
+// Continue answers the call: the kernel makes it. Another thread may have changed what
+// its arguments point at before that.
 func (l *Listener) Continue(id uint64) (known bool, err error) {
 	return l.send(response{id: id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE})
 }
@@ -124,13 +124,14 @@ func (l *Listener) send(r response) (known bool, err error) {
 	return errno == 0, nil
 }
 
-// Give puts a copy of fd into the process that made the call, and answers the
-// call with its number there. The error is the call's to fail with: EMFILE where
-// that process can have no more descriptors, ENOENT where the caller is gone.
+// Give puts a copy of fd into the process that made the call, and answers the call with
+// the number of the copy. If Give fails, the call should fail with the same error:
+// EMFILE if that process can have no more descriptors. ENOENT means that the caller is
+// gone.
 func (l *Listener) Give(id uint64, fd int, cloexec bool) (there int, err error) {
-	// Two steps, and not SECCOMP_ADDFD_FLAG_SEND: if a signal interrupts that one
-	// here, the call returns 0 there, and the program takes its standard input for
-	// what it asked for.
+	// Two steps, without SECCOMP_ADDFD_FLAG_SEND: with that flag, if a signal
+	// interrupts this ioctl, the call returns 0 in the other process, which then
+	// takes its standard input for the new descriptor.
 	a := addfd{id: id, srcfd: uint32(fd)}
 	if cloexec {
 		a.newfdFlags = unix.O_CLOEXEC
@@ -152,9 +153,9 @@ func (l *Listener) Give(id uint64, fd int, cloexec bool) (there int, err error) 
 	}
 }
 
-// Waits reports whether the call still waits for its answer. What has been read
-// from /proc about its caller before was about the caller, and not about another
-// thread that got the number since.
+// Waits reports whether the call still waits for its answer. If it does, what was read
+// from /proc about its thread before was about the caller, and not about a later thread
+// with the same ID.
 func (l *Listener) Waits(id uint64) bool {
 	return l.ioctl(unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&id)) == 0
 }

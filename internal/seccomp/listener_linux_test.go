@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asking returns a filter that asks about setsockopt on the descriptor -1 alone.
+// asking returns a filter with Notify only for setsockopt on the descriptor -1.
 func asking() *Program {
 	var p Program
 	p.When(func() { p.Return(Notify) }, Number.Is(unix.SYS_SETSOCKOPT), Arg(0).Is(^uint32(0)))
@@ -21,7 +21,7 @@ func asking() *Program {
 	return &p
 }
 
-// supervised runs f on a thread of its own, for whose calls meet answers.
+// supervised runs f on a new thread, whose calls meet answers.
 func supervised(t *testing.T, p *Program, meet func(*Listener, Call) error, f func()) error {
 	t.Helper()
 	listening, asked := make(chan *Listener, 1), make(chan error, 1)
@@ -82,7 +82,7 @@ func TestListener(t *testing.T) {
 			known, err = l.Fail(c.ID, unix.EXDEV)
 		case letGo:
 			known, err = l.Continue(c.ID)
-		case late: // by another goroutine
+		case late: // answered by another goroutine
 			held = append(held, c)
 			go func() {
 				if _, err := l.Return(held[0].ID, 79); err != nil {
@@ -115,13 +115,12 @@ func TestListener(t *testing.T) {
 		got, errno = ask(late)
 		assert.Equal(t, []any{uintptr(79), syscall.Errno(0)}, []any{got, errno})
 	})
-	require.NoError(t, err, "the loop ends when the last thread under the filter does")
+	require.NoError(t, err, "Serve ends when the last thread under the filter ends")
 	_, err = r.Read(make([]byte, 1))
 	require.NoError(t, err)
 }
 
-// TestGiveFails claims that a call is still there to be answered where Give has
-// failed.
+// TestGiveFails checks that a call can still be answered after Give has failed.
 func TestGiveFails(t *testing.T) {
 	t.Parallel()
 	for _, errno := range []syscall.Errno{unix.EBADF, unix.ENOENT} {
@@ -139,8 +138,8 @@ func TestGiveFails(t *testing.T) {
 	}
 }
 
-// TestServeEnds claims that Serve ends when meet fails, and that calls fail once
-// nobody answers; and that the mask of its thread's signals is what it was.
+// TestServeEnds checks that Serve ends when meet fails, that calls fail afterwards, and
+// that the thread's signal mask is restored.
 func TestServeEnds(t *testing.T) {
 	t.Parallel()
 	runtime.LockOSThread()

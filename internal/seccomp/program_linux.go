@@ -10,24 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Action says what becomes of a system call.
+// An Action says what the kernel does with a system call.
 type Action uint32
 
 const (
-	// Allow lets the call through.
+	// Allow makes the call.
 	Allow Action = unix.SECCOMP_RET_ALLOW
-	// Notify has the [Listener] decide.
+	// Notify leaves the call to the [Listener].
 	Notify Action = unix.SECCOMP_RET_USER_NOTIF
 )
 
-// Errno has the call fail with errno without being made. With 0 the caller is
-// told that the call succeeded with the result 0.
+// Errno makes the call fail with errno; the kernel does not make it. With 0 the call
+// returns 0, as if it had succeeded.
 func Errno(errno syscall.Errno) Action {
 	return unix.SECCOMP_RET_ERRNO | Action(errno)&unix.SECCOMP_RET_DATA
 }
 
-// A Word is one of the 32-bit words that a filter can read about a call, or some
-// bits of it.
+// A Word is one of the 32-bit words that a filter can read about a call, or some bits
+// of such a word.
 type Word struct {
 	offset uint32 // in struct seccomp_data
 	mask   uint32
@@ -41,9 +41,8 @@ var (
 
 const argsOffset = 16
 
-// Arg returns the lower half of the register with argument n, counted from 0.
-// That is the whole of an int argument: the kernel does not look at the upper
-// half of those either.
+// Arg returns the lower half of the register with argument n, counted from 0. For an
+// int argument that is all: the kernel ignores the upper half.
 func Arg(n int) Word { return half(n, cpu.IsBigEndian) }
 
 // ArgHigh returns the upper half of the register with argument n, counted from
@@ -77,13 +76,13 @@ func (w Word) IsNot(v uint32) Test   { return Test{w, bpf.JumpNotEqual, v} }
 func (w Word) AtLeast(v uint32) Test { return Test{w, bpf.JumpGreaterOrEqual, v} }
 func (w Word) Below(v uint32) Test   { return Test{w, bpf.JumpLessThan, v} }
 
-// A Program is a filter. The zero Program is empty: each way through it must end
-// in a Return before it can be installed. It must not be changed and used at the
-// same time.
+// A Program is a filter. The zero Program is empty. Each path through a Program must end
+// in a Return before it can be installed. It must not be changed and used at the same
+// time.
 type Program struct {
 	code  []bpf.Instruction
 	acc   Word // what the accumulator holds, if its mask is not 0
-	ended bool // nothing gets past the last instruction
+	ended bool // no path goes past the last instruction
 }
 
 // Return ends the filter with a.
@@ -92,8 +91,8 @@ func (p *Program) Return(a Action) {
 	p.ended = true
 }
 
-// When adds what then adds, for calls that pass all the tests. What follows is
-// for those that fail one, and for those that then did not end with a Return.
+// When adds what then adds, for calls that pass all the tests. What is added later is
+// for calls that fail a test, and for those for which then did not add a Return.
 func (p *Program) When(then func(), tests ...Test) {
 	if len(tests) == 0 {
 		then()
@@ -106,7 +105,7 @@ func (p *Program) When(then func(), tests ...Test) {
 	p.ended = false
 	p.When(then, tests[1:]...)
 	p.leap(at, tests[0])
-	// The two ways meet here, unless the first has ended.
+	// The two paths meet here, unless the first has ended.
 	if !p.ended && p.acc != before {
 		before = Word{}
 	}
@@ -114,7 +113,7 @@ func (p *Program) When(then func(), tests ...Test) {
 }
 
 // leap puts a jump at index at, over all that follows, for calls that fail t. A
-// conditional jump reaches no further than 255 instructions.
+// conditional jump can skip 255 instructions at most.
 func (p *Program) leap(at int, t Test) {
 	if over := len(p.code) - at - 1; over > 255 {
 		p.code = append(p.code[:at+1], append([]bpf.Instruction{bpf.Jump{Skip: uint32(over)}}, p.code[at+1:]...)...)
@@ -124,7 +123,7 @@ func (p *Program) leap(at int, t Test) {
 	}
 }
 
-// load brings w into the accumulator, unless it is there.
+// load loads w into the accumulator, unless it is there.
 func (p *Program) load(w Word) {
 	if p.acc == w && w.mask != 0 {
 		return
@@ -136,10 +135,10 @@ func (p *Program) load(w Word) {
 	p.acc = w
 }
 
-// assemble returns the filter as the kernel takes it.
+// assemble returns the filter in the form that the kernel takes.
 func (p *Program) assemble() ([]unix.SockFilter, error) {
 	if !p.ended {
-		return nil, errors.New("seccomp: a way through the filter does not end in a Return")
+		return nil, errors.New("seccomp: a path through the filter does not end in a Return")
 	}
 	if len(p.code) > unix.BPF_MAXINSNS {
 		return nil, fmt.Errorf("seccomp: the filter has %d instructions, of which Linux takes %d", len(p.code), unix.BPF_MAXINSNS)

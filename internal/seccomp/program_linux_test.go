@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// under runs f on a thread of its own, which is under p.
+// under runs f on a new thread, which is under p.
 func under(t *testing.T, p *Program, f func()) {
 	t.Helper()
 	failed := make(chan error)
@@ -28,7 +28,7 @@ func under(t *testing.T, p *Program, f func()) {
 	}
 }
 
-// call makes a system call that fails with EBADF where the filter allows it.
+// call makes a system call that fails with EBADF if the filter allows it.
 func call(args ...uintptr) syscall.Errno {
 	var a [6]uintptr
 	a[0] = ^uintptr(0)
@@ -82,16 +82,16 @@ func TestTests(t *testing.T) {
 	}
 }
 
-// TestNested has the kernel decide by programs made at random, and Go by what
-// they were made of: with blocks that end and that do not, longer and shorter
-// than a conditional jump reaches.
+// TestNested compares the kernel's decisions by random programs with those of Go code. The
+// programs have blocks that end and blocks that do not, some longer than a conditional
+// jump can skip.
 func TestNested(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
 	for i := range 200 {
 		var p Program
-		// decide returns the errno, or 0 where the program goes on.
+		// decide returns the errno, or 0 if the program goes on.
 		var build func(depth int) (decide func(args []uintptr) syscall.Errno)
 		build = func(depth int) func([]uintptr) syscall.Errno {
 			var steps []func([]uintptr) syscall.Errno
@@ -153,7 +153,7 @@ func first(steps []func([]uintptr) syscall.Errno, args []uintptr, last syscall.E
 	return last
 }
 
-// TestLongBlock has a block further than a conditional jump reaches.
+// TestLongBlock has a block that is longer than a conditional jump can skip.
 func TestLongBlock(t *testing.T) {
 	t.Parallel()
 	lengths := []uint32{1000}
@@ -180,11 +180,11 @@ func TestLongBlock(t *testing.T) {
 	}
 }
 
-// TestIn claims that calls beyond the limit of an ABI fail.
+// TestIn checks that calls beyond the limit of an ABI fail.
 func TestIn(t *testing.T) {
 	t.Parallel()
 	if ABIs() == nil {
-		t.Skip("no ABI is known here")
+		t.Skip("no ABI of this machine is known")
 	}
 	const none = 900 // no call has this number
 	for limit, want := range map[uint32]syscall.Errno{0: unix.EXDEV, none: unix.ENOSYS, none + 1: unix.EXDEV} {

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the child reports when its test has ended. An exit status alone cannot
-// tell a pass from a skip, nor from a run in which no test matched.
+// What the child reports when its test has ended. The exit status is the same for a
+// test that passed, one that was skipped, and a run in which no test matched.
 const (
 	reportRan     = "ran"
 	reportSkipped = "skipped"
@@ -29,11 +29,11 @@ const (
 // exec.Cmd's ExtraFiles.
 const reportFD = 3
 
-// enter prepares the child: it promises the report and brings lo up.
+// enter prepares the child: it arranges the report and brings lo up.
 func enter(t *testing.T) {
 	t.Helper()
 	report := os.NewFile(reportFD, "report")
-	// Registered first, so it runs last and sees the final state.
+	// Registered first, so it runs last.
 	t.Cleanup(func() {
 		word := reportRan
 		if t.Skipped() {
@@ -46,8 +46,8 @@ func enter(t *testing.T) {
 			t.Errorf("reporting to the parent: %v", err)
 		}
 	})
-	// Some systems let anybody make a user namespace and then give no rights
-	// in it (AppArmor on Ubuntu): this is where that shows.
+	// Some systems let any user make a user namespace but give no rights in it
+	// (AppArmor on Ubuntu). Then this fails.
 	if err := up("lo"); err != nil {
 		denied(t, "bringing lo up in the namespace", err)
 	}
@@ -68,8 +68,8 @@ func up(name string) error {
 	return os.NewSyscallError("ioctl(SIOCSIFFLAGS)", unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req))
 }
 
-// denied ends the test: as lacking something when the system refused, as
-// failed when err is anything else.
+// denied ends the test with Lacks if err says that the system refused, and fails it
+// otherwise.
 func denied(tb testing.TB, doing string, err error) {
 	tb.Helper()
 	// EPERM and EACCES are policy, ENOSPC and EUSERS limits (see
@@ -82,7 +82,7 @@ func denied(tb testing.TB, doing string, err error) {
 	tb.Fatalf("%s: %v", doing, err)
 }
 
-// reexec runs t in a child process and takes over its outcome.
+// reexec runs t in a child process and gives t the outcome of the child.
 func reexec(t *testing.T, from func(run func()) error) {
 	t.Helper()
 	if strings.Contains(t.Name(), "/") {
@@ -90,8 +90,8 @@ func reexec(t *testing.T, from func(run func()) error) {
 	}
 	ctx, childTimeout := context.Background(), time.Duration(0)
 	if deadline, ok := t.Deadline(); ok {
-		// The child gives up first, with its goroutines' stacks; if it
-		// cannot, it is killed while there is still time to show its output.
+		// The child times out first and prints its goroutines' stacks. If it
+		// does not, it is killed while there is still time to show its output.
 		left := time.Until(deadline)
 		childTimeout = left * 8 / 10
 		var cancel context.CancelFunc
@@ -103,9 +103,9 @@ func reexec(t *testing.T, from func(run func()) error) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		// Pdeathsig is about the thread that started the child, not the
-		// process. Nothing unlocks the thread: it ends with this goroutine, and
-		// what from has done to it ends too.
+		// Pdeathsig kills the child when the thread that started it ends. The
+		// thread stays locked, so it ends with this goroutine, and so does what
+		// from has done to it.
 		runtime.LockOSThread()
 		failed := from(func() { out, report, err = run(ctx, t.Name(), childTimeout) })
 		if failed != nil {
@@ -117,12 +117,12 @@ func reexec(t *testing.T, from func(run func()) error) {
 		out = brief(out)
 	}
 	if out != "" {
-		t.Logf("in a namespace of its own:\n%s", out)
+		t.Logf("in a new namespace:\n%s", out)
 	}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		t.Fatalf("killed in its namespace: the test's time was up")
+		t.Fatalf("killed in its namespace: the test took too long")
 	case errors.As(err, &exit):
 		t.Fatalf("failed in its namespace: %v", err)
 	case err != nil:
@@ -134,11 +134,11 @@ func reexec(t *testing.T, from func(run func()) error) {
 	}
 }
 
-// brief returns the output of a verbose test without its progress: what is left
-// of a failed test with a hundred subtests begins with what failed.
+// brief returns the output of a verbose test without its progress lines, so that the
+// output of a failed test with many subtests begins with what failed.
 func brief(out string) string {
 	var kept strings.Builder
-	var heading string // who says the lines that follow, if any do
+	var heading string // names the test whose lines follow, if any do
 	for line := range strings.Lines(out) {
 		switch {
 		case strings.HasPrefix(line, "=== RUN "), strings.HasPrefix(line, "=== CONT "), strings.HasPrefix(line, "=== NAME "):
@@ -155,8 +155,8 @@ func brief(out string) string {
 	return kept.String()
 }
 
-// run executes the test binary for one test in a new namespace: as root
-// directly, otherwise, or where root may not either, inside a user namespace.
+// run executes the test binary for one test in a new network namespace. If this is not
+// root, or root may not make one, it does so in a new user namespace.
 func run(ctx context.Context, test string, timeout time.Duration) (out, report string, err error) {
 	if os.Geteuid() == 0 {
 		out, report, err = start(ctx, test, timeout, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET})
@@ -186,7 +186,7 @@ func start(ctx context.Context, test string, timeout time.Duration, attr *syscal
 	var buf bytes.Buffer
 	cmd := exec.CommandContext(ctx, self,
 		"-test.run=^"+regexp.QuoteMeta(test)+"$",
-		"-test.v=true", // or the reason of a skip would be lost
+		"-test.v=true", // otherwise the reason of a skip would be lost
 		"-test.timeout="+timeout.String(),
 		"-test.short="+flag.Lookup("test.short").Value.String(),
 	)
@@ -202,8 +202,8 @@ func start(ctx context.Context, test string, timeout time.Duration, attr *syscal
 		return "", "", err
 	}
 	err = cmd.Wait()
-	// The child and whatever it left behind may still hold the pipe; what it
-	// reported is there already.
+	// A process that the child has left behind may still hold the pipe. The report
+	// is in the pipe already.
 	_ = r.SetReadDeadline(time.Now().Add(cmd.WaitDelay))
 	word, _ := io.ReadAll(r)
 	return buf.String(), string(word), err

@@ -35,7 +35,7 @@ func TestInside(t *testing.T) {
 
 	interfaces, err := net.Interfaces()
 	require.NoError(t, err)
-	require.Len(t, interfaces, 1, "a fresh namespace has lo and nothing else")
+	require.Len(t, interfaces, 1, "a new namespace has only lo")
 	addresses, err := interfaces[0].Addrs()
 	require.NoError(t, err)
 	assert.Equal(t, "[127.0.0.1/8 ::1/128]", "["+addresses[0].String()+" "+addresses[1].String()+"]")
@@ -46,7 +46,7 @@ func TestInside(t *testing.T) {
 	assert.Equal(t, "1\n", string(got))
 }
 
-// TestEnds is TestOutcome's child: it ends as the variable says.
+// TestEnds is the child of TestOutcome. It ends as the environment variable says.
 func TestEnds(t *testing.T) {
 	ends := os.Getenv("GODSCP_TESTNS_ENDS")
 	if ends == "" {
@@ -98,7 +98,7 @@ func TestOutcome(t *testing.T) {
 			require.NoError(t, err)
 			timeout := time.Minute
 			if tt.ends == "hang" {
-				timeout = 30 * time.Second // the child is to end in four fifths of it
+				timeout = 30 * time.Second // the child times out after 80 % of it
 			}
 			cmd := exec.Command(self, "-test.run=^TestEnds$", "-test.v", "-test.timeout="+timeout.String())
 			cmd.Env = append(os.Environ(), "GODSCP_TESTNS_ENDS="+tt.ends, "CI="+tt.ci)
@@ -107,7 +107,7 @@ func TestOutcome(t *testing.T) {
 			for _, want := range tt.want {
 				assert.Contains(t, string(out), want)
 			}
-			// The parent takes the child's outcome over: both say so.
+			// The child and the parent both print the outcome.
 			if tt.ends == "fail" {
 				assert.Equal(t, 2, strings.Count(string(out), tt.want[0]), "%s", out)
 			}
@@ -132,7 +132,7 @@ func TestConnect(t *testing.T) {
 			require.NoError(t, err)
 		})
 		_, err := net.DialTimeout("tcp", l.Addr().String(), 50*time.Millisecond)
-		assert.Error(t, err, "the test's own namespace has no way there")
+		assert.Error(t, err, "no route from the test's own namespace")
 		a.Do(func() {
 			c, err := net.Dial("tcp", l.Addr().String())
 			require.NoError(t, err)

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Net is a network namespace. It belongs to a test that runs [Inside] one
-// and lasts until that test ends.
+// A Net is a network namespace for a test that runs [Inside] one. It lasts until that
+// test ends.
 type Net struct {
 	tb   testing.TB
 	file *os.File
@@ -23,7 +23,7 @@ type Net struct {
 // Current returns the namespace that the test runs in.
 func Current(tb testing.TB) *Net {
 	tb.Helper()
-	// The calling thread's: a process has as many as it has threads.
+	// Each thread of a process may be in another namespace.
 	f, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
 		tb.Fatalf("opening the test's namespace: %v", err)
@@ -32,11 +32,11 @@ func Current(tb testing.TB) *Net {
 	return &Net{tb: tb, file: f}
 }
 
-// New makes a namespace with its loopback interface up and nothing else.
+// New makes a namespace in which only the loopback interface is up.
 func New(tb testing.TB) *Net {
 	tb.Helper()
 	var n *Net
-	Current(tb).Do(func() { // Do puts the thread back where it was
+	Current(tb).Do(func() { // Do returns the thread to its namespace
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			denied(tb, "unshare(CLONE_NEWNET)", err)
 		}
@@ -48,9 +48,9 @@ func New(tb testing.TB) *Net {
 	return n
 }
 
-// Do runs f on a thread that is in n. Sockets that f makes and programs that
-// it starts belong to n for good; goroutines that it starts do not run there,
-// so dial addresses, not names. f may end the test.
+// Do runs f on a thread that is in n. Sockets that f makes and programs that it starts
+// stay in n. Goroutines that f starts do not run in n, so f must dial addresses and not
+// names. f may end the test.
 func (n *Net) Do(f func()) {
 	n.tb.Helper()
 	runtime.LockOSThread()
@@ -63,8 +63,8 @@ func (n *Net) Do(f func()) {
 		err := unix.Setns(int(before.Fd()), unix.CLONE_NEWNET)
 		before.Close()
 		if err != nil {
-			// Still locked: the runtime ends the thread with its goroutine,
-			// and nothing else can run in the wrong namespace.
+			// The goroutine stays locked, so the runtime ends the thread with it,
+			// and nothing else runs in the wrong namespace.
 			n.tb.Fatalf("leaving the namespace: %v", err)
 		}
 		runtime.UnlockOSThread()
@@ -107,10 +107,11 @@ func (n *Net) run(cmd *exec.Cmd) string {
 func (n *Net) Sysctl(key, value string) {
 	n.tb.Helper()
 	path := filepath.Join("/proc/sys", strings.ReplaceAll(key, ".", "/"))
-	n.Do(func() { // which parameters the file shows depends on the thread
+	n.Do(func() { // the file has the parameters of the thread's namespace
 		err := os.WriteFile(path, []byte(value), 0)
 		switch {
-		case errors.Is(err, os.ErrPermission), errors.Is(err, unix.EROFS):
+		case errors.Is(err, os.ErrPermission), errors.Is(err, unix.EROFS),
+			errors.Is(err, os.ErrNotExist): // older kernels lack some, or show them only in the first namespace
 			Lacks(n.tb, "setting %s: %v", key, err)
 		case err != nil:
 			n.tb.Fatalf("setting %s: %v", key, err)
@@ -126,8 +127,7 @@ type End struct {
 	Addresses []netip.Prefix
 }
 
-// Connect joins two namespaces with a cable (a veth pair) and brings both ends
-// up.
+// Connect connects two namespaces with a cable (a veth pair) and brings both ends up.
 func Connect(a, b End) {
 	a.Net.tb.Helper()
 	cmd := exec.Command("ip", "link", "add", "name", a.Name, "type", "veth",
@@ -138,14 +138,14 @@ func Connect(a, b End) {
 		for _, p := range e.Addresses {
 			args := []string{"address", "add", p.String(), "dev", e.Name}
 			if p.Addr().Is6() {
-				args = append(args, "nodad") // usable at once; nobody else is there
+				args = append(args, "nodad") // usable at once: no other host can have it
 			}
 			e.Net.Run("ip", args...)
 		}
 		e.Net.Run("ip", "link", "set", e.Name, "up")
 	}
-	// The kernel takes up to a second to let packets through an interface whose
-	// other end came up later, unless somebody asks for its state.
+	// If the other end of an interface came up later, the kernel takes up to a
+	// second before it forwards packets, unless a program asks for the state.
 	for _, e := range []End{a, b} {
 		e.Net.Run("ip", "link", "show", "dev", e.Name)
 	}

@@ -2,10 +2,10 @@ package tos
 
 import "encoding/binary"
 
-// octetIn returns the octet in the value of a control message, which is a
-// byte or an int. Values that no octet can be are left to the kernel, which
-// refuses them, but for -1: Linux sends that as Traffic Class 0xff, although
-// RFC 3542 (section 6.5) has it mean the default.
+// octetIn returns the octet in the value of a control message, which is a byte or an
+// int. It returns false for a value that is no octet, which the kernel refuses. The
+// exception is -1: Linux sends it as Traffic Class 0xff, although it means the default
+// in RFC 3542 (section 6.5).
 func octetIn(data []byte) (octet uint8, ok bool) {
 	switch {
 	case len(data) >= 4:
@@ -26,9 +26,9 @@ func putOctet(data []byte, octet uint8) {
 	data[0] = octet
 }
 
-// messageValueOf returns the lengths for Platform.MessageValue. OpenBSD ignores
-// IPv4's message silently, NetBSD and DragonFly know none, and what Solaris,
-// illumos and AIX do has not been tried.
+// messageValueOf returns the lengths for Platform.MessageValue. OpenBSD silently
+// ignores the message for IPv4, NetBSD and DragonFly have none, and Solaris, illumos
+// and AIX have not been tried.
 func messageValueOf(goos string) [2]int {
 	switch goos {
 	case "linux", "android", "darwin", "ios":
@@ -41,9 +41,9 @@ func messageValueOf(goos string) [2]int {
 	return [2]int{}
 }
 
-// MessageOptions returns the options that the control messages of single datagrams
-// stand for, which mark all that a socket can send. The parameters and the errors
-// are those of Options.
+// MessageOptions returns the options whose control messages mark single datagrams, for
+// all datagrams that a socket can send. The parameters and the errors are those of
+// Options.
 func (p Platform) MessageOptions(network string, peers Peers, v6only func() (bool, error)) ([]Option, error) {
 	opts, err := p.Options(network, peers, v6only)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestAppendControl appends each message behind another one and reads both back.
+// TestAppendControl appends each message to another one and reads both back.
 func TestAppendControl(t *testing.T) {
 	t.Parallel()
 	for _, o := range Both {

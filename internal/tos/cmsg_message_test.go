@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMessageOptions holds, for every system, which sockets can have single datagrams
+// TestMessageOptions checks, for every system, on which sockets single datagrams can be
 // marked.
 func TestMessageOptions(t *testing.T) {
 	t.Parallel()

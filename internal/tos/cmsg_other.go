@@ -2,7 +2,7 @@
 
 package tos
 
-// RewriteControl has nothing to do: none of these systems can mark.
+// RewriteControl returns oob: none of these systems can mark.
 func RewriteControl(oob []byte, _ func(Option, uint8) (uint8, error)) ([]byte, error) {
 	return oob, nil
 }
@@ -10,5 +10,5 @@ func RewriteControl(oob []byte, _ func(Option, uint8) (uint8, error)) ([]byte, e
 // AppendControl appends nothing: none of these systems can mark.
 func AppendControl(b []byte, _ Option, _ uint8) []byte { return b }
 
-// ReceivedOctet finds nothing: none of these systems was asked to report.
+// ReceivedOctet returns false: none of these systems reports marks.
 func ReceivedOctet([]byte) (octet uint8, ok bool) { return 0, false }

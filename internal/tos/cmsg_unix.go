@@ -9,13 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RewriteControl returns oob, which is to be sent, with the octets that rewrite
-// returns for those that its control messages ask for. The first error of rewrite
-// ends it, and so does a malformed message. It copies oob before it changes
-// anything.
+// RewriteControl returns oob, control messages to be sent, with each octet replaced by
+// the one that rewrite returns for it. It returns the first error of rewrite, or an
+// error if a message is malformed. It copies oob before it changes anything.
 func RewriteControl(oob []byte, rewrite func(o Option, octet uint8) (uint8, error)) ([]byte, error) {
 	own := false
-	for at := 0; at+unix.CmsgLen(0) <= len(oob); { // what is shorter than a header is padding
+	for at := 0; at+unix.CmsgLen(0) <= len(oob); { // less than a header is padding
 		h, data, rest, err := unix.ParseOneSocketControlMessage(oob[at:])
 		if err != nil {
 			return nil, err
@@ -31,7 +30,7 @@ func RewriteControl(oob []byte, rewrite func(o Option, octet uint8) (uint8, erro
 			if wanted != octet {
 				if !own {
 					oob, own = slices.Clone(oob), true
-					// The value again, in the copy.
+					// Find the value in the copy.
 					if _, data, _, err = unix.ParseOneSocketControlMessage(oob[at:]); err != nil {
 						return nil, err
 					}
@@ -44,7 +43,7 @@ func RewriteControl(oob []byte, rewrite func(o Option, octet uint8) (uint8, erro
 	return oob, nil
 }
 
-// optionOf returns the option that a control message to be sent stands for.
+// optionOf returns the option whose octet a control message to be sent sets.
 func optionOf(level, typ int) (Option, bool) {
 	switch {
 	case level == unix.IPPROTO_IP && typ == unix.IP_TOS:
@@ -55,8 +54,8 @@ func optionOf(level, typ int) (Option, bool) {
 	return 0, false
 }
 
-// AppendControl appends to b the control message that sets the octet of one
-// datagram, which Host.MessageValue says that the system takes.
+// AppendControl appends to b the control message that sets the octet of one datagram.
+// Host.MessageValue must not be 0 for o.
 func AppendControl(b []byte, o Option, octet uint8) []byte {
 	n := Host.MessageValue[o]
 	at := len(b)
@@ -72,9 +71,9 @@ func AppendControl(b []byte, o Option, octet uint8) []byte {
 	return b
 }
 
-// ReceivedOctet returns the octet that received control messages tell.
+// ReceivedOctet returns the octet in received control messages.
 func ReceivedOctet(oob []byte) (octet uint8, ok bool) {
-	for len(oob) >= unix.CmsgLen(0) { // what is shorter than a header is padding
+	for len(oob) >= unix.CmsgLen(0) { // less than a header is padding
 		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
 		if err != nil {
 			return 0, false

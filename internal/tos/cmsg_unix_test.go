@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// message makes one control message; data is its value.
+// message returns a control message with the value data.
 func message(level, typ int, data ...byte) []byte {
 	b := make([]byte, unix.CmsgSpace(len(data)))
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
@@ -24,7 +24,7 @@ func message(level, typ int, data ...byte) []byte {
 	return b
 }
 
-// number is the value of a control message that is an int.
+// number returns the value of a control message for an int.
 func number(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 
 func TestRewriteControl(t *testing.T) {
@@ -39,7 +39,7 @@ func TestRewriteControl(t *testing.T) {
 	tclass := func(v uint32) []byte { return message(unix.IPPROTO_IPV6, unix.IPV6_TCLASS, number(v)...) }
 	for name, tt := range map[string]struct {
 		oob   []byte
-		want  []byte // with every octet made 0xb9
+		want  []byte // oob with every octet 0xb9
 		asked []asked
 	}{
 		"nothing":             {nil, nil, nil},

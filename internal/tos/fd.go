@@ -3,7 +3,7 @@ package tos
 import "syscall"
 
 // An FD is a RawConn for use inside a Control, Read or Write closure of the real
-// one, which keeps the descriptor open meanwhile.
+// RawConn, which keeps the descriptor open meanwhile.
 type FD uintptr
 
 // Control calls f with the descriptor.

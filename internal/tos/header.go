@@ -1,8 +1,8 @@
 package tos
 
-// HeaderOctet returns the TOS octet or the Traffic Class octet of an IP header, of
-// which it needs the first two bytes. The version in the header decides; ok is
-// false for any other than 4 and 6.
+// HeaderOctet returns the TOS octet or the Traffic Class octet of an IP header, by the
+// version in the header. It needs the first two bytes. ok is false for any version
+// other than 4 and 6.
 func HeaderOctet(header []byte) (octet uint8, ok bool) {
 	if len(header) < 2 {
 		return 0, false

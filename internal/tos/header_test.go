@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestHeaderOctet holds that the version in the header decides, and nothing else.
+// TestHeaderOctet checks that only the version in the header decides.
 func TestHeaderOctet(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -1,7 +1,7 @@
 // Package tos works on sockets and on octets: it sets, reads and parses the IPv4
 // TOS octet and the IPv6 Traffic Class octet, for every system. Every mark that
 // this module sets goes through it. It knows nothing of code points, nor of what a
-// mark should be: only octets cross its border.
+// mark should be: its API has octets only.
 package tos
 
 import (
@@ -22,7 +22,7 @@ const (
 	IPv6TClass               // IPV6_TCLASS, for IPv6 packets
 )
 
-// Both has the two options. Nobody changes it.
+// Both has the two options. It must not be changed.
 var Both = [...]Option{IPv4TOS, IPv6TClass}
 
 // String returns the name of the option in C: "IP_TOS" or "IPV6_TCLASS".
@@ -48,9 +48,8 @@ func (o Option) Level() int {
 	return levelIPv6
 }
 
-// Set writes the octet. It leaves the work to x/net, whose tables know each
-// system, unless there is a secret to carry; see [UseSecret]. c may be a socket
-// that is not connected yet.
+// Set writes the octet. It calls x/net, which knows each system, unless [UseSecret]
+// has set a secret. c may be a socket that is not connected yet.
 func (o Option) Set(c syscall.RawConn, octet uint8) (err error) {
 	if s := secret.Load(); s != 0 {
 		return o.setWithSecret(c, octet, s)
@@ -68,12 +67,12 @@ func (o Option) Set(c syscall.RawConn, octet uint8) (err error) {
 }
 
 // An xnetConn lets x/net's ipv4 and ipv6 packages work on a socket that is not
-// connected yet. They ask for a net.Conn but use only its SyscallConn, and tell
-// TCP by SetLinger, which they never call; for the two options here the kind of
-// socket makes no difference to them. It serves one socket after another.
+// connected yet. They require a net.Conn and use only its SyscallConn. They take a
+// conn with a method SetLinger for TCP and never call it; for the two options here
+// they do the same on any socket. An xnetConn is used for one socket after another.
 type xnetConn struct {
 	net.Conn
-	socket struct{ syscall.RawConn } // the one that is being worked on
+	socket struct{ syscall.RawConn } // the socket of the current call
 
 	v4 *ipv4.Conn
 	v6 *ipv6.Conn

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestOptionOnTheWire sets every octet on a bound socket, before and after others,
-// reads it back, and reads it from the datagram that arrives.
+// TestOptionOnTheWire sets every octet on a bound socket, reads it back, and reads it from
+// the datagram that arrives.
 func TestOptionOnTheWire(t *testing.T) {
 	t.Parallel()
 	for o, address := range map[Option]string{IPv4TOS: "127.0.0.1:0", IPv6TClass: "[::1]:0"} {
@@ -72,7 +72,7 @@ func TestFDInsideAClosure(t *testing.T) {
 	}))
 }
 
-// TestOptionsOfAClosedSocket holds that the failure of the conn reaches the caller.
+// TestOptionsOfAClosedSocket checks that the error of the conn reaches the caller.
 func TestOptionsOfAClosedSocket(t *testing.T) {
 	t.Parallel()
 	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
@@ -113,7 +113,7 @@ func TestSavedSYNOfAConnection(t *testing.T) {
 		defer l.Close()
 		raw, err := l.(*net.TCPListener).SyscallConn()
 		require.NoError(t, err)
-		if IsMPTCP(raw) { // which saves none
+		if IsMPTCP(raw) { // it saves no SYN
 			require.NoError(t, l.Close())
 			var lc net.ListenConfig
 			lc.SetMultipathTCP(false)
@@ -139,7 +139,7 @@ func TestSavedSYNOfAConnection(t *testing.T) {
 			assert.True(t, ok)
 			assert.Equal(t, octet, got)
 			_, ok = SavedSYN(accepted)
-			assert.False(t, ok, "the kernel gives it out once")
+			assert.False(t, ok, "the kernel returns it once")
 		}
 	}
 }

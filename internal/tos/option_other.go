@@ -20,19 +20,19 @@ func (o Option) Get(c syscall.RawConn) (uint8, error) {
 	return uint8(octet), err
 }
 
-// GetFD is Get inside a closure that has the descriptor.
+// GetFD is Get for a closure that has the descriptor.
 func (o Option) GetFD(fd uintptr) (uint8, error) { return o.Get(FD(fd)) }
 
-// IsIPv6 is never asked here: none of these systems can mark.
+// IsIPv6 is never called here: none of these systems can mark.
 func IsIPv6(uintptr) (is, ok bool) { return false, false }
 
-// Connected is never asked here: none of these systems can mark.
+// Connected is never called here: none of these systems can mark.
 func Connected(syscall.RawConn) bool { return false }
 
-// V6Only is never asked here: none of these systems can mark.
+// V6Only is never called here: none of these systems can mark.
 func V6Only(syscall.RawConn) (bool, error) { return false, nil }
 
-// GetInt fails: none of these systems has an option that is asked for.
+// GetInt fails: none of these systems has an option that this module reads.
 func GetInt(syscall.RawConn, int, int) (int, error) { return 0, syscall.EINVAL }
 
 // SetInt fails: none of these systems reports marks.

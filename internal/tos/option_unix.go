@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Get reads the octet. x/net could do that too, but a mark that was read by other
-// code than has set it proves more, and costs less.
+// Get reads the octet. It does not use x/net: reading a mark with other code than
+// wrote it proves more, and it is faster.
 func (o Option) Get(c syscall.RawConn) (uint8, error) {
 	v, err := GetInt(c, o.Level(), o.name())
 	return uint8(v), err
 }
 
-// GetFD is Get inside a closure that has the descriptor.
+// GetFD is Get for a closure that has the descriptor.
 func (o Option) GetFD(fd uintptr) (uint8, error) {
 	v, err := unix.GetsockoptInt(int(fd), o.Level(), o.name())
 	return uint8(v), os.NewSyscallError("getsockopt", err)
@@ -33,7 +33,7 @@ func (o Option) name() int {
 }
 
 // IsIPv6 reports whether a socket is of the family AF_INET6, whatever the family
-// of the packets that it sends. Without an ok the system did not say.
+// of the packets that it sends. ok is false if the system does not say.
 func IsIPv6(fd uintptr) (is, ok bool) {
 	a, err := unix.Getsockname(int(fd))
 	if err != nil {
@@ -52,13 +52,13 @@ func Connected(c syscall.RawConn) (is bool) {
 	return err == nil && is
 }
 
-// V6Only reports whether an IPv6 socket takes native IPv6 peers only.
+// V6Only reports whether an IPv6 socket has native IPv6 peers only (IPV6_V6ONLY).
 func V6Only(c syscall.RawConn) (bool, error) {
 	v, err := GetInt(c, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
 	return v != 0, err
 }
 
-// A getter reads one socket option after another. It has its closure made once.
+// A getter reads one socket option after another. It makes its closure once.
 type getter struct {
 	level, opt int
 	v          int
@@ -99,6 +99,6 @@ func SetInt(c syscall.RawConn, level, opt, v int) (err error) {
 	return os.NewSyscallError("setsockopt", err)
 }
 
-// noSuchOption reports whether err says that a socket has no such option, in
-// the errno that [errors.ErrUnsupported] does not match.
+// noSuchOption reports whether err is the errno for a missing option that
+// [errors.ErrUnsupported] does not match.
 func noSuchOption(err error) bool { return errors.Is(err, unix.ENOPROTOOPT) }

@@ -11,11 +11,11 @@ const (
 	IPv6Peers              // native ones only
 )
 
-// PeersOf reads it off the address that net gives to a hook: the local address
-// of a socket that listens, the remote one of a socket that dials. A socket
-// bound or connected to a native IPv6 address has native peers only. net shows
-// the dual-stack wildcard as 0.0.0.0 or as [::], so both leave it open, and so
-// does what cannot be parsed.
+// PeersOf returns the Peers of a socket from the address that net passes to a hook:
+// the local address of a socket that listens, the remote one of a socket that dials. A
+// socket bound or connected to a native IPv6 address has native peers only. net shows
+// the dual-stack wildcard as 0.0.0.0 or as [::], so both are AnyPeers, and so is an
+// address that cannot be parsed.
 func PeersOf(address string) Peers {
 	ap, err := netip.ParseAddrPort(address)
 	a := ap.Addr()

@@ -6,42 +6,42 @@ import (
 	"strings"
 )
 
-// A Platform says what one operating system does with marks. The sources are
-// the kernels' own and x/net's option tables; the table in the comment of package
-// dscp says the same in words.
+// A Platform says what one operating system does with marks. The sources are the
+// sources of the kernels, and x/net's option tables. The table in the documentation of
+// package dscp says the same in words.
 type Platform struct {
 	OS string // as in runtime.GOOS
 
-	// Unmarkable tells why no socket can be marked there; empty where they can.
-	// Where it is set, no hook is run and no option is tried.
+	// Unmarkable says why no socket can be marked; it is empty where they can.
+	// If it is set, no hook is run and no option is tried.
 	Unmarkable string
 
-	// MappedTOS says that an AF_INET6 socket takes IP_TOS, which its
-	// IPv4-mapped peers need. macOS and the BSDs answer EINVAL, and OpenBSD
-	// kills a pledged process for trying.
+	// MappedTOS says that an AF_INET6 socket takes IP_TOS, which marks packets
+	// to IPv4-mapped peers. macOS and the BSDs return EINVAL, and OpenBSD
+	// kills a pledged process that tries.
 	MappedTOS bool
 
-	// RefusesAfterReset says that a socket which its peer has reset refuses every
-	// option.
+	// RefusesAfterReset says that a socket refuses every option after its peer
+	// has reset the connection.
 	RefusesAfterReset bool
 
 	// Tested says that this module has been run there: a socket holds the mark
 	// that it took, and one that lacks an option does so for a known reason.
 	Tested bool
 
-	// Receive has, by Option, how the system tells the octets of received packets.
+	// Receive has, by Option, how the system reports the octets of received
+	// packets.
 	Receive [2]ReceiveOption
 
-	// MessageValue has, by Option, how many bytes the value of the control message
-	// has that sets the octet of one datagram; 0 where the system takes none.
+	// MessageValue has, by Option, the length in bytes of the value of the control
+	// message that sets the octet of one datagram; 0 if the system takes none.
 	MessageValue [2]int
 }
 
 // Host is the platform that this program runs on. Only tests change it.
 var Host = PlatformOf(runtime.GOOS)
 
-// PlatformOf returns what is known of a system, which has the name that
-// runtime.GOOS gives it.
+// PlatformOf returns what is known of the system that runtime.GOOS calls goos.
 func PlatformOf(goos string) Platform {
 	p := Platform{OS: goos, Receive: receiveOptionsOf(goos), MessageValue: messageValueOf(goos)}
 	switch goos {
@@ -50,8 +50,8 @@ func PlatformOf(goos string) Platform {
 	case "darwin", "ios", "freebsd", "netbsd", "openbsd", "dragonfly":
 		p.RefusesAfterReset = true
 	case "solaris", "illumos", "aix":
-		// Not confirmed for these kernels. Trying is honest: where they
-		// refuse, their error is returned.
+		// Not confirmed for these kernels. If they refuse, the caller gets
+		// their error.
 		p.MappedTOS = true
 	case "windows":
 		p.Unmarkable = "the system accepts the option and ignores it; use a policy-based QoS rule instead"
@@ -63,11 +63,11 @@ func PlatformOf(goos string) Platform {
 	return p
 }
 
-// Options returns the options that mark a socket. The network is one that net
-// gives to a hook, so its last letter is the family of the socket. peers says
-// which families the socket can exchange packets with, as far as the address
-// tells; v6only is asked only where that leaves the question open. The error is a
-// [MissingError] where the system lacks what the socket needs, or that of v6only.
+// Options returns the options that mark a socket. network is one that net passes to a
+// hook, so its last character is the family of the socket. peers says with which
+// families the socket can exchange packets, as far as its address shows. Options calls
+// v6only if peers is AnyPeers. The error is a [MissingError] if the system lacks an
+// option that the socket needs, or that of v6only.
 func (p Platform) Options(network string, peers Peers, v6only func() (bool, error)) ([]Option, error) {
 	opts, err := needed(network, peers, v6only)
 	if len(opts) == 2 && !p.MappedTOS {
@@ -78,9 +78,9 @@ func (p Platform) Options(network string, peers Peers, v6only func() (bool, erro
 	return opts, err
 }
 
-// needed returns the options of the families that a socket can exchange packets
-// with: both where an IPv6 socket has, or may have, IPv4 peers. A raw IPv6 socket
-// never has: Linux knows no IP_TOS there.
+// needed returns the options of the families with which a socket can exchange packets:
+// both if an IPv6 socket has, or may have, IPv4 peers. A raw IPv6 socket never has
+// any, and Linux has no IP_TOS on it.
 func needed(network string, peers Peers, v6only func() (bool, error)) ([]Option, error) {
 	if !strings.HasSuffix(network, "6") {
 		return ipv4Only, nil
@@ -103,7 +103,7 @@ func needed(network string, peers Peers, v6only func() (bool, error)) ([]Option,
 	return dualStack, nil
 }
 
-// What needed returns; nobody changes them.
+// What needed returns. They must not be changed.
 var (
 	ipv4Only  = []Option{IPv4TOS}
 	ipv6Only  = []Option{IPv6TClass}
@@ -123,7 +123,7 @@ func (e *MissingError) Error() string { return e.Option + ": " + e.Reason }
 func (e *MissingError) Is(target error) bool { return target == errors.ErrUnsupported }
 
 // IsUnsupported reports whether err, of a system call, says that the system or the
-// socket lacks the option, rather than that it was refused this time.
+// socket lacks the option.
 func IsUnsupported(err error) bool {
 	return errors.Is(err, errors.ErrUnsupported) || noSuchOption(err)
 }

@@ -9,8 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPlatformOptions holds the decision for every system, also where this one
-// cannot run it.
+// TestPlatformOptions checks the options for every system, whichever this one is.
 func TestPlatformOptions(t *testing.T) {
 	t.Parallel()
 	v4, v6, both := []Option{IPv4TOS}, []Option{IPv6TClass}, []Option{IPv6TClass, IPv4TOS}
@@ -19,7 +18,7 @@ func TestPlatformOptions(t *testing.T) {
 		network string
 		address string
 		v6only  bool
-		want    []Option // nil: MissingError where IP_TOS does not go with AF_INET6
+		want    []Option // nil: MissingError, because AF_INET6 has no IP_TOS
 	}{
 		{"IPv4 dial", "tcp4", "192.0.2.1:22", false, v4},
 		{"IPv4 wildcard", "tcp4", "0.0.0.0:22", false, v4},

@@ -1,15 +1,15 @@
 package tos
 
-// A ReceiveOption is the socket option with which a system is asked to tell the
-// octet of each received packet in a control message.
+// A ReceiveOption is the socket option that makes a system report the octet of each
+// received packet in a control message.
 type ReceiveOption struct {
 	Name    string // in C
 	Number  int    // 0: the system has none
-	Message int    // the type of the control message, where it is not Number itself
+	Message int    // the type of the control message, if it is not Number
 }
 
-// receiveOptionsOf returns the numbers of a system, as golang.org/x/sys has them
-// for it. AIX, DragonFly, NetBSD and OpenBSD have no IP_RECVTOS.
+// receiveOptionsOf returns the numbers of a system, from golang.org/x/sys. AIX,
+// DragonFly, NetBSD and OpenBSD have no IP_RECVTOS.
 func receiveOptionsOf(goos string) [2]ReceiveOption {
 	numbers := func(recvTOS, tos, recvTClass, tClass int) [2]ReceiveOption {
 		return [2]ReceiveOption{
@@ -34,7 +34,7 @@ func receiveOptionsOf(goos string) [2]ReceiveOption {
 	return numbers(0, 0, 0, 0)
 }
 
-// ReceiveOptions returns the options whose control messages tell the octets of all
+// ReceiveOptions returns the options whose control messages report the octets of all
 // packets that a socket can receive, for Platform.Receive. The parameters and the
 // errors are those of Options.
 func (p Platform) ReceiveOptions(network string, peers Peers, v6only func() (bool, error)) ([]Option, error) {
@@ -55,9 +55,8 @@ func (p Platform) ReceiveOptions(network string, peers Peers, v6only func() (boo
 	return opts, nil
 }
 
-// receivedOctet returns the octet that a received control message tells. The BSDs
-// and macOS give IPv4's the type of the option that asked for it, Linux that of
-// the option that sends it.
+// receivedOctet returns the octet in a received control message. For IPv4 the type of
+// the message is IP_RECVTOS on the BSDs and macOS, and IP_TOS on Linux.
 func (p Platform) receivedOctet(level, typ int, data []byte) (octet uint8, ok bool) {
 	for o, r := range p.Receive {
 		if r.Number != 0 && level == Option(o).Level() && (typ == r.Number || typ == r.Message) {

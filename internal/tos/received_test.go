@@ -17,7 +17,7 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// TestReceiveOptions holds, for every system, which options are asked for.
+// TestReceiveOptions checks the options for every system.
 func TestReceiveOptions(t *testing.T) {
 	t.Parallel()
 	const neither = "neither"
@@ -69,7 +69,7 @@ func TestReceiveOptions(t *testing.T) {
 	require.ErrorIs(t, err, boom)
 }
 
-// TestReceivedOctetOfEachSystem has each system's control messages read.
+// TestReceivedOctetOfEachSystem parses the control messages of each system.
 func TestReceivedOctetOfEachSystem(t *testing.T) {
 	t.Parallel()
 	octet, class := []byte{0x4a}, make([]byte, 4)
@@ -106,8 +106,8 @@ func TestReceivedOctetOfEachSystem(t *testing.T) {
 	}
 }
 
-// TestReceiveOptionNumbers holds the numbers against those of golang.org/x/sys, which
-// come from each system's headers.
+// TestReceiveOptionNumbers compares the numbers with those of golang.org/x/sys, which come
+// from each system's headers.
 func TestReceiveOptionNumbers(t *testing.T) {
 	t.Parallel()
 	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", "golang.org/x/sys/unix").Output()

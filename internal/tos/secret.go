@@ -2,10 +2,10 @@ package tos
 
 import "sync/atomic"
 
-// secret is what the filter of a sealed process wants to see, or 0.
+// secret is what the filter of a sealed process requires; 0 if there is none.
 var secret atomic.Uint64
 
-// UseSecret has every octet from now on set by a system call of our own that
-// carries s, which a filter of system calls lets through. 0 leaves the work to
-// x/net again. Without a filter such a call sets the octet all the same.
+// UseSecret makes Set use a system call that carries s from now on, which the filter
+// of a sealed process allows. Without a filter such a call sets the octet as well.
+// After UseSecret(0), Set calls x/net again.
 func UseSecret(s uint64) { secret.Store(s) }

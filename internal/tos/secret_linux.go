@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// secretLength is the length of the value that a filter wants to see beside the
-// secret. The kernel takes more than the four bytes of an int.
+// secretLength is the length of the value that a filter requires besides the secret.
+// The kernel takes more than the four bytes of an int.
 const secretLength = 8
 
-// A secretSetter sets an option with the secret. Package dscp knows its method by
-// name, wherever it is passed to a guarded conn.
+// A secretSetter sets an option with the secret. Package dscp recognises its method by
+// name when it is passed to a guarded conn.
 type secretSetter struct {
 	option Option
 	octet  uint8
@@ -29,7 +29,7 @@ var secretSetters = sync.Pool{New: func() any {
 	return s
 }}
 
-// set makes the call.
+// set makes the system call.
 func (s *secretSetter) set(fd uintptr) {
 	value := [secretLength / 4]int32{int32(s.octet)}
 	_, _, s.errno = unix.Syscall6(unix.SYS_SETSOCKOPT, fd, uintptr(s.option.Level()), uintptr(s.option.name()),

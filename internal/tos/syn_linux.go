@@ -11,14 +11,13 @@ import (
 )
 
 // IsMPTCP reports whether c is a Multipath TCP socket. Linux cannot mark IPv6 on
-// such a socket, and its marks on IPv4 hold for the family of the first subflow.
+// such a socket, and a mark on IPv4 applies to the family of the first subflow.
 func IsMPTCP(c syscall.RawConn) bool {
 	protocol, err := GetInt(c, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	return err == nil && protocol == unix.IPPROTO_MPTCP
 }
 
-// SaveSYN asks the kernel to keep the headers of the SYNs that a listener
-// receives.
+// SaveSYN makes the kernel keep the headers of the SYNs that a listener receives.
 func SaveSYN(c syscall.RawConn) (err error) {
 	cerr := c.Control(func(fd uintptr) {
 		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_SAVE_SYN, 1)
@@ -29,7 +28,7 @@ func SaveSYN(c syscall.RawConn) (err error) {
 	return os.NewSyscallError("setsockopt", err)
 }
 
-// A synGetter reads one saved SYN after another. It has its closure made once.
+// A synGetter reads one saved SYN after another. It makes its closure once.
 type synGetter struct {
 	header string
 	read   func(fd uintptr)
@@ -43,9 +42,9 @@ var synGetters = sync.Pool{New: func() any {
 	return g
 }}
 
-// SavedSYN returns the TOS or Traffic Class octet of the SYN that made an
-// accepted socket. The kernel gives it out once, and saves none if it has answered
-// with a SYN cookie.
+// SavedSYN returns the TOS or Traffic Class octet of the SYN that made an accepted
+// socket. The kernel returns each SYN once, and saves none that it has answered with a
+// SYN cookie.
 func SavedSYN(c syscall.RawConn) (octet uint8, ok bool) {
 	g := synGetters.Get().(*synGetter)
 	err := c.Control(g.read)
@@ -58,9 +57,8 @@ func SavedSYN(c syscall.RawConn) (octet uint8, ok bool) {
 	return octetOfSYN(header)
 }
 
-// octetOfSYN reads the octet in an IP header that ends before its first zero
-// byte, as GetsockoptString has it. Nothing but the second byte is needed, so
-// where it is missing it was zero.
+// octetOfSYN reads the octet in an IP header that GetsockoptString has cut at its first
+// zero byte. It needs the first two bytes; if the second is missing, it was zero.
 func octetOfSYN(header string) (octet uint8, ok bool) {
 	if header == "" {
 		return 0, false
@@ -70,13 +68,24 @@ func octetOfSYN(header string) (octet uint8, ok bool) {
 	return HeaderOctet(start[:])
 }
 
-// Reflects reports whether the kernel answers each TCP connection in the mark of its
-// SYN (tcp_reflect_tos, for both families). Where it does not let that be read, it
-// may.
+// Reflects reports whether the kernel may answer each TCP connection in the mark of
+// its SYN: it does, or ReadReflects fails.
 func Reflects() bool {
-	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_reflect_tos")
-	if err != nil {
-		return !errors.Is(err, os.ErrNotExist)
+	reflects, err := ReadReflects()
+	return reflects || err != nil
+}
+
+// ReadReflects reports whether the kernel answers each TCP connection in the mark of
+// its SYN, which the sysctl tcp_reflect_tos says for both families. Kernels that have
+// no such sysctl do not.
+func ReadReflects() (bool, error) {
+	return readReflects("/proc/sys/net/ipv4/tcp_reflect_tos")
+}
+
+func readReflects(sysctl string) (bool, error) {
+	b, err := os.ReadFile(sysctl)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
 	}
-	return strings.TrimSpace(string(b)) == "1"
+	return strings.TrimSpace(string(b)) == "1", err
 }

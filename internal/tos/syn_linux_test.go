@@ -1,16 +1,19 @@
 package tos
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 )
 
-// FuzzSavedSYN cuts headers at their first zero byte, as reading the option does,
-// and has x/net read what they were.
+// FuzzSavedSYN cuts headers at their first zero byte, as GetsockoptString does, and
+// compares the octet with that which x/net reads from the whole header.
 func FuzzSavedSYN(f *testing.F) {
 	f.Add(append([]byte{0x45, 0x48}, make([]byte, 38)...))
 	f.Add(append([]byte{0x45, 0x00, 0x00, 0x3c}, make([]byte, 36)...))
@@ -32,4 +35,26 @@ func FuzzSavedSYN(f *testing.F) {
 			require.Equal(t, h.TrafficClass, int(octet))
 		}
 	})
+}
+
+// TestReadReflects reads the values of the sysctl, a sysctl that does not exist, and one
+// that cannot be read.
+func TestReadReflects(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for value, want := range map[string]bool{"1\n": true, "0\n": false, "": false, "2\n": false} {
+		file := filepath.Join(dir, "tcp_reflect_tos")
+		require.NoError(t, os.WriteFile(file, []byte(value), 0o600))
+		got, err := readReflects(file)
+		require.NoError(t, err)
+		require.Equal(t, want, got, "%q", value)
+	}
+	got, err := readReflects(filepath.Join(dir, "none"))
+	require.NoError(t, err)
+	require.False(t, got)
+	_, err = readReflects(dir)
+	require.ErrorIs(t, err, unix.EISDIR)
+
+	got, err = ReadReflects()
+	require.Equal(t, got || err != nil, Reflects())
 }

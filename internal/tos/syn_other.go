@@ -18,3 +18,6 @@ func SavedSYN(syscall.RawConn) (octet uint8, ok bool) { return 0, false }
 
 // Reflects reports false: only Linux reflects marks.
 func Reflects() bool { return false }
+
+// ReadReflects reports false: only Linux reflects marks.
+func ReadReflects() (bool, error) { return false, nil }

@@ -16,32 +16,32 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// captureFrames is how many packets a capture holds that have yet to be taken.
+// captureFrames is how many packets a ring holds until they are read.
 const captureFrames = 131072
 
 // patience is how long Until waits for a packet that does not come.
 const patience = 20 * time.Second
 
-// A Capture records the TCP and UDP packets of an interface. Its methods are for
-// the test's own goroutine.
+// A Capture records the TCP and UDP packets of an interface. Its methods must be called
+// by the goroutine of the test.
 type Capture struct {
 	tb   testing.TB
 	ring *packet.Ring  // nil once closed
 	done chan struct{} // closed when read has returned
-	wake chan struct{} // holds a token when packets came since the last look
+	wake chan struct{} // holds a token if packets came since it was last received
 
-	next int // the first packet that no Until has shown
+	next int // the first packet that no Until has passed to its function
 
 	mu      sync.Mutex
-	drained int      // how many frames the kernel has got back
+	drained int      // how many frames were read
 	packets []Packet // only ever appended to
 }
 
-// Start captures on an interface of the calling thread's namespace, which
-// needs the rights of root in that namespace (see [testns.Inside]): each
-// packet to or from one of the ports, or each if none is given, once. The
-// capture runs from now until Stop or the end of the test, and a packet that
-// it had to drop fails the test.
+// Start captures on an interface of the calling thread's namespace. It needs the
+// rights of root in that namespace (see [testns.Inside]). It captures each packet to
+// or from one of the ports once, or each packet if there are no ports. The capture
+// runs from now until Stop or the end of the test. If it had to drop a packet, the
+// test fails.
 func Start(tb testing.TB, iface string, ports ...uint16) *Capture {
 	tb.Helper()
 	return start(tb, captureFrames, iface, ports)
@@ -78,11 +78,11 @@ func (c *Capture) open(frames int, iface string, ports []uint16) error {
 	return err
 }
 
-// filter builds the classic BPF program that lets the headers of TCP and UDP
-// packets to or from the ports through. It sees packets from their IP header on.
+// filter builds the classic BPF program that accepts the headers of TCP and UDP
+// packets to or from the ports. It sees packets from their IP header on.
 func filter(ports []uint16) ([]bpf.Instruction, error) {
-	// Every test jumps over what is left when it fails, so the program is
-	// built from its end.
+	// A comparison that fails jumps over instructions, so those must be known:
+	// the program is built from its end.
 	accept := []bpf.Instruction{bpf.RetConstant{Val: packet.SnapLength}}
 	reject := []bpf.Instruction{bpf.RetConstant{Val: 0}}
 	match := func(load ...bpf.Instruction) []bpf.Instruction {
@@ -113,7 +113,7 @@ func filter(ports []uint16) ([]bpf.Instruction, error) {
 	}
 	v4, v6 = proto(9, v4), proto(6, v6)
 	if len(v4) > 255 {
-		return nil, fmt.Errorf("a filter cannot jump over %d ports", len(ports))
+		return nil, fmt.Errorf("a filter cannot have %d ports", len(ports))
 	}
 	// A super-segment above 64 KiB has one more header, of hop-by-hop options.
 	jumbo := append([]bpf.Instruction{
@@ -153,25 +153,25 @@ func (c *Capture) drain() {
 			c.packets = append(c.packets, p)
 		}
 		c.drained++
-	}, func() {}) // Stop asks how many were lost
+	}, func() {}) // Stop reads how many were lost
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Packets returns what was captured so far, in the order of the wire. The caller
-// must not change it.
+// Packets returns what was captured so far, in the order in which it was sent. The
+// caller must not change it.
 func (c *Capture) Packets() []Packet {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clip(c.packets)
 }
 
-// Until shows done each packet once, in order, the past ones first, waits for
-// more while done returns false, and returns those that it has shown. The next
-// Until goes on with the packet after. If the packet that done waits for does
-// not come, the test fails.
+// Until calls done with each packet, in order, beginning with the first that no Until
+// has passed to its function. It waits for more packets until done returns true, and
+// returns the packets that it has passed to done. If done does not return true in time,
+// the test fails.
 func (c *Capture) Until(done func(Packet) bool) []Packet {
 	c.tb.Helper()
 	late := time.After(patience)
@@ -183,7 +183,7 @@ func (c *Capture) Until(done func(Packet) bool) []Packet {
 		select {
 		case <-c.wake:
 		case <-late:
-			c.tb.Fatalf("the packet that was waited for did not come; seen:\n%v", Text(c.Packets()))
+			c.tb.Fatalf("no packet has met the condition within %v; captured:\n%v", patience, Text(c.Packets()))
 		}
 	}
 }
@@ -216,7 +216,7 @@ func (c *Capture) close() {
 	case err != nil:
 		c.tb.Errorf("capture: %v", err)
 	case dropped != 0:
-		c.tb.Errorf("capture: %d of %d packets were dropped: nothing is proved", dropped, arrived)
+		c.tb.Errorf("capture: %d of %d packets were dropped, so the test proves nothing", dropped, arrived)
 	default:
 		c.await(arrived)
 	}
@@ -230,9 +230,8 @@ func (c *Capture) close() {
 	c.ring = nil
 }
 
-// await waits until n packets have been taken from the ring. Each processor fills
-// frames by itself, and one that loses its time halfway hides what others have
-// put behind it.
+// await waits until n packets have been read from the ring. A processor that is
+// descheduled while it fills a frame keeps the frames behind it from being read.
 func (c *Capture) await(n int) {
 	c.tb.Helper()
 	late := time.After(patience)
@@ -246,7 +245,7 @@ func (c *Capture) await(n int) {
 		select {
 		case <-c.wake:
 		case <-late:
-			c.tb.Errorf("capture: %d of %d packets can be read: nothing is proved", drained, n)
+			c.tb.Errorf("capture: %d of %d packets can be read, so the test proves nothing", drained, n)
 			return
 		}
 	}

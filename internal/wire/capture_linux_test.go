@@ -61,7 +61,7 @@ func TestCaptureTCP(t *testing.T) {
 				client, server := packets[0].Src, packets[0].Dst
 				assert.Equal(t, SYN, packets[0].Flags)
 				assert.Equal(t, SYN|ACK, packets[1].Flags)
-				// By number: a busy machine makes the kernel send some again.
+				// By sequence number: on a busy machine the kernel sends some again.
 				type number struct {
 					src netip.AddrPort
 					seq uint32
@@ -146,8 +146,8 @@ func TestCaptureAllPorts(t *testing.T) {
 	capture := Start(t, "lo")
 	a := exchange(t, "tcp", "127.0.0.1:0", 1)
 	b := exchange(t, "tcp", "[::1]:0", 1)
-	// Not in order: two processors may put two packets into two rings in two
-	// orders. And a busy machine sends again after a flow was closed.
+	// Not in order: two processors may put two packets into two rings in different
+	// orders. And on a busy machine the kernel may send again after a flow has ended.
 	seen := map[Packet]int{}
 	for _, p := range capture.Until(Closed(2)) {
 		seen[p]++
@@ -159,7 +159,7 @@ func TestCaptureAllPorts(t *testing.T) {
 	}
 }
 
-// TestCaptureVeth looks at a cable, where a packet either leaves or arrives.
+// TestCaptureVeth captures on a cable, where a packet either leaves or arrives.
 func TestCaptureVeth(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -188,7 +188,7 @@ func TestCaptureVeth(t *testing.T) {
 	assert.ElementsMatch(t, near.Until(Closed(1)), far.Until(Closed(1)))
 }
 
-// recorder is a testing.TB that keeps what it is told.
+// A recorder is a testing.TB that keeps its errors.
 type recorder struct {
 	testing.TB
 	said []string
@@ -198,7 +198,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.said = append(r.said, fmt.Sprintf(format, args...))
 }
 
-// fewFrames is the least that a ring can have.
+// fewFrames is the smallest number of frames for a ring.
 const fewFrames = 256
 
 func TestCaptureDrop(t *testing.T) {
@@ -210,7 +210,7 @@ func TestCaptureDrop(t *testing.T) {
 	defer c.Close()
 	tb := &recorder{TB: t}
 	capture := start(tb, fewFrames, "lo", nil)
-	capture.mu.Lock() // the reader stands still
+	capture.mu.Lock() // stops the reader
 	for range 2 * fewFrames {
 		_, err := c.WriteTo(nil, c.LocalAddr())
 		require.NoError(t, err)
@@ -221,8 +221,8 @@ func TestCaptureDrop(t *testing.T) {
 	assert.Contains(t, tb.said[0], "of 512 packets were dropped")
 }
 
-// TestCaptureOvertaken stops a capture while the kernel, as it seems, is filling
-// a frame before others that are full.
+// TestCaptureOvertaken stops a capture while a frame before full ones looks as if the
+// kernel were still filling it.
 func TestCaptureOvertaken(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -235,7 +235,7 @@ func TestCaptureOvertaken(t *testing.T) {
 		assert.NoError(t, err)
 	}
 	capture := start(t, fewFrames, "lo", nil)
-	capture.mu.Lock() // the reader stands still
+	capture.mu.Lock() // stops the reader
 	_, header := capture.ring.Frame(0)
 	status := &header.Status
 	send()

@@ -1,10 +1,10 @@
 // Package wire captures the TCP and UDP packets of a network interface, so that a
-// test can say what left a socket and not only what was set on it.
+// test can check what a socket sent and not only what was set on it.
 package wire
 
 import "github.com/godscp/godscp/internal/packet"
 
-// What a capture holds, see package packet.
+// The types of what a capture holds, from package packet.
 type (
 	Packet = packet.Packet
 	Flags  = packet.Flags

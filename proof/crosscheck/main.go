@@ -3,10 +3,9 @@
 //
 //	GOWORK=off go run -C proof ./crosscheck
 //
-// It finds what building and vetting for all of them would find of files, names,
-// types and constants that are missing or do not fit, in a twentieth of the time,
-// since it generates no code and does not look into the functions of other
-// modules.
+// It finds files, names, types and constants that are missing or do not fit on one
+// of them, as a build and vet for each would. It takes a twentieth of the time,
+// since it generates no code and does not check function bodies of other modules.
 package main
 
 import (
@@ -31,8 +30,7 @@ import (
 	"github.com/godscp/godscp/proof/internal/checkout"
 )
 
-// A job is what one go list describes: packages that one set of required versions
-// is for.
+// A job is a set of packages that are built with one set of required versions.
 type job struct {
 	dir      string // from the root of the checkout
 	env      []string
@@ -75,7 +73,7 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// A target is what go tool dist list prints: a GOOS and a GOARCH.
+// A target is a GOOS and a GOARCH, as go tool dist list prints them.
 type target struct{ os, arch string }
 
 func targets() ([]target, error) {
@@ -94,7 +92,8 @@ func targets() ([]target, error) {
 	return ts, nil
 }
 
-// checkAll joins the errors of all targets, with the same ones told once.
+// checkAll joins the errors of all targets. It reports equal errors once, with the
+// targets that have them.
 func checkAll(targets []target, j job) error {
 	files := newFiles()
 	var mu sync.Mutex
@@ -120,7 +119,7 @@ func checkAll(targets []target, j job) error {
 	return errors.Join(errs...)
 }
 
-// A pkg is the part of go list's description that is needed here.
+// A pkg is the part of go list's output that is needed here.
 type pkg struct {
 	ImportPath string
 	Name       string
@@ -131,22 +130,22 @@ type pkg struct {
 	Error      *struct{ Err string }
 }
 
-// own reports whether p is one of the packages to look at, rather than one that
-// they import.
+// own reports whether p is one of the packages to check, rather than one that they
+// import.
 func (p pkg) own() bool { return p.Module != nil && p.Module.Main }
 
-// list returns the packages, their tests and whatever those import, the imported
-// ones first.
+// list returns the packages, their tests and all packages that these import, the
+// imported ones first.
 func list(t target, j job) ([]pkg, error) {
 	args := []string{"list", "-e", "-deps", "-test", "-json=ImportPath,Name,Dir,GoFiles,ImportMap,Module,Error"}
 	cmd := exec.Command("go", append(args, j.patterns...)...)
 	cmd.Dir = j.dir
 	cmd.Env = append(slices.Clone(j.env), "GOOS="+t.os, "GOARCH="+t.arch, "CGO_ENABLED=0")
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("go list: %w: %s", err, complaints.Bytes())
+		return nil, fmt.Errorf("go list: %w: %s", err, stderr.Bytes())
 	}
 	var pkgs []pkg
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
@@ -197,7 +196,7 @@ func (f *files) check(t target, j job) error {
 	}
 	checked := map[string]*types.Package{"unsafe": types.Unsafe}
 	for _, p := range pkgs {
-		// go test writes the main package of a test by itself.
+		// go test generates the main package of a test.
 		if p.ImportPath == "unsafe" || p.Name == "main" && strings.HasSuffix(p.ImportPath, ".test") {
 			continue
 		}
@@ -222,7 +221,7 @@ func (f *files) check(t target, j job) error {
 			parsed = append(parsed, file)
 		}
 		path, _, _ := strings.Cut(p.ImportPath, " ") // "x [x.test]" is x with its tests
-		// What is wrong in others shows where it is used.
+		// An error in another module shows where its packages are used.
 		checked[p.ImportPath], _ = conf.Check(path, f.fset, parsed, nil)
 		if err := errors.Join(wrong...); err != nil {
 			return err
@@ -245,5 +244,5 @@ func (i importer) Import(path string) (*types.Package, error) {
 	if p := i.checked[path]; p != nil {
 		return p, nil
 	}
-	return nil, fmt.Errorf("%s is not there", path)
+	return nil, fmt.Errorf("package %s was not listed", path)
 }

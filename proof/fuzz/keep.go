@@ -26,9 +26,9 @@ func keepAll(most int, targets []target, w io.Writer) error {
 	return nil
 }
 
-// keep copies the inputs in from to a directory, until that has so many. The
-// cache has only those that reached something new when they were found: from
-// the small to the large, at even distances, they are a fair sample.
+// keep copies inputs from one directory to another, until that has most files. Each
+// input in the cache reached new code when it was found. keep sorts them by size and
+// takes them at even distances.
 func keep(from, to string, most int) (kept int, err error) {
 	there, err := os.ReadDir(to)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

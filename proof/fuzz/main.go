@@ -4,14 +4,14 @@
 //	GOWORK=off go run -C proof ./fuzz -for 10m
 //	GOWORK=off go run -C proof ./fuzz -for 30s -p 2 ./dscp/...
 //
-// The packages are named as from the root of the checkout.
+// The packages are relative to the root of the checkout.
 //
-// It prints a table of the targets, how often each ran, how many inputs it found
-// that reach new code, and whether one made it fail. Go's tool has put such an
-// input below testdata/fuzz then. The exit status is 1 if there was one.
+// It prints a table of the targets: how often each ran, how many inputs it found
+// that reach new code, and whether an input made it fail. Package testing writes
+// such an input below testdata/fuzz. The exit status is 1 if there was one.
 //
-// With -keep it then copies some of the inputs that Go's cache holds to
-// testdata/fuzz, where every go test runs them; with -for 0 it does nothing else.
+// With -keep it then copies some of the inputs from Go's cache to testdata/fuzz,
+// where every go test runs them; with -for 0 it does nothing else.
 package main
 
 import (
@@ -34,7 +34,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // the second interrupt kills
+	context.AfterFunc(ctx, stop) // a second interrupt ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -105,11 +105,11 @@ type target struct {
 	dir    string
 	name   string
 	binary string
-	cache  string // for inputs of the package, where the go command has them
+	cache  string // the go command's directory for inputs of the package
 }
 
-// list compiles the packages that have targets, into the directory binaries,
-// and asks them. With the go command, each target would be linked again.
+// list compiles the packages that have targets, into the directory binaries, and
+// returns the targets. The go command would link each target again.
 func list(ctx context.Context, o options, binaries string) ([]target, error) {
 	root, err := checkout.Root(ctx)
 	if err != nil {
@@ -149,7 +149,7 @@ func list(ctx context.Context, o options, binaries string) ([]target, error) {
 	return targets, nil
 }
 
-// hasTargets reports whether a file of tests has a fuzz function.
+// hasTargets reports whether a test file in dir has a fuzz function.
 func hasTargets(dir string) (bool, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 	if err != nil {
@@ -179,19 +179,19 @@ func output(ctx context.Context, dir string, command ...string) (string, error) 
 	return stdout.String(), nil
 }
 
-// runAll runs the targets, a few at a time, and tells stderr how far it has come.
+// runAll runs the targets, a few at a time, and prints to stderr what has ended.
 func runAll(ctx context.Context, o options, targets []target, stderr io.Writer) []outcome {
 	outcomes := make([]outcome, len(targets))
 	room := make(chan struct{}, o.parallel)
 	var all sync.WaitGroup
-	var telling sync.Mutex
+	var printing sync.Mutex
 	for i, t := range targets {
 		room <- struct{}{}
 		all.Go(func() {
 			defer func() { <-room }()
 			outcomes[i] = fuzz(ctx, o.long, t)
-			telling.Lock()
-			defer telling.Unlock()
+			printing.Lock()
+			defer printing.Unlock()
 			fmt.Fprintf(stderr, "%s %s: %d executions\n", t.pkg, t.name, outcomes[i].executions)
 			if outcomes[i].err != nil {
 				fmt.Fprintf(stderr, "%v\n%s\n", outcomes[i].err, outcomes[i].log)
@@ -204,8 +204,8 @@ func runAll(ctx context.Context, o options, targets []target, stderr io.Writer) 
 
 // fuzz runs one target.
 func fuzz(ctx context.Context, long time.Duration, t target) outcome {
-	// Inputs are made smaller only for a moment: it would take a minute for
-	// each, and what is kept is chosen by size anyway.
+	// 100 attempts to make an input smaller: the default is a minute for each
+	// input, and keep chooses inputs by size anyway.
 	cmd := exec.CommandContext(ctx, t.binary, "-test.run", "^$", "-test.fuzz", "^"+t.name+"$", "-test.fuzztime", long.String(),
 		"-test.fuzzminimizetime", "100x", "-test.parallel", "1", "-test.fuzzcachedir", t.cache, "-test.paniconexit0")
 	cmd.Dir = t.dir

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// An outcome is what came of running one target.
+// An outcome is the result of running one target.
 type outcome struct {
 	target     target
 	executions int
-	fresh      int // inputs that reach code which none has reached before
+	fresh      int // inputs that reach new code
 	err        error
 	log        string
 }
@@ -29,9 +29,9 @@ func parse(text string) (r outcome) {
 	return r
 }
 
-// ranOut tells that nothing but the time ended a run that package testing calls a
-// failure: before Go 1.27 the end of -fuzztime can be taken for one
-// (https://go.dev/issue/75804). An input that fails is always written down.
+// ranOut reports whether only the end of -fuzztime ended a run that package testing
+// reports as a failure, as it may before Go 1.27 (https://go.dev/issue/75804). A
+// failing input is always written to a file.
 func ranOut(text string) bool {
 	return strings.Contains(text, "\n    context deadline exceeded\n") && !strings.Contains(text, "Failing input written to")
 }

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 )
 
-// check holds the table against the sources, which may have moved on: the text
-// that a mutation replaces must be there, the result must be Go, and the test that
-// should fail must exist. It tells all that is wrong at once.
+// check compares the table with the sources, which may have changed: the text that a
+// mutation replaces must occur, the result must be Go, and the test that should fail
+// must exist. The error has everything that is wrong.
 func check(root string, ms []mutation) error {
 	var errs []error
 	tests := map[string][]testFile{} // by package
@@ -22,7 +22,7 @@ func check(root string, ms []mutation) error {
 			wrong(errors.New("has no part, rule, change or test"))
 		}
 		if seen[name] {
-			wrong(errors.New("is there twice"))
+			wrong(errors.New("occurs twice"))
 		}
 		seen[name] = true
 		if m.old == m.new {

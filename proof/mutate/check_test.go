@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCheckFindsWhatHasMovedAway looks at sources of its own: those of the library
-// are held against the table when mutate runs.
-func TestCheckFindsWhatHasMovedAway(t *testing.T) {
+// TestCheckFindsRulesThatDoNotFit uses sources that it writes itself: mutate compares
+// those of the library with the table when it runs.
+func TestCheckFindsRulesThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(root, "p"), 0o755))
@@ -37,5 +37,5 @@ func TestCheckFindsWhatHasMovedAway(t *testing.T) {
 		change(&m)
 		assert.ErrorContains(t, check(root, []mutation{m}), want)
 	}
-	assert.ErrorContains(t, check(root, []mutation{good, good}), "is there twice")
+	assert.ErrorContains(t, check(root, []mutation{good, good}), "occurs twice")
 }

@@ -17,14 +17,14 @@ import (
 	"time"
 )
 
-// How long tests may take before they count as failed. A mutation may well make
-// one hang.
+// How long tests may take before they count as failed: a mutation can make a test
+// hang.
 const (
 	patienceForOne = 2 * time.Minute
 	patienceForAll = 10 * time.Minute
 )
 
-// A lab builds and runs tests, in a directory of its own.
+// A lab builds and runs tests in a temporary directory.
 type lab struct {
 	root string // of the module
 	tmp  string
@@ -37,8 +37,8 @@ func newLab(root string) (*lab, error) {
 
 func (l *lab) close() { _ = os.RemoveAll(l.tmp) }
 
-// baseline runs the tests that should fail on the sources as they are: one that
-// fails anyway would kill everything.
+// baseline runs the tests that should fail, on unchanged sources: a test that fails
+// there would seem to kill every mutation.
 func (l *lab) baseline(ctx context.Context, ms []mutation) error {
 	tests := map[string][]string{}
 	for _, m := range ms {
@@ -58,7 +58,7 @@ func (l *lab) baseline(ctx context.Context, ms []mutation) error {
 	return nil
 }
 
-// tryAll tries the mutations, several at once, and tells of each on the standard
+// tryAll tries the mutations, several at once, and prints each result to standard
 // error as it ends. The results are in the order of ms.
 func (l *lab) tryAll(ctx context.Context, ms []mutation, parallel int) []result {
 	results := make([]result, len(ms))
@@ -80,14 +80,14 @@ func (l *lab) tryAll(ctx context.Context, ms []mutation, parallel int) []result 
 	return results
 }
 
-// try finds out what becomes of one mutation. dir is for its files.
+// try tries one mutation. dir is for its files.
 func (l *lab) try(ctx context.Context, m mutation, dir string) result {
 	defer os.RemoveAll(dir)
 	killer, err := l.killer(ctx, m, dir)
 	return result{m, killer, errors.Join(err, ctx.Err())}
 }
 
-// killer returns the name of a test that fails, or nothing if none does.
+// killer returns the name of a test that fails, or "" if none does.
 func (l *lab) killer(ctx context.Context, m mutation, dir string) (string, error) {
 	mutated, err := m.apply(l.root)
 	if err != nil {
@@ -102,7 +102,7 @@ func (l *lab) killer(ctx context.Context, m mutation, dir string) (string, error
 	}
 	replace := map[string]string{l.path(m.file): file}
 
-	// The test that should fail, without what it does not need.
+	// The test that should fail, built without the files that it does not need.
 	files, err := testFilesIn(l.path(m.testPkg()))
 	if err != nil {
 		return "", err
@@ -113,7 +113,7 @@ func (l *lab) killer(ctx context.Context, m mutation, dir string) (string, error
 	}
 	lean := maps.Clone(replace)
 	for _, f := range idle {
-		lean[f] = "" // to the go command: not there
+		lean[f] = "" // the go command treats it as missing
 	}
 	bin, err := l.mutant(ctx, dir, m.testPkg(), lean)
 	if err != nil {
@@ -132,7 +132,7 @@ func (l *lab) killer(ctx context.Context, m mutation, dir string) (string, error
 		if err == nil {
 			continue
 		}
-		// The machine may have been busy: it has to fail again, alone.
+		// The machine may have been busy: the test has to fail again, alone.
 		name := firstFailure(out)
 		if _, err := l.test(ctx, bin, pkg, name, patienceForOne); err != nil {
 			return name, nil
@@ -168,14 +168,14 @@ func (l *lab) build(ctx context.Context, bin, pkg string, flags ...string) (stri
 	return runIn(exec.CommandContext(ctx, "go", args...), l.root)
 }
 
-// test runs the tests whose whole name the regexp matches, where the go command
-// would.
+// test runs the tests whose whole name the regexp matches, in the directory of their
+// package, as the go command does.
 func (l *lab) test(ctx context.Context, bin, pkg, names string, patience time.Duration) (string, error) {
 	cmd := exec.CommandContext(ctx, bin, "-test.failfast", "-test.timeout="+patience.String(), "-test.run=^("+names+")$")
 	return runIn(cmd, l.path(pkg))
 }
 
-// runIn runs a command to its end and returns what it has printed.
+// runIn runs a command to its end and returns its output.
 func runIn(cmd *exec.Cmd, dir string) (string, error) {
 	var out bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out

@@ -1,16 +1,15 @@
-// Mutate breaks every rule of packages dialer and dscp, and of the internal ones
-// that they are built on, on purpose, one at a time, and shows which test fails:
+// Mutate breaks every rule of packages dialer, dscp and internal/tos on purpose, one
+// at a time, and shows which test fails:
 //
 //	GOWORK=off go run -C proof ./mutate
 //
 // Each mutation is one replacement in one file. The go command builds the
-// package's tests with the broken file laid over the real one, so the tree is
-// never touched. The test that should hold the rule runs first; if it passes, all
-// tests of the file's package and of package dscp run. What no test notices
-// survives, and is an error.
+// package's tests with -overlay, so the sources are never changed. The test that
+// should find the fault runs first; if it passes, all tests of the file's package
+// and of package dscp run. A mutation that no test finds survives, and is an error.
 //
-// Before the first test it holds the whole table against the sources, which may
-// have moved on; with -check it does nothing else.
+// Before the first test it compares the whole table with the sources, which may have
+// changed; with -check it does nothing else.
 //
 // The result is a table in Markdown on the standard output.
 package main
@@ -30,8 +29,8 @@ import (
 func main() {
 	pattern := flag.String("run", "", "only the mutations whose rule, change or file the `regexp` matches")
 	parallel := flag.Int("p", 1, "how many mutations to try at once")
-	list := flag.Bool("list", false, "list the mutations and do nothing")
-	only := flag.Bool("check", false, "hold the table against the sources and do nothing")
+	list := flag.Bool("list", false, "list the mutations and do nothing else")
+	only := flag.Bool("check", false, "compare the table with the sources and do nothing else")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

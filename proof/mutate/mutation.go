@@ -11,14 +11,14 @@ import (
 
 // A mutation breaks one rule.
 type mutation struct {
-	part string // what the rule is about, a heading
+	part string // the heading in the table
 	rule string // the promise
-	how  string // what is done to break it
+	how  string // the fault
 	file string // slash-separated, from the root of the module
 	old  string // occurs in file exactly once
 	new  string
 	test string // that should fail
-	in   string // the directory of the package that has test, if it is not that of file
+	in   string // the directory of the test's package, if it is not that of file
 }
 
 // table has all mutations.
@@ -28,7 +28,7 @@ var table = slices.Concat(
 	optionRules, controlRules, platformRules, hookRules,
 )
 
-// part puts a heading to mutations.
+// part sets the heading of mutations.
 func part(name string, ms ...mutation) []mutation {
 	for i := range ms {
 		ms[i].part = name
@@ -39,7 +39,7 @@ func part(name string, ms ...mutation) []mutation {
 // pkg returns the package that m is in, as the go command takes it.
 func (m mutation) pkg() string { return "./" + path.Dir(m.file) }
 
-// testPkg returns the package that has the test which should fail.
+// testPkg returns the package of the test that should fail.
 func (m mutation) testPkg() string {
 	if m.in != "" {
 		return "./" + m.in
@@ -47,8 +47,8 @@ func (m mutation) testPkg() string {
 	return m.pkg()
 }
 
-// noticing returns the packages whose tests can notice m, its own first: package
-// dscp is built on all the others.
+// noticing returns the packages whose tests can find m, its own first: package dscp
+// is built on all the others.
 func (m mutation) noticing() []string {
 	if m.pkg() == "./dscp" {
 		return []string{"./dscp"}

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// A result is what has become of a mutation.
+// A result is the result of one mutation.
 type result struct {
 	mutation
-	killer string // the test that failed; empty: none, the mutation survived
+	killer string // the test that failed; empty if the mutation survived
 	err    error  // why it could not be tried
 }
 

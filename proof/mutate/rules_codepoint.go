@@ -31,7 +31,7 @@ var codePointRules = part("Code points",
 		file: codePointText, old: "n > uint64(maxCodePoint)", new: "n > 0xff", test: "TestParseRefuses",
 	},
 	mutation{
-		rule: "the error for an octet asks what was meant", how: "the question is left out",
+		rule: "the error for an octet suggests a code point", how: "it suggests none",
 		file: codePointText, old: "if n > 0xff {", new: "if n > 0 {", test: "TestParseRefuses",
 	},
 	mutation{
@@ -59,7 +59,7 @@ var codePointRules = part("Code points",
 		file: codePointText, old: `LE: "LE", NQB`, new: `NQB`, test: "TestRegistry",
 	},
 	mutation{
-		rule: "String of a value above 63 tells that it is none", how: "it looks like a code point",
+		rule: "String shows that a value above 63 is not a code point", how: "it looks like a code point",
 		file: codePointText, old: `return "CodePoint(" + strconv.Itoa(int(c)) + ")"`, new: "return strconv.Itoa(int(c))", test: "TestAboveRange",
 	},
 	mutation{

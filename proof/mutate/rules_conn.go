@@ -12,7 +12,7 @@ var connRules = part("Conn",
 		file: conn, old: "return c.pin.setDSCP(cp)", new: "return nil", test: "TestSetDSCP",
 	},
 	mutation{
-		rule: "Verify asks the kernel", how: "it is content",
+		rule: "Verify reads the socket option", how: "it returns nil",
 		file: conn, old: "return c.pin.verify()", new: "return nil", test: "TestVerify",
 	},
 	mutation{
@@ -21,7 +21,7 @@ var connRules = part("Conn",
 	},
 	mutation{
 		rule: "if Pin fails the conn is left open", how: "it is closed",
-		file: conn, old: "conn := &Conn{TCPConn: c}\n\tif err := conn.pin.set(c); err != nil {\n\t\treturn nil, err", new: "conn := &Conn{TCPConn: c}\n\tif err := conn.pin.set(c); err != nil {\n\t\tc.Close()\n\t\treturn nil, err", test: "TestWhatCannotBePinnedIsClosed",
+		file: conn, old: "conn := &Conn{TCPConn: c}\n\tif err := conn.pin.set(c); err != nil {\n\t\treturn nil, err", new: "conn := &Conn{TCPConn: c}\n\tif err := conn.pin.set(c); err != nil {\n\t\tc.Close()\n\t\treturn nil, err", test: "TestUnpinnableConnIsClosed",
 	},
 	mutation{
 		rule: "Pin(nil) is an error", how: "a panic",
@@ -29,38 +29,38 @@ var connRules = part("Conn",
 	},
 	mutation{
 		rule: "a dialled conn that cannot be pinned is closed", how: "it stays open",
-		file: conn, old: "if err != nil {\n\t\tc.Close()\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", new: "if err != nil {\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", test: "TestWhatCannotBePinnedIsClosed",
+		file: conn, old: "if err != nil {\n\t\tc.Close()\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", new: "if err != nil {\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", test: "TestUnpinnableConnIsClosed",
 	},
 	mutation{
 		rule: "one whose mark cannot be read back names the mark", how: "it does not",
-		file: conn, old: "\t\terr = conn.pin.unreadable(m.cp, err)\n", new: "", test: "TestDialledMarkThatCannotBeReadIsAMarkError",
+		file: conn, old: "\t\terr = conn.pin.unreadable(m.cp, err)\n", new: "", test: "TestUnreadableMarkIsMarkError",
 	},
 	mutation{
 		rule: "an accepted conn that cannot be pinned is closed", how: "it stays open",
-		file: conn, old: "if err != nil {\n\t\tc.Close()\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// inherits", new: "if err != nil {\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// inherits", test: "TestWhatCannotBePinnedIsClosed",
+		file: conn, old: "if err != nil {\n\t\tc.Close()\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// inherits", new: "if err != nil {\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// inherits", test: "TestUnpinnableConnIsClosed",
 	},
 	mutation{
-		rule: "an accepted conn has its listener's mark", how: "it is believed",
+		rule: "an accepted conn has its listener's mark", how: "it is not read",
 		file: conn, old: "err = m.tolerate(conn.inherits(m.cp))", new: "err = nil", test: "TestAcceptedConnWithoutTheMark",
 	},
 	mutation{
-		rule: "AllowUnmarked takes one without", how: "it fails",
+		rule: "AllowUnmarked accepts a conn without the mark", how: "it fails",
 		file: conn, old: "err = m.tolerate(conn.inherits(m.cp))", new: "err = conn.inherits(m.cp)", test: "TestAcceptedConnWithoutTheMark",
 	},
 	mutation{
 		rule: "an unmarked listener asks for nothing", how: "it asks for DF",
-		file: conn, old: "if cp == DF || cp == c.pin.cp {", new: "if cp == c.pin.cp {", test: "TestUnmarkedListenerHandsOutWhatComes",
+		file: conn, old: "if cp == DF || cp == c.pin.cp {", new: "if cp == c.pin.cp {", test: "TestUnmarkedListenerAcceptsAnyMark",
 	},
 	mutation{
-		rule: "a conn that the kernel answers in the mark of its SYN is taken", how: "it is refused",
+		rule: "a conn with the mark of its SYN (tcp_reflect_tos) is accepted", how: "it is refused",
 		file: conn, old: "if c.peerKnown && c.peer == c.pin.cp ||", new: "if", test: "TestWireReflected",
 	},
 	mutation{
-		rule: "also where SYN cookies left no SYN", how: "it is refused",
+		rule: "with SYN cookies, too, where no SYN is saved", how: "it is refused",
 		file: conn, old: "!c.peerKnown && tos.Reflects() {", new: "false && tos.Reflects() {", test: "TestWireSynCookiesReflected",
 	},
 	mutation{
-		rule: "server loops go on after one without its mark", how: "they end",
+		rule: "accept loops continue after a conn without its mark", how: "they end",
 		file: conn, old: "Err: passing{notInherited(c.pin.cp.TOS())},", new: "Err: notInherited(c.pin.cp.TOS()),", test: "TestAcceptedConnWithoutTheMark",
 	},
 	mutation{
@@ -80,19 +80,19 @@ var connRules = part("Conn",
 		file: conn, old: "c = under(v)", new: "return nil, false", test: "TestOf",
 	},
 	mutation{
-		rule: "Of comes back from wrappers that loop", how: "it does not",
+		rule: "Of returns for wrappers that contain themselves", how: "it does not",
 		file: conn, old: "for range 32 {", new: "for c != (*Conn)(nil) {", test: "TestOf",
 	},
 	mutation{
-		rule: "Of finds no nil conn", how: "it does",
+		rule: "Of does not return a nil conn", how: "it does",
 		file: conn, old: "return v, v != nil", new: "return v, true", test: "TestOf",
 	},
 	mutation{
-		rule: "Of outlives a NetConn that panics", how: "it does not",
+		rule: "Of recovers from a NetConn that panics", how: "it does not",
 		file: conn, old: "if recover() != nil {", new: "if false {", test: "TestOf",
 	},
 	mutation{
-		rule: "ReadFrom unwraps a Conn, so that splice survives", how: "it hands it on",
+		rule: "ReadFrom unwraps a Conn, so that net can splice", how: "it passes it on",
 		file: conn, old: "if src := bareOf(r); src != nil {\n\t\tr = src\n\t} else if", new: "if", test: "TestFastPaths",
 	},
 	mutation{
@@ -104,7 +104,7 @@ var connRules = part("Conn",
 		file: conn, old: "defer func() { v.N = bare.N }()\n", new: "", test: "TestReadFromKeepsCount",
 	},
 	mutation{
-		rule: "WriteTo shows the bare conn to the types of net and os alone", how: "to every writer",
+		rule: "WriteTo passes the bare conn only to types of net and os", how: "to every writer",
 		file: conn, old: "n, err := io.Copy(w, connWithoutWriteTo{c})", new: "n, err := c.TCPConn.WriteTo(w)", test: "TestCopyHandsOutNoBareConn",
 	},
 )

@@ -25,34 +25,34 @@ var datagramRules = part("Datagrams and WriteMarked",
 	},
 	mutation{
 		rule: "a system that cannot mark fails before there is a socket", how: "it goes on",
-		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && udp && false {", test: "TestDatagramsWhereUnmarkable",
+		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && udp && false {", test: "TestDatagramsOnUnmarkableSystem",
 	},
 	mutation{
 		rule: "on networks other than UDP Datagrams has no effect", how: "it has",
-		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && (udp || true) {", test: "TestDatagramsWhereUnmarkable",
+		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && (udp || true) {", test: "TestDatagramsOnUnmarkableSystem",
 	},
 	mutation{
 		rule: "DSCP can be asked for where AllowUnmarked has let the socket come up without it", how: "it is refused",
-		file: datagrams, old: "if dscp != DF {", new: "if dscp > maxCodePoint {", test: "TestDatagramsWhereUnmarkable",
+		file: datagrams, old: "if dscp != DF {", new: "if dscp > maxCodePoint {", test: "TestDatagramsOnUnmarkableSystem",
 	},
 	mutation{
 		rule: "a system that does not take the mark of one datagram fails the dial", how: "the first datagram does",
-		file: datagrams, old: "return c.pin.opError(\"pin\", err)", new: "return nil", test: "TestDatagramsWhereMessagesAreNotTaken",
+		file: datagrams, old: "return c.pin.opError(\"pin\", err)", new: "return nil", test: "TestDatagramsWithoutControlMessages",
 	},
 	mutation{
 		rule: "under AllowUnmarked such a datagram carries the socket's mark", how: "it fails",
-		file: datagrams, old: "case p.datagrams.allowUnmarked:", new: "case p.datagrams.allowUnmarked && false:", test: "TestDatagramsWhereMessagesAreNotTaken",
+		file: datagrams, old: "case p.datagrams.allowUnmarked:", new: "case p.datagrams.allowUnmarked && false:", test: "TestDatagramsWithoutControlMessages",
 	},
 	mutation{
-		rule: "under NATSafe a datagram carries what that makes of the mark", how: "the mark itself",
+		rule: "under NATSafe a datagram carries the NAT-safe mark", how: "the mark itself",
 		file: datagrams, old: "= sent, sent\n", new: "= cp, sent\n", test: "TestWireWriteMarkedNATSafe",
 	},
 	mutation{
-		rule: "and may ask for it by that name", how: "it may not",
+		rule: "WriteMarked accepts the NAT-safe mark, too", how: "it does not",
 		file: datagrams, old: "1<<cp | 1<<sent", new: "1 << cp", test: "TestWireWriteMarkedNATSafe",
 	},
 	mutation{
-		rule: "to an IPv4 peer of a dual-stack socket IPv4's message marks", how: "IPv6's",
+		rule: "to an IPv4 peer of a dual-stack socket the IPv4 control message marks", how: "IPv6's",
 		file: datagrams, old: "if p.dual && (to.Is4() || to.Is4In6()) {", new: "if p.dual && to.Is4() && to.Is4In6() {", test: "TestWireWriteMarked",
 	},
 	mutation{
@@ -60,7 +60,7 @@ var datagramRules = part("Datagrams and WriteMarked",
 		file: datagrams, old: "held&ecnMask), nil", new: "held&0), nil", test: "TestWireWriteMarked",
 	},
 	mutation{
-		rule: "a connected socket of which net does not know is written to its peer", how: "it fails",
+		rule: "a socket that was connected past net writes to its peer", how: "it fails",
 		file: datagrams, old: "if err != nil && toPeer {", new: "if err != nil && toPeer && false {", test: "TestWireWriteMarked",
 	},
 )

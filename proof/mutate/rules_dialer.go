@@ -8,11 +8,11 @@ var dialerRules = part("Dialer",
 		file: dialerGo, old: "m := d.marking()\n\tnd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", new: "m := d.marking()\n\tif d.NetDialer != nil {\n\t\tm.keepMPTCPOut(d.NetDialer)\n\t}\n\tnd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", test: "TestCallersDialerUnchanged",
 	},
 	mutation{
-		rule: "NetDialer has all other options", how: "Marked does not use it",
+		rule: "all other options of NetDialer apply", how: "Marked does not use it",
 		file: dialerGo, old: "nd := dialer.With(d.NetDialer, m.hook())", new: "nd := dialer.With(nil, m.hook())", test: "TestCallersDialerUnchanged",
 	},
 	mutation{
-		rule: "NetDialer has all other options", how: "DialContext does not use it",
+		rule: "all other options of NetDialer apply", how: "DialContext does not use it",
 		file: dialerGo, old: "nd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", new: "nd := dialer.With(nil, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext", test: "TestDialReportsInvalidInput",
 	},
 	mutation{
@@ -64,12 +64,12 @@ var dialerRules = part("Dialer",
 		file: dialerGo, old: "d.Marked().DialUDP(", new: "dialer.With(d.NetDialer).DialUDP(", test: "TestDialTCPAndUDP",
 	},
 	mutation{
-		rule: "DialTCP takes Fallback", how: "it does not",
+		rule: "DialTCP uses Fallback", how: "it does not",
 		file: dialerGo, old: "return d.fallbackTCP(network, laddr, raddr, marks).dial(ctx)", new: "_ = marks", test: "TestFallbackThroughDropMarked",
 	},
 	mutation{
 		rule: "errors of a marked dial name the code point", how: "they do not",
-		file: dialerGo, old: "c, err := d.dialOnce(ctx, network, address)\n\terr = withCodePoint(err, d.marking().cp)", new: "c, err := d.dialOnce(ctx, network, address)", test: "TestErrorsOfNet",
+		file: dialerGo, old: "c, err := d.dialOnce(ctx, network, address)\n\terr = withCodePoint(err, d.marking().cp)", new: "c, err := d.dialOnce(ctx, network, address)", test: "TestDialKeepsNetErrors",
 	},
 	mutation{
 		rule: "a failed dial returns nil, not a nil *Conn", how: "a typed nil",
@@ -80,7 +80,7 @@ var dialerRules = part("Dialer",
 		file: dialerGo, old: "nd.DialContext(ctx, network, address)", new: "nd.DialContext(context.Background(), network, address)", test: "TestDialReportsInvalidInput",
 	},
 	mutation{
-		rule: "Trace is told of every dial", how: "of TCP's alone",
+		rule: "Trace is called for every dial", how: "for TCP alone",
 		file: dialerGo, old: "c, err := d.dialUDPOnce(ctx, network, laddr, raddr)\n\terr = withCodePoint(err, d.marking().cp)\n\tt.socket", new: "c, err := d.dialUDPOnce(ctx, network, laddr, raddr)\n\terr = withCodePoint(err, d.marking().cp)\n\ttracer(nil).socket", test: "TestTrace",
 	},
 )

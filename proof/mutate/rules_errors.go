@@ -29,15 +29,15 @@ var errorRules = part("Errors",
 	},
 	mutation{
 		rule: "a timeout of net stays one", how: "it does not",
-		file: errorsGo, old: "return ok && t.Timeout()", new: "return ok && t.Timeout() && false", test: "TestErrorsOfNet",
+		file: errorsGo, old: "return ok && t.Timeout()", new: "return ok && t.Timeout() && false", test: "TestDialKeepsNetErrors",
 	},
 	mutation{
 		rule: "net's errors name the code point", how: "they do not",
-		file: errorsGo, old: "marked.Err = &dialError{cp, op.Err}", new: "marked.Err = op.Err", test: "TestErrorsOfNet",
+		file: errorsGo, old: "marked.Err = &dialError{cp, op.Err}", new: "marked.Err = op.Err", test: "TestDialKeepsNetErrors",
 	},
 	mutation{
 		rule: "a zero Dialer's errors are net's own", how: "they name DF",
-		file: errorsGo, old: "if !ok || cp == DF || op.Addr", new: "if !ok || op.Addr", test: "TestErrorsOfNet",
+		file: errorsGo, old: "if !ok || cp == DF || op.Addr", new: "if !ok || op.Addr", test: "TestDialKeepsNetErrors",
 	},
 	mutation{
 		rule: "an error names the code point once", how: "a MarkError gets another around it",
@@ -52,7 +52,7 @@ var errorRules = part("Errors",
 		file: errorsGo, old: " || !markable(op.Net) {", new: " {", test: "TestUnixPassesThrough",
 	},
 	mutation{
-		rule: "what fails before net takes part names the address", how: "it does not",
+		rule: "an error from before the call of net names the address", how: "it does not",
 		file: errorsGo, old: `if address != "" {` + "\n\t\te.Addr", new: `if address == "" {` + "\n\t\te.Addr", test: "TestDialReportsInvalidInput",
 	},
 	mutation{

@@ -11,7 +11,7 @@ var fallbackRules = part("Fallback and FallbackDelay",
 		file: fallback, old: "if d.FallbackDelay < 0 {", new: "if d.FallbackDelay < -time.Hour {", test: "TestFallbackRefusedBeforeASocket",
 	},
 	mutation{
-		rule: "the default lets a lost SYN be sent again", how: "it is half a second",
+		rule: "the default delay leaves time for one retransmission of a SYN", how: "it is half a second",
 		file: fallback, old: "1500 * time.Millisecond", new: "500 * time.Millisecond", test: "TestFallbackOnTheWire",
 	},
 	mutation{
@@ -25,7 +25,7 @@ var fallbackRules = part("Fallback and FallbackDelay",
 		file: fallback, old: "for _, cp := range d.Fallback {\n\t\tif err", new: "for _, cp := range d.Fallback[:0] {\n\t\tif err", test: "TestFallbackRefusedBeforeASocket",
 	},
 	mutation{
-		rule: "Fallback is for TCP", how: "other networks have it, too",
+		rule: "Fallback is for TCP", how: "other networks use it, too",
 		file: fallback, old: ` || !strings.HasPrefix(network, "tcp")`, new: ` || strings.HasPrefix(network, "tap")`, test: "TestFallbackMarks",
 	},
 	mutation{
@@ -61,15 +61,15 @@ var fallbackRules = part("Fallback and FallbackDelay",
 		file: fallback, old: `start("failure")`, new: "timer.Reset(a.delay)", test: "TestAttemptsStart",
 	},
 	mutation{
-		rule: "an older failure does not hurry the next", how: "any failure does",
+		rule: "the failure of an older attempt does not start the next", how: "any failure does",
 		file: fallback, old: "if r.attempt == newest && more() {", new: "if more() {", test: "TestAttemptsStart",
 	},
 	mutation{
-		rule: "the others are cancelled when one has connected", how: "their context lives on",
+		rule: "the others are cancelled when one has connected", how: "their context is not cancelled",
 		file: fallback, old: "ctx, cancel := context.WithCancel(ctx)\n\tdefer cancel()\n\ttype", new: "ctx, _ = context.WithCancel(ctx)\n\ttype", test: "TestAttemptsCancelAndDiscardLosers",
 	},
 	mutation{
-		rule: "a connection that comes up too late is handed to be closed", how: "it stays open",
+		rule: "a connection that comes up too late is closed", how: "it stays open",
 		file: fallback, old: "a.discard(o)", new: "_ = o", test: "TestAttemptsCancelAndDiscardLosers",
 	},
 	mutation{
@@ -177,7 +177,7 @@ var fallbackRules = part("Fallback and FallbackDelay",
 		file: fallback, old: "cancelNewest(errOverdue) // its failure starts the next", new: "if false {\n\t\t\t\t\tcancelNewest(errOverdue)\n\t\t\t\t}", test: "TestAttemptsStart",
 	},
 	mutation{
-		rule: "what gave up counts as a timeout", how: "as a cancelled dial",
+		rule: "an attempt that gave up counts as a timeout", how: "as a cancelled dial",
 		file: fallback, old: "if context.Cause(ctx) == errOverdue &&", new: "if false &&", test: "TestFallbackOnTheWire",
 	},
 	mutation{
@@ -185,7 +185,7 @@ var fallbackRules = part("Fallback and FallbackDelay",
 		file: fallback, old: "late.conn.Close()", new: "_ = late.conn", test: "TestTraceOfALateConnection",
 	},
 	mutation{
-		rule: "each mark has a connection of its own, pinned", how: "the second mark is that of the first",
+		rule: "each mark has its own pinned connection", how: "the second mark is that of the first",
 		file: fallback, old: "m := marking{cp, f.AllowUnmarked}", new: "m := marking{f.marks[0], f.AllowUnmarked}", test: "TestFallbackOnTheWire",
 	},
 	mutation{
@@ -193,7 +193,7 @@ var fallbackRules = part("Fallback and FallbackDelay",
 		file: fallback, old: "marked[i] = &dialError{order[i], err}", new: "marked[i] = err", test: "TestFallbackFailure",
 	},
 	mutation{
-		rule: "what the first mark finds out for all comes as without Fallback", how: "as a list",
+		rule: "an error that all marks share is returned as without Fallback", how: "as a list",
 		file: fallback, old: "return nil, withCodePoint(o.err, order[0])", new: "return nil, f.failure(order[:1], []error{o.err})", test: "TestFallbackOwnHookFails",
 	},
 	mutation{
@@ -205,7 +205,7 @@ var fallbackRules = part("Fallback and FallbackDelay",
 		file: fallback, old: "m.dialHook(), fastOpenOff, func", new: "m.dialHook(), func", test: "TestFallbackWithFastOpen",
 	},
 	mutation{
-		rule: "Trace is told of those that came up too late", how: "it is not",
+		rule: "Trace is called for connections that came up too late", how: "it is not",
 		file: fallback, old: "tracer(f.Trace).tell(late.event, nil, errLost)\n", new: "", test: "TestTraceOfALateConnection",
 	},
 )

@@ -9,35 +9,35 @@ const (
 
 var xnetRules = part("What x/net does to a pinned socket",
 	mutation{
-		rule: "x/net's setting of an option is tried elsewhere first", how: "on the flow itself, and put back",
+		rule: "x/net's setting of an option is tried on another socket first", how: "on the flow itself, and put back",
 		file: xnet, old: "return xnetSet // or", new: "return unknown // or", test: "TestXNetClosuresAreKnown",
 	},
 	mutation{
-		rule: "what x/net reads is known", how: "it is taken for a setting",
+		rule: "x/net's reading of an option is recognised", how: "it is treated as a setting",
 		file: xnet, old: "return xnetGet\n", new: "return xnetSet\n", test: "TestXNetClosuresAreKnown",
 	},
 	mutation{
-		rule: "what sends and receives messages is known", how: "it is watched",
+		rule: "x/net's sending and receiving of messages is recognised", how: "it is watched",
 		file: xnet, old: "return xnetIO\n", new: "return unknown\n", test: "TestXNetClosuresAreKnown",
 	},
 	mutation{
-		rule: "a vendored x/net is known", how: "only one with the name of the module in front",
+		rule: "a vendored x/net is recognised", how: "only one with the name of the module in front",
 		file: xnet, old: `!strings.Contains(function, xnetSocket+".")`, new: `!strings.HasPrefix(function, xnetSocket+".")`, test: "TestXNetIsKnownByNameOrFile",
 	},
 	mutation{
-		rule: "a function of x/net's that the compiler has moved is known by its file", how: "it is not",
+		rule: "a function of x/net that the compiler has moved is recognised by its file", how: "it is not",
 		file: xnet, old: " && !inXNetSocket(file) {", new: " {", test: "TestXNetIsKnownByNameOrFile",
 	},
 	mutation{
-		rule: "the setters of marks are known", how: "SetTOS goes straight to the socket",
+		rule: "the setters of marks are recognised", how: "SetTOS goes straight to the socket",
 		file: xnet, old: "\"SetTOS\":          callerMark", new: "\"SetTOS\":          callerElse", test: "TestXNetIsRefused",
 	},
 	mutation{
-		rule: "the setters of other options are known", how: "SetTTL is not",
+		rule: "the setters of other options are recognised", how: "SetTTL is not",
 		file: xnet, old: "\"SetTTL\":                     callerElse", new: "\"SetTTL\":                     callerUnknown", test: "TestXNetMethodsAreReviewed",
 	},
 	mutation{
-		rule: "the method is found however deep the stack is", how: "within four frames",
+		rule: "the method is found at any depth of the stack", how: "within four frames",
 		file: xnet, old: "range []int{common, len(stack)} {", new: "range []int{common} {", test: "TestXNetCallersAreKnown",
 	},
 	mutation{
@@ -58,10 +58,10 @@ var xnetRules = part("What x/net does to a pinned socket",
 	},
 	mutation{
 		rule: "the trial socket holds the pinned marks", how: "it is unmarked",
-		file: xnet, old: "if p.marks(opt) {", new: "if false {", test: "TestXNetIsRefusedWhateverTheSocketHolds",
+		file: xnet, old: "if p.marks(opt) {", new: "if false {", test: "TestXNetIsRefusedForCurrentMark",
 	},
 	mutation{
-		rule: "the trial socket is gone afterwards", how: "it is bound and stays open",
+		rule: "the trial socket is closed afterwards", how: "it is bound and stays open",
 		file: xnet, old: "return errTrialDone", new: "return nil", test: "TestNothingLeaks",
 	},
 	mutation{
@@ -80,23 +80,23 @@ var xnetRules = part("What x/net does to a pinned socket",
 
 var guardRules = part("The guard of SyscallConn",
 	mutation{
-		rule: "an unknown function under Control is compared before and after", how: "it just runs",
+		rule: "an unknown function under Control is compared before and after", how: "it runs without a comparison",
 		file: guard, old: "w.once = func(fd uintptr) { w.refused = w.pin.watch(fd, func() { w.f(fd) }) }", new: "w.once = func(fd uintptr) { w.f(fd) }", test: "TestUnknownClosures",
 	},
 	mutation{
-		rule: "an unknown function under Read is compared before and after", how: "it just runs",
+		rule: "an unknown function under Read is compared before and after", how: "it runs without a comparison",
 		file: guard, old: "err := g.raw.Read(w.attempts)", new: "err := g.raw.Read(f)", test: "TestUnknownClosures",
 	},
 	mutation{
-		rule: "an unknown function under Write is compared before and after", how: "it just runs",
+		rule: "an unknown function under Write is compared before and after", how: "it runs without a comparison",
 		file: guard, old: "err := g.raw.Write(w.attempts)", new: "err := g.raw.Write(f)", test: "TestUnknownClosures",
 	},
 	mutation{
-		rule: "a refused run is the last", how: "it waits to be run again",
+		rule: "a function under Read or Write is not run again after a refusal", how: "it waits to be run again",
 		file: guard, old: "return done || w.refused != nil", new: "return done", test: "TestUnknownClosures",
 	},
 	mutation{
-		rule: "a change is ErrMidFlow", how: "it is put back in silence",
+		rule: "a change is ErrMidFlow", how: "it is put back without an error",
 		file: watch, old: "return refused\n}\n\n// foreign", new: "return nil\n}\n\n// foreign", test: "TestUnknownClosures",
 	},
 	mutation{
@@ -105,26 +105,26 @@ var guardRules = part("The guard of SyscallConn",
 	},
 	mutation{
 		rule: "to what it was just before", how: "to the pinned mark",
-		file: watch, old: "if err := before.write(fd, changed); err != nil {", new: "for _, opt := range tos.Both {\n\t\tbefore.octet[opt] = p.pinned(opt).TOS()\n\t}\n\tif err := before.write(fd, changed); err != nil {", test: "TestPutBackToWhatWasJustBefore",
+		file: watch, old: "if err := before.write(fd, changed); err != nil {", new: "for _, opt := range tos.Both {\n\t\tbefore.octet[opt] = p.pinned(opt).TOS()\n\t}\n\tif err := before.write(fd, changed); err != nil {", test: "TestGuardRestoresMarkBeforeCall",
 	},
 	mutation{
 		rule: "with the priority that Linux changes along", how: "that stays",
-		file: marks, old: "ok && now == m.priority {", new: "ok && now == m.priority || true {", test: "TestPriorityIsPutBack",
+		file: marks, old: "ok && now == m.priority {", new: "ok && now == m.priority || true {", test: "TestPriorityIsRestored",
 	},
 	mutation{
 		rule: "only a value that the function changed is put back", how: "whatever is not the pinned mark",
-		file: watch, old: "other && cp != p.pinned(opt) {", new: "(other || true) && cp != p.pinned(opt) {", test: "TestPutBackToWhatWasJustBefore",
+		file: watch, old: "other && cp != p.pinned(opt) {", new: "(other || true) && cp != p.pinned(opt) {", test: "TestGuardRestoresMarkBeforeCall",
 	},
 	mutation{
 		rule: "to set the pinned mark is no offence", how: "it is refused",
-		file: watch, old: "other && cp != p.pinned(opt) {", new: "other {", test: "TestPutBackToWhatWasJustBefore",
+		file: watch, old: "other && cp != p.pinned(opt) {", new: "other {", test: "TestGuardRestoresMarkBeforeCall",
 	},
 	mutation{
 		rule: "ECN bits are not guarded", how: "they are",
 		file: watch, old: "other && cp != p.pinned(opt) {", new: "(other || after.octet[opt] != before.octet[opt]) && after.octet[opt] != p.pinned(opt).TOS() {", test: "TestUDPKeepsECN",
 	},
 	mutation{
-		rule: "both options are read", how: "that of the packets alone",
+		rule: "both options are read", how: "the option of the flow's packets alone",
 		file: marks, old: "range p.options(fd) {", new: "range []tos.Option{p.option} {", test: "TestXNetIsRefused",
 	},
 	mutation{
@@ -136,15 +136,15 @@ var guardRules = part("The guard of SyscallConn",
 		file: watch, old: "f()\n\treturn nil\n}\n", new: "alone.Lock()\n\tdefer alone.Unlock()\n\tf()\n\treturn nil\n}\n\nvar alone sync.Mutex\n", test: "TestClosuresMayWaitForOneAnother",
 	},
 	mutation{
-		rule: "what counts is what the socket held when none ran", how: "when this one began",
+		rule: "the comparison is with the value before the first of concurrent functions", how: "with the value when this one began",
 		file: watch, old: "if w.running == 0 {", new: "if true {", test: "TestClosuresMayWaitForOneAnother",
 	},
 	mutation{
-		rule: "every function at work when a change is found is told", how: "the one that ends first",
+		rule: "every function that runs when a change is found gets the error", how: "the one that ends first",
 		file: watch, old: "w.changes++\n\t\tw.latest = err", new: "return err", test: "TestClosuresMayWaitForOneAnother",
 	},
 	mutation{
-		rule: "later ones are not", how: "they are",
+		rule: "later ones do not", how: "they are",
 		file: watch, old: "if w.changes != changes {", new: "if w.changes != 0 {", test: "TestClosuresMayWaitForOneAnother",
 	},
 	mutation{
@@ -152,7 +152,7 @@ var guardRules = part("The guard of SyscallConn",
 		file: watch, old: "defer func() { refused = p.end(fd, changes) }() // also if f panics\n\tf()\n\treturn nil", new: "f()\n\treturn p.end(fd, changes)", test: "TestClosureThatPanics",
 	},
 	mutation{
-		rule: "Control does not wait for room to write", how: "it runs as Write does",
+		rule: "Control does not wait until the socket is writable", how: "it runs as Write does",
 		file: guard, old: "err := g.raw.Control(w.once)", new: "err := g.raw.Write(func(fd uintptr) bool { w.once(fd); return true })", test: "TestControlDoesNotWaitForWrite",
 	},
 	mutation{
@@ -164,7 +164,7 @@ var guardRules = part("The guard of SyscallConn",
 		file: guard, old: "err := p.alive(); err != nil", new: "err := p.alive(); err != nil && false", test: "TestVerify",
 	},
 	mutation{
-		rule: "a refusal names the mark that was wanted", how: "the one that is there",
+		rule: "a refusal names the requested mark", how: "the pinned mark",
 		file: watch, old: "true, p.midFlow(opt, cp)", new: "true, p.midFlow(opt, p.pinned(opt))", test: "TestUnknownClosures",
 	},
 	mutation{
@@ -172,11 +172,11 @@ var guardRules = part("The guard of SyscallConn",
 		file: watch, old: "if w.before, err = p.readAll(fd); err != nil {", new: "if w.before, err = p.readAll(fd); err != nil && false {", test: "TestFaultAtEveryCall",
 	},
 	mutation{
-		rule: "what cannot be read after a function is put back", how: "it stays",
+		rule: "if the marks cannot be read after a function, they are put back", how: "it stays",
 		file: watch, old: "changed := before.has //", new: "var changed [2]bool //", test: "TestFaultAtEveryCall",
 	},
 	mutation{
-		rule: "a put-back that fails is told", how: "it is not",
+		rule: "a put-back that fails is reported", how: "it is not",
 		file: watch, old: "if err := before.write(fd, changed); err != nil {", new: "if err := before.write(fd, changed); err != nil && false {", test: "TestFaultAtEveryCall",
 	},
 	mutation{

@@ -16,7 +16,7 @@ var ipqosRules = part("IPQoS",
 		file: ipqos, old: `"lowdelay": 0x10`, new: `"lowdelay": 0`, test: "TestParseIPQoS",
 	},
 	mutation{
-		rule: "none becomes DF", how: "it is no word",
+		rule: "none becomes DF", how: "it is not accepted",
 		file: ipqos, old: `"none": 0, //`, new: `//`, test: "TestParseIPQoS",
 	},
 	mutation{
@@ -48,7 +48,7 @@ var ipqosRules = part("IPQoS",
 		file: ipqos, old: "case cp == LE, cp == VoiceAdmit", new: "case cp == VoiceAdmit", test: "TestIPQoSString",
 	},
 	mutation{
-		rule: "String has words that every OpenSSH heeds", how: "LowDelay is a word, ignored since 10.1",
+		rule: "String has words that no OpenSSH ignores", how: "LowDelay is a word, ignored since 10.1",
 		file: ipqos, old: "cp == NQB, cp == LowDelay,", new: "cp == NQB,", test: "TestIPQoSString",
 	},
 	mutation{

@@ -4,7 +4,7 @@ const mark = "dscp/mark.go"
 
 var markRules = part("How a socket is marked",
 	mutation{
-		rule: "before connect, so that the SYN carries the mark", how: "when the connection has come up",
+		rule: "before connect, so that the SYN carries the mark", how: "after the connection is up",
 		file: dialerGo, old: "nd := dialer.With(d.NetDialer, m.dialHook())\n\tm.keepMPTCPOut(nd)\n\tc, err := nd.DialContext(ctx, network, address)\n",
 		new:  "c, err := dialer.With(d.NetDialer).DialContext(ctx, network, address)\n\tif tc, ok := c.(*net.TCPConn); ok {\n\t\tif raw, rerr := tc.SyscallConn(); rerr == nil {\n\t\t\terr = m.apply(\"tcp4\", address, raw)\n\t\t}\n\t}\n",
 		test: "TestSYNCarriesEveryCodePoint",
@@ -18,31 +18,31 @@ var markRules = part("How a socket is marked",
 		file: mark, old: "for _, opt := range opts {", new: "for _, opt := range opts[:1] {", test: "TestListenerConns",
 	},
 	mutation{
-		rule: "V6ONLY is asked of the socket", how: "it is taken for set",
+		rule: "V6ONLY is read from the socket", how: "it is assumed to be set",
 		file: mark, old: "func() (bool, error) { return tos.V6Only(c) }", new: "func() (bool, error) { return true, nil }", test: "TestListenerConns",
 	},
 	mutation{
 		rule: "on a Multipath TCP socket the hook returns EOPNOTSUPP, and net goes back to plain TCP", how: "it goes on",
-		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: "if false && tos.IsMPTCP(c) {", test: "TestControlKeepsMPTCPAway",
+		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: "if false && tos.IsMPTCP(c) {", test: "TestControlAvoidsMPTCP",
 	},
 	mutation{
 		rule: "AllowUnmarked does not defeat that", how: "it does",
-		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: "if isTCP(network) && tos.IsMPTCP(c) && !m.allowUnmarked {", test: "TestControlKeepsMPTCPAway",
+		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: "if isTCP(network) && tos.IsMPTCP(c) && !m.allowUnmarked {", test: "TestControlAvoidsMPTCP",
 	},
 	mutation{
 		rule: "of either family", how: "IPv6's alone",
-		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: `if network == "tcp6" && tos.IsMPTCP(c) {`, test: "TestControlKeepsMPTCPAway",
+		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: `if network == "tcp6" && tos.IsMPTCP(c) {`, test: "TestControlAvoidsMPTCP",
 	},
 	mutation{
-		rule: "ECN bits are never ours on UDP", how: "they are cleared",
+		rule: "marking keeps the ECN bits of a UDP socket", how: "they are cleared",
 		file: mark, old: "octet |= held & ecnMask", new: "_ = held", test: "TestUDPKeepsECN",
 	},
 	mutation{
-		rule: "what was set is read back", how: "it is believed",
+		rule: "the mark is read back after it is set", how: "it is not read",
 		file: mark, old: "if FromTOS(held) != cp {", new: "if false {", test: "TestMarkFails",
 	},
 	mutation{
-		rule: "of a dialled conn by pinning it", how: "it is believed",
+		rule: "pinning reads back the mark of a dialled conn", how: "it is not read",
 		file: pin, old: "if cp == DF || cp == p.cp {", new: "if true {", test: "TestMarkNotHeld",
 	},
 	mutation{
@@ -50,7 +50,7 @@ var markRules = part("How a socket is marked",
 		file: mark, old: "if !isTCP(network) {\n\t\t\t\t\treturn m.apply(network, address, c)", new: "if false {\n\t\t\t\t\treturn m.apply(network, address, c)", test: "TestUnixPassesThrough",
 	},
 	mutation{
-		rule: "a dial's hook is of its own mark", how: "of the next one",
+		rule: "a dial's hook sets the dial's mark", how: "the next code point",
 		file: mark, old: "return dialHooks()[m]", new: "return dialHooks()[marking{(m.cp + 1) & maxCodePoint, m.allowUnmarked}]", test: "TestSYNCarriesEveryCodePoint",
 	},
 	mutation{
@@ -58,15 +58,15 @@ var markRules = part("How a socket is marked",
 		file: mark, old: "return checkHost(network, m.cp)\n}", new: "return nil\n}", test: "TestDialOnAnUnmarkableSystem",
 	},
 	mutation{
-		rule: "AllowUnmarked dials on there", how: "it fails",
+		rule: "AllowUnmarked dials without a mark there", how: "it fails",
 		file: mark, old: "if m.allowUnmarked {\n\t\treturn nil\n\t}\n\treturn checkHost", new: "return checkHost", test: "TestDialOnAnUnmarkableSystem",
 	},
 	mutation{
-		rule: "without a hook, which net would refuse there", how: "with one",
+		rule: "without a hook, with which net would fail there", how: "with one",
 		file: mark, old: "return m.cp == DF || m.allowUnmarked", new: "return m.cp == DF || false && m.allowUnmarked", test: "TestDialOnAnUnmarkableSystem",
 	},
 	mutation{
-		rule: "AllowUnmarked goes on where the socket refuses", how: "it fails",
+		rule: "AllowUnmarked ignores that a socket refuses the mark", how: "it fails",
 		file: mark, old: "return m.tolerate(mark(network, address, m.cp, c, true))", new: "return mark(network, address, m.cp, c, true)", test: "TestAllowUnmarked",
 	},
 	mutation{
@@ -74,12 +74,12 @@ var markRules = part("How a socket is marked",
 		file: mark, old: "if m.allowUnmarked {\n\t\treturn nil\n\t}\n\treturn err", new: "return nil", test: "TestAllowUnmarked",
 	},
 	mutation{
-		rule: "AllowUnmarked allows no code point above 63", how: "it does",
+		rule: "AllowUnmarked does not allow a code point above 63", how: "it does",
 		file: mark, old: "if err := m.cp.check(); err != nil {", new: "if err := m.cp.check(); err != nil && !m.allowUnmarked {", test: "TestDialReportsInvalidInput",
 	},
 	mutation{
 		rule: "zero DSCP installs no marking hook", how: "it installs one",
-		file: mark, old: "return m.cp == DF || m.allowUnmarked", new: "return m.allowUnmarked", test: "TestZeroDialerPinsWhatItHas",
+		file: mark, old: "return m.cp == DF || m.allowUnmarked", new: "return m.allowUnmarked", test: "TestZeroDialerPinsMarkOfHook",
 	},
 	mutation{
 		rule: "Control(DF) does nothing", how: "it marks with 0",
@@ -118,7 +118,7 @@ var markRules = part("How a socket is marked",
 		file: mark, old: `tos.Host.Unmarkable == "" || cp == DF ||`, new: `tos.Host.Unmarkable == "" ||`, test: "TestUnmarkableSystemsAreUnsupported",
 	},
 	mutation{
-		rule: "unix networks know no marks and pass", how: "they are refused",
+		rule: "unix networks have no marks and pass", how: "they are refused",
 		file: mark, old: "cp == DF || !markable(network) {", new: "cp == DF {", test: "TestUnmarkableSystemsAreUnsupported",
 	},
 	mutation{

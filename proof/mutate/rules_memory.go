@@ -9,14 +9,14 @@ var memoryRules = part("Memory",
 	},
 	mutation{
 		rule: "a mark that Fallback does not have any more is not tried", how: "it is",
-		file: fallback, old: "ok && slices.Contains(f.marks, works) {", new: "ok {", test: "TestMemoryBringsInNoMark",
+		file: fallback, old: "ok && slices.Contains(f.marks, works) {", new: "ok {", test: "TestMemoryAddsNoMark",
 	},
 	mutation{
 		rule: "what is remembered is not prolonged", how: "each use renews it",
 		file: fallback, old: "f.Memory != nil && cp != order[0] {", new: "f.Memory != nil {", test: "TestFallbackOnTheWire",
 	},
 	mutation{
-		rule: "another first mark has memories of its own", how: "all marks share them",
+		rule: "entries are kept for each first mark separately", how: "all marks share them",
 		file: fallback, old: "destination{f.network, f.address, f.marks[0]}", new: "destination{f.network, f.address, DF}", test: "TestFallbackOnTheWire",
 	},
 	mutation{
@@ -32,19 +32,19 @@ var memoryRules = part("Memory",
 		file: memory, old: "for m.order.Len() > m.limit() {", new: "for m.order.Len() > m.limit()+1 {", test: "TestMemoryLimit",
 	},
 	mutation{
-		rule: "the one that was learnt first gives way", how: "the new one does",
+		rule: "the oldest entry is removed", how: "the new one does",
 		file: memory, old: "m.forget(m.order.Front())", new: "m.forget(m.order.Back())", test: "TestMemoryLimit",
 	},
 	mutation{
-		rule: "what is learnt again counts as new", how: "it is kept twice",
+		rule: "an entry that is learnt again counts as new", how: "it is kept twice",
 		file: memory, old: "if e, ok := m.known[d]; ok {\n\t\tm.forget(e)\n\t}\n", new: "", test: "TestMemoryLearnsAgain",
 	},
 	mutation{
 		rule: "the first mark coming up is learnt by forgetting", how: "it is kept as an entry",
-		file: memory, old: "if works == d.first {", new: "if works > maxCodePoint {", test: "TestMemoryLearnsTheFirstMarkByForgetting",
+		file: memory, old: "if works == d.first {", new: "if works > maxCodePoint {", test: "TestMemoryForgetsIfTheFirstMarkConnects",
 	},
 	mutation{
 		rule: "Clear forgets everything", how: "nothing",
-		file: memory, old: "clear(m.known)\n\tm.order.Init()\n", new: "", test: "TestMemoryTellsDestinationsApart",
+		file: memory, old: "clear(m.known)\n\tm.order.Init()\n", new: "", test: "TestMemoryIsPerDestination",
 	},
 )

@@ -7,11 +7,11 @@ var pinRules = part("What a conn is pinned at",
 		rule: "DSCP is what the kernel held, not what was asked for", how: "what was asked for",
 		file: dialerGo, old: "case *net.TCPConn:\n\t\treturn noNil(pinDialed(c, m))",
 		new:  "case *net.TCPConn:\n\t\tconn, err := pinDialed(c, m)\n\t\tif err == nil {\n\t\t\tconn.pin.cp = m.cp\n\t\t}\n\t\treturn noNil(conn, err)",
-		test: "TestZeroDialerPinsWhatItHas",
+		test: "TestZeroDialerPinsMarkOfHook",
 	},
 	mutation{
 		rule: "a zero Dialer still pins", how: "it returns net's conn",
-		file: dialerGo, old: "switch c := c.(type) {\n\tcase *net.TCPConn:", new: "if d.DSCP == DF {\n\t\treturn c, nil\n\t}\n\tswitch c := c.(type) {\n\tcase *net.TCPConn:", test: "TestZeroDialerPinsWhatItHas",
+		file: dialerGo, old: "switch c := c.(type) {\n\tcase *net.TCPConn:", new: "if d.DSCP == DF {\n\t\treturn c, nil\n\t}\n\tswitch c := c.(type) {\n\tcase *net.TCPConn:", test: "TestZeroDialerPinsMarkOfHook",
 	},
 	mutation{
 		rule: "IPv4 packets are pinned by IP_TOS", how: "TCP is taken for IPv6",
@@ -26,7 +26,7 @@ var pinRules = part("What a conn is pinned at",
 		file: pin, old: "if cp != p.cp {", new: "if false {", test: "TestSetDSCP",
 	},
 	mutation{
-		rule: "without a system call", how: "it asks the kernel",
+		rule: "SetDSCP makes no system call", how: "it asks the kernel",
 		file: pin, old: "if cp != p.cp {", new: "if err := p.alive(); err != nil {\n\t\treturn err\n\t}\n\tif cp != p.cp {", test: "TestSetDSCPMakesNoSystemCall",
 	},
 	mutation{
@@ -38,7 +38,7 @@ var pinRules = part("What a conn is pinned at",
 		file: pin, old: "func (e *midFlowError) Unwrap() error { return ErrMidFlow }", new: "func (e *midFlowError) Unwrap() error { return nil }", test: "TestSetDSCP",
 	},
 	mutation{
-		rule: "Verify is ErrMidFlow if someone changed the mark behind us", how: "nil",
+		rule: "Verify is ErrMidFlow if the mark was changed past the guard", how: "nil",
 		file: pin, old: "cp != pinned {", new: "cp != pinned && false {", test: "TestVerify",
 	},
 	mutation{
@@ -58,7 +58,7 @@ var pinRules = part("What a conn is pinned at",
 		file: pin, old: "if p.dual && opt == tos.IPv4TOS {", new: "if false {", test: "TestUDPDualStackHoldsBothMarks",
 	},
 	mutation{
-		rule: "where nothing can be asked, a closed conn is told nevertheless", how: "it is not",
+		rule: "Verify reports a closed conn where no option can be read, too", how: "it is not",
 		file: pin, old: "return DF, p.alive()", new: "return DF, nil", test: "TestDialOnAnUnmarkableSystem",
 	},
 	mutation{
@@ -70,15 +70,15 @@ var pinRules = part("What a conn is pinned at",
 		file: pin, old: "return DF, p.alive()", new: "_, err := opt.Get(p.raw)\n\t\treturn DF, err", test: "TestPinWithoutAccess",
 	},
 	mutation{
-		rule: "a refused answer is no missing option", how: "it is",
+		rule: "an option that cannot be read is not a missing option", how: "it is",
 		file: pin, old: "return isUnsupported(err) && hasNoOption(p.raw, opt)", new: "return isUnsupported(err)", test: "TestFaultAtEveryCall",
 	},
 	mutation{
-		rule: "another family's option may fail as it likes", how: "it may not",
+		rule: "an error of the other family's option is ignored", how: "it is not",
 		file: pin, old: `if !p.marks(opt) || tos.Host.Unmarkable != "" {`, new: `if tos.Host.Unmarkable != "" {`, test: "TestFaultAtEveryCall",
 	},
 	mutation{
-		rule: "macOS cannot mark an accepted IPv4-mapped conn, which is no reason to drop it", how: "it is",
+		rule: "macOS cannot mark an accepted IPv4-mapped conn, and the conn is kept", how: "it is",
 		file: pin, old: "if opt == tos.IPv4TOS && !tos.Host.MappedTOS {", new: "if opt == tos.IPv4TOS && !tos.Host.MappedTOS && false {", test: "TestPinMappedOnDarwin",
 	},
 	mutation{
@@ -87,7 +87,7 @@ var pinRules = part("What a conn is pinned at",
 	},
 	mutation{
 		rule: "unless Datagrams names DF", how: "also then",
-		file: pin, old: "if !ok && cp == DF {", new: "if cp == DF {", test: "TestDatagramsNameDF",
+		file: pin, old: "if !ok && cp == DF {", new: "if cp == DF {", test: "TestDatagramsWithDF",
 	},
 	mutation{
 		rule: "its ECN bits are kept", how: "they are cleared",

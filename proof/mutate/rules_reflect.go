@@ -17,7 +17,7 @@ var reflectRules = part("Reflect",
 		file: reflectGo, old: "&& !slices.Contains(classes, cp) {", new: "&& (true || !slices.Contains(classes, cp)) {", test: "TestReflected",
 	},
 	mutation{
-		rule: "DSCP needs none of Reflect", how: "it has one",
+		rule: "DSCP has no second socket through Reflect", how: "it has a second one",
 		file: reflectGo, old: "if cp != lc.marking().cp && ", new: "if ", test: "TestReflected",
 	},
 	mutation{
@@ -33,7 +33,7 @@ var reflectRules = part("Reflect",
 		file: reflectGo, old: "len(classes) != 0 && !canReflect() {", new: "len(classes) != 0 && !canReflect() && false {", test: "TestReflectElsewhere",
 	},
 	mutation{
-		rule: "AllowUnmarked listens there without Reflect", how: "it fails",
+		rule: "AllowUnmarked listens without Reflect there", how: "it fails",
 		file: reflectGo, old: " || lc.AllowUnmarked && !canReflect() {", new: " {", test: "TestReflectElsewhere",
 	},
 	mutation{
@@ -69,7 +69,7 @@ var reflectRules = part("Reflect",
 		file: group, old: "return requested, conn.pin.opError(\"accept\", &MarkError{CodePoint: requested, Option: conn.pin.option.String(), Err: errClass})", new: "return requested, nil", test: "TestReflectProgramReplaced",
 	},
 	mutation{
-		rule: "an error from before Accept was called is no answer", how: "it is",
+		rule: "an error from before the call of Accept is not returned", how: "it is",
 		file: group, old: "a.err == nil || a.calls >= call {", new: "a.err == nil || a.calls >= call || true {", test: "TestReflectNoDescriptors",
 	},
 	mutation{
@@ -77,7 +77,7 @@ var reflectRules = part("Reflect",
 		file: group, old: "if g.closed.Swap(true) {", new: "if g.closed.Swap(true) && false {", test: "TestReflectAsOneListener",
 	},
 	mutation{
-		rule: "after Close the socket of File answers every SYN", how: "it loses them",
+		rule: "after Close the descriptor of File answers every SYN", how: "it loses them",
 		file: group, old: "if i == 0 && g.lent.Load() {", new: "if false {", test: "TestReflectFile",
 	},
 	mutation{
@@ -97,19 +97,19 @@ var reflectRules = part("Reflect",
 		file: steer, old: "Val: 0xfc},\n\t}\n", new: "Val: 0xff},\n\t}\n", test: "TestSteering",
 	},
 	mutation{
-		rule: "the version in the header tells where the octet is", how: "IPv6 is read as IPv4",
+		rule: "the IP version in the header decides where the octet is", how: "IPv6 is read as IPv4",
 		file: steer, old: "Val: 6, SkipTrue: 3}", new: "Val: 7, SkipTrue: 3}", test: "TestSteering",
 	},
 	mutation{
-		rule: "Hold leaves a filter that is there", how: "it replaces it",
+		rule: "Hold keeps an existing filter", how: "it replaces it",
 		file: hold, old: "err == nil && !has {", new: "err == nil && (!has || true) {", test: "TestHold",
 	},
 	mutation{
-		rule: "Hold loses first SYNs", how: "it loses none",
+		rule: "Hold drops first SYNs", how: "it loses none",
 		file: hold, old: "Val: 0x02, SkipTrue: 1}", new: "Val: 0x80, SkipTrue: 1}", test: "TestWithoutSYN",
 	},
 	mutation{
-		rule: "and lets the rest of a handshake pass", how: "not what has ACK beside SYN",
+		rule: "Hold passes the rest of a handshake", how: "not a segment with ACK and SYN",
 		file: hold, old: "Op: bpf.ALUOpAnd, Val: 0x12}", new: "Op: bpf.ALUOpAnd, Val: 0x02}", test: "TestWithoutSYN",
 	},
 )

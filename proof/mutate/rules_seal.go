@@ -25,7 +25,7 @@ var sealRules = part("Seal",
 		file: sealLinux, old: "Name: ipv6FlowinfoSend}", new: "Name: ipv6FlowinfoSend + 1000}", test: "TestSeal",
 	},
 	mutation{
-		rule: "what the package sets carries the secret", how: "it carries none",
+		rule: "the package's own setsockopt carries the secret", how: "it carries none",
 		file: secretLinux, old: "uintptr(s.secret))", new: "0)", test: "TestSeal", in: "dscp",
 	},
 	mutation{
@@ -57,31 +57,31 @@ var sealRules = part("Seal",
 		file: mark, old: "if isSealed() && isTCP(network) && tos.Connected(c) {", new: "if isSealed() && isTCP(network) && tos.Connected(c) && false {", test: "TestSeal",
 	},
 	mutation{
-		rule: "a guarded Control makes no system calls of its own", how: "it looks after the marks still",
+		rule: "after Seal, a guarded Control makes no additional system calls", how: "it still compares the marks",
 		file: guard, old: "case isSealed():", new: "case isSealed() && false:", test: "TestSealedGuardMakesNoSystemCalls",
 	},
 	mutation{
-		rule: "a guarded Read makes no system calls of its own", how: "it looks after the marks still",
+		rule: "after Seal, a guarded Read makes no additional system calls", how: "it still compares the marks",
 		file: guard, old: "if isSealed() || originOf(f) == xnetIO {\n\t\treturn g.raw.Read(f)", new: "if originOf(f) == xnetIO {\n\t\treturn g.raw.Read(f)", test: "TestSealedGuardMakesNoSystemCalls",
 	},
 	mutation{
-		rule: "a guarded Write makes no system calls of its own", how: "it looks after the marks still",
+		rule: "after Seal, a guarded Write makes no additional system calls", how: "it still compares the marks",
 		file: guard, old: "if isSealed() || originOf(f) == xnetIO {\n\t\treturn g.raw.Write(f)", new: "if originOf(f) == xnetIO {\n\t\treturn g.raw.Write(f)", test: "TestSealedGuardMakesNoSystemCalls",
 	},
 	mutation{
-		rule: "the filter wants the lower half of the cookie", how: "it does not",
+		rule: "the filter compares the lower half of the cookie", how: "it does not",
 		file: seccompGuard, old: "Arg(cookieArg).Is(uint32(cookie)), ", new: "", test: "TestGuard",
 	},
 	mutation{
-		rule: "the filter wants the upper half of the cookie", how: "it does not",
+		rule: "the filter compares the upper half of the cookie", how: "it does not",
 		file: seccompGuard, old: ", ArgHigh(cookieArg).Is(uint32(cookie>>32)))", new: ")", test: "TestGuard",
 	},
 	mutation{
-		rule: "the filter wants the length", how: "it does not",
+		rule: "the filter compares the length", how: "it does not",
 		file: seccompGuard, old: "Arg(4).Is(SecretLength), ", new: "", test: "TestGuard",
 	},
 	mutation{
-		rule: "what it refuses fails with EPERM", how: "it passes",
+		rule: "a refused call fails with EPERM", how: "it passes",
 		file: seccompGuard, old: "p.Return(Errno(unix.EPERM))", new: "p.Return(Allow)", test: "TestGuard",
 	},
 	mutation{
@@ -101,7 +101,7 @@ var sealRules = part("Seal",
 		file: seccompInstall, old: "FLAG_SPEC_ALLOW | unix.SECCOMP_FILTER_FLAG_TSYNC)", new: "FLAG_SPEC_ALLOW)", test: "TestInstallAll",
 	},
 	mutation{
-		rule: "a thread that has a filter of its own is an error", how: "it goes unnoticed",
+		rule: "a thread that already has another filter is an error", how: "it goes unnoticed",
 		file: seccompInstall, old: "if err == nil && tid != 0 {", new: "if err == nil && tid < 0 {", test: "TestInstallAllBesideAnotherFilter",
 	},
 )

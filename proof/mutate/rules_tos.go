@@ -23,7 +23,7 @@ var optionRules = part("Socket options and headers",
 		file: tosOption, old: "err = x.v6.SetTrafficClass(int(octet))", new: "err = x.v4.SetTOS(int(octet))", test: "TestOptionOnTheWire",
 	},
 	mutation{
-		rule: "what serves one socket after another forgets the last", how: "a reader keeps its first answer",
+		rule: "a reused reader does not return the value of an earlier socket", how: "a reader keeps its first answer",
 		file: optionUnix, old: "v := g.v\n", new: "v := g.v\n\tif v != 0 {\n\t\tg.read = func(uintptr) {}\n\t}\n", test: "TestOptionOnTheWire",
 	},
 	mutation{
@@ -31,7 +31,7 @@ var optionRules = part("Socket options and headers",
 		file: platform, old: " || noSuchOption(err)", new: "", test: "TestMissingErrorIsUnsupported",
 	},
 	mutation{
-		rule: "a Multipath TCP socket is told by SO_PROTOCOL", how: "none is",
+		rule: "SO_PROTOCOL identifies a Multipath TCP socket", how: "none is",
 		file: synLinux, old: "protocol == unix.IPPROTO_MPTCP", new: "protocol == unix.IPPROTO_TCP+unix.IPPROTO_MPTCP", test: "TestSavedSYNOfAConnection",
 	},
 	mutation{
@@ -62,11 +62,11 @@ var controlRules = part("Control messages",
 		file: cmsgUnix, old: "oob, own = slices.Clone(oob), true", new: "oob, own = slices.Clip(oob), true", test: "TestRewriteControl",
 	},
 	mutation{
-		rule: "IPv4's control messages count", how: "they pass unseen",
+		rule: "IPv4 control messages are checked", how: "they are not checked",
 		file: cmsgUnix, old: "case level == unix.IPPROTO_IP &&", new: "case level == -1 &&", test: "TestRewriteControl",
 	},
 	mutation{
-		rule: "IPv6's control messages count", how: "they pass unseen",
+		rule: "IPv6 control messages are checked", how: "they are not checked",
 		file: cmsgUnix, old: "case level == unix.IPPROTO_IPV6 &&", new: "case level == -1 &&", test: "TestRewriteControl",
 	},
 	mutation{
@@ -117,7 +117,7 @@ var platformRules = part("What each system can do",
 		file: peers, old: "case a.Is4(), a.Is4In6():", new: "case a.Is4():", test: "TestPlatformOptions",
 	},
 	mutation{
-		rule: "V6ONLY=1 needs no IP_TOS", how: "V6ONLY is not heeded",
+		rule: "V6ONLY=1 needs no IP_TOS", how: "V6ONLY is ignored",
 		file: platform, old: "if only {", new: "if only && false {", test: "TestPlatformOptions",
 	},
 	mutation{
@@ -149,7 +149,7 @@ var platformRules = part("What each system can do",
 		file: platform, old: `p.Unmarkable = "not known to mark packets"`, new: `p.Unmarkable = ""`, test: "TestUnmarkableSystemsAreUnsupported", in: "dscp",
 	},
 	mutation{
-		rule: "where no mark is reported, ReceiveMarks says so", how: "it keeps quiet",
+		rule: "where no mark is reported, ReceiveMarks says so", how: "it returns nil",
 		file: received, old: "case p.Receive[o].Number == 0:", new: "case p.Receive[o].Number < 0:", test: "TestReceiveOptions",
 	},
 	mutation{

@@ -16,16 +16,16 @@ var udpConnRules = part("UDPConn",
 		file: udpConn, old: "return c.pin.guarded()", new: "return c.UDPConn.SyscallConn()", test: "TestUDPGuard",
 	},
 	mutation{
-		rule: "UDPConn.SetDSCP refuses", how: "it agrees and does nothing",
+		rule: "UDPConn.SetDSCP refuses another mark", how: "it returns nil and does nothing",
 		file: udpConn, old: "return c.pin.setDSCP(cp)", new: "return nil", test: "TestUDPGuard",
 	},
 	mutation{
-		rule: "UDPConn.Verify asks the kernel", how: "it is content",
+		rule: "UDPConn.Verify asks the kernel", how: "it returns nil",
 		file: udpConn, old: "return c.pin.verify()", new: "return nil", test: "TestUDPGuard",
 	},
 	mutation{
 		rule: "a UDP socket that cannot be pinned is closed", how: "it stays open",
-		file: udpConn, old: "if err != nil {\n\t\tc.Close()\n\t}\n", new: "", test: "TestWhatCannotBePinnedIsClosed",
+		file: udpConn, old: "if err != nil {\n\t\tc.Close()\n\t}\n", new: "", test: "TestUnpinnableConnIsClosed",
 	},
 	mutation{
 		rule: "PinUDP(nil) is an error", how: "a panic",
@@ -52,15 +52,15 @@ var udpConnRules = part("UDPConn",
 		file: udpConn, old: "ms[i].N, ms[i].NN = pinned[i].N, pinned[i].NN", new: "_ = pinned[i]", test: "TestWriteBatch",
 	},
 	mutation{
-		rule: "WriteBatch returns how many were written", how: "all, it says",
+		rule: "WriteBatch returns how many were written", how: "it returns the number of all",
 		file: udpConn, old: "return n, err\n}\n\n// pinMessages", new: "return len(ms), err\n}\n\n// pinMessages", test: "TestWriteBatchEdges",
 	},
 	mutation{
-		rule: "ReceiveMarks asks for both families' marks", how: "for the first alone",
+		rule: "ReceiveMarks switches on both families' marks", how: "for the first alone",
 		file: udpConn, old: "for _, opt := range opts {", new: "for _, opt := range opts[:1] {", test: "TestReceiveMarks",
 	},
 	mutation{
-		rule: "ReceivedMark tells the ECN bits", how: "it does not",
+		rule: "ReceivedMark returns the ECN bits", how: "it does not",
 		file: udpConn, old: "octet & ecnMask, ok", new: "0, ok", test: "TestReceiveMarks",
 	},
 )

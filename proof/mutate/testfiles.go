@@ -9,11 +9,11 @@ import (
 	"slices"
 )
 
-// A testFile is a test file and what ties it to others.
+// A testFile is a test file, with the names that connect it to others.
 type testFile struct {
 	path     string
 	pkg      string   // dscp or dscp_test
-	declares []string // also methods of types that are declared elsewhere
+	declares []string // includes methods of types that are declared elsewhere
 	mentions map[string]bool
 }
 
@@ -34,9 +34,8 @@ func testFilesIn(dir string) ([]testFile, error) {
 	return files, nil
 }
 
-// without returns the paths of the files that a test does not need. To build
-// them takes most of the time that a mutation takes. The file with TestMain is
-// needed by every test.
+// without returns the paths of the files that a test does not need. Building them
+// would take most of a mutation's time. Every test needs the file with TestMain.
 func without(files []testFile, test string) ([]string, error) {
 	var idle, needed []testFile // needed grows while it is walked
 	for _, f := range files {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A platform is what one log tells. A log consists of what `go test -v` printed,
+// A platform is the content of one log. A log has the output of `go test -v`
 // between lines that begin with "@@ ":
 //
 //	@@ kernel 5.10.0-32-cloud-amd64 amd64   or
@@ -21,7 +21,7 @@ import (
 //	=== RUN   TestControl
 //	...
 //	@@ end dscp root 0                      (the exit status)
-//	@@ again dscp root                      (what failed is tried again)
+//	@@ again dscp root                      (a second attempt of failed tests)
 //	...
 //	@@ end dscp root 0
 //	@@ not executed: reason
@@ -47,7 +47,7 @@ type run struct {
 	status    string // the exit status; "" if the run did not end
 }
 
-// A skip is a test that was skipped. The reason is "" if it told none.
+// A skip is a test that was skipped. The reason is "" if the test gave none.
 type skip struct{ test, reason string }
 
 func (p platform) failed() bool {
@@ -69,12 +69,12 @@ func (r *run) failed() bool {
 	return r.status != "0" || len(r.fails) > 0 || r.empty()
 }
 
-// empty tells whether no test ran, of a package that has some.
+// empty reports whether no test ran, in a package that has tests.
 func (r *run) empty() bool {
 	return !strings.HasSuffix(r.pkg, program) && r.passed+len(r.fails)+len(r.skips) == 0
 }
 
-// program ends the name of a program that is run itself, without tests.
+// program is the suffix for a program that is run itself, without tests.
 const program = ":main"
 
 var (
@@ -83,7 +83,7 @@ var (
 	said    = regexp.MustCompile(`^ *\w+\.go:\d+: (.*)$`)
 )
 
-// elsewhere is what package testns says of a test whose child was skipped.
+// elsewhere is what package testns logs for a test whose child was skipped.
 const elsewhere = "skipped in its namespace"
 
 // read reads a log.
@@ -139,7 +139,7 @@ func read(r io.Reader) (platform, error) {
 			current.add(m[2], m[3], m[1] == "", reasons)
 			continue
 		}
-		if m := said.FindStringSubmatch(line); m != nil && !strings.HasPrefix(m[1], elsewhere) && !strings.HasPrefix(m[1], "in a namespace of its own") {
+		if m := said.FindStringSubmatch(line); m != nil && !strings.HasPrefix(m[1], elsewhere) && !strings.HasPrefix(m[1], "in a new namespace") {
 			reasons[test] = m[1]
 		}
 	}
@@ -147,14 +147,13 @@ func read(r io.Reader) (platform, error) {
 		return p, err
 	}
 	if p.kind == "" {
-		return p, errors.New("the log does not tell what it is of")
+		return p, errors.New("the log names no kernel, system or release")
 	}
 	return p, nil
 }
 
-// add counts what became of a test. Of subtests, and of tests that a child ran for
-// another, only skips count, and only those of subtests: the rest shows in their
-// parents.
+// add counts the result of a test. Of subtests only skips count, and of tests that
+// a child process ran, skips of subtests: other results show in the parent test.
 func (r *run) add(what, test string, top bool, reasons map[string]string) {
 	sub := strings.Contains(test, "/")
 	switch {
@@ -168,7 +167,7 @@ func (r *run) add(what, test string, top bool, reasons map[string]string) {
 	}
 }
 
-// settle drops from again what failed again.
+// settle removes the tests from again that failed at the second attempt, too.
 func (r *run) settle() {
 	var passed []string
 	for _, test := range r.again {

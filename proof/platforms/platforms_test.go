@@ -20,7 +20,7 @@ PASS
 @@ end dialer root 0
 @@ begin dscp nobody
 === RUN   TestWire
-    wire_test.go:5: in a namespace of its own:
+    wire_test.go:5: in a new namespace:
         === RUN   TestWire
             wire_test.go:9: nft is not installed
         --- SKIP: TestWire (0.00s)
@@ -71,7 +71,7 @@ func TestRead(t *testing.T) {
 	assert.Contains(t, table.String(), "| Linux 5.10.0-32-cloud-amd64 amd64 | go1.26.8 | dialer as root | ok | 1 | 0 | 1 | `.ci/kernels bullseye` |")
 }
 
-// TestFailed decides which logs are those of a success.
+// TestFailed names the logs that count as failures.
 func TestFailed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -97,7 +97,7 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-func TestReadRefuses(t *testing.T) {
+func TestReadRejectsMalformedLogs(t *testing.T) {
 	t.Parallel()
 	for _, log := range []string{"", "@@ done\n", "@@ kernel 6.1\n@@ begin dscp\n", "@@ kernel 6.1\n@@ end dscp root 0\n"} {
 		_, err := read(strings.NewReader(log))

@@ -51,11 +51,11 @@ func (r *run) result() string {
 	return "ok"
 }
 
-// address is what differs between the reasons of tests that lack the same.
+// address matches the part in which reasons of the same kind differ.
 var address = regexp.MustCompile(`(127\.0\.0\.1|\[::1\]):\d+`)
 
 // skippedBy returns the reasons for which tests were skipped, with the names of the
-// tests; of many with one reason, those of the first and their number.
+// tests; for many tests with one reason, three names and the number of the others.
 func (r *run) skippedBy() []string {
 	const most = 3
 	var reasons []string

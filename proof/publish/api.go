@@ -13,9 +13,9 @@ import (
 const apidiff = "golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4"
 
 // compareAPI compares the exported API of the last commit with that of the newest
-// version before it that is tagged. A patch must not break anything, and from v1
-// on nothing but a new major version may.
-func (m module) compareAPI(ctx context.Context, root, tmp string) (told string, err error) {
+// tagged version before it. A patch version must not break anything; from v1 on,
+// only a new major version may.
+func (m module) compareAPI(ctx context.Context, root, tmp string) (summary string, err error) {
 	tags, err := output(ctx, root, nil, "git", "tag", "--list", m.tag("v*"), "--merged", "HEAD")
 	if err != nil {
 		return "", err

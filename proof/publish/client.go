@@ -18,14 +18,14 @@ import (
 //go:embed testdata/stranger
 var strangers embed.FS
 
-// A client is somebody who has nothing but the go command and a proxy.
+// A client runs the go command with a proxy, and nothing else from this machine.
 type client struct {
-	dir   string // below which each step has folders of its own
+	dir   string // parent of a new directory for each step
 	proxy string
 }
 
-// fresh makes an empty folder and returns it with the environment for commands
-// there: no workspace, empty caches of modules and no folder of programs.
+// fresh makes an empty directory and returns it with the environment for commands
+// there: no workspace, an empty module cache and an empty GOBIN.
 func (c client) fresh() (dir string, env []string, err error) {
 	if dir, err = os.MkdirTemp(c.dir, "client"); err != nil {
 		return "", nil, err
@@ -39,8 +39,8 @@ func (c client) fresh() (dir string, env []string, err error) {
 	}, os.Mkdir(work, 0o755)
 }
 
-// stranger writes a module that imports the library, runs it, and returns what go
-// list -m all prints.
+// stranger makes a module that imports the library, runs it, and returns the output
+// of go list -m all.
 func (c client) stranger(ctx context.Context, m module) ([]string, error) {
 	dir, env, err := c.fresh()
 	if err != nil {
@@ -67,7 +67,7 @@ func (c client) stranger(ctx context.Context, m module) ([]string, error) {
 	if said, err := output(ctx, dir, env, "go", "run", "."); err != nil {
 		return nil, err
 	} else if said != "AF21 AF21" {
-		return nil, fmt.Errorf("it printed %q, not the marks of both ends", said)
+		return nil, fmt.Errorf("the program printed %q, not the marks of both ends", said)
 	}
 	deps, err := output(ctx, dir, env, "go", "list", "-deps", "-test", "-f", "{{with .Module}}{{.Path}}{{end}}", "./...")
 	if err != nil {
@@ -91,8 +91,8 @@ func (c client) stranger(ctx context.Context, m module) ([]string, error) {
 	)
 }
 
-// requires returns what the go.mod of a module names, at the version that is
-// selected in dir.
+// requires returns the requirements of a module, at the version that is selected in
+// dir.
 func (c client) requires(ctx context.Context, dir string, env []string, path string) ([]string, error) {
 	out, err := output(ctx, dir, env, "go", "mod", "download", "-json", path)
 	if err != nil {
@@ -109,7 +109,7 @@ func (c client) requires(ctx context.Context, dir string, env []string, path str
 	return requires(text)
 }
 
-// install installs a program, and asks it for its usage.
+// install installs a program and runs it with -h.
 func (c client) install(ctx context.Context, program, version string) error {
 	dir, env, err := c.fresh()
 	if err != nil {
@@ -122,7 +122,7 @@ func (c client) install(ctx context.Context, program, version string) error {
 	said, err := exec.CommandContext(ctx, filepath.Join(filepath.Dir(dir), "bin", path.Base(program)), "-h").CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || !exit.Exited()) || len(said) == 0 {
-		return fmt.Errorf("%s -h: %v: it said %q", path.Base(program), err, said)
+		return fmt.Errorf("%s -h: %v: output %q", path.Base(program), err, said)
 	}
 	return nil
 }

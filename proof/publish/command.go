@@ -22,7 +22,7 @@ func output(ctx context.Context, dir string, env []string, command ...string) (s
 	return strings.TrimSpace(stdout.String()), nil
 }
 
-// extract writes the files of a revision to dir, a directory that is not there yet.
+// extract writes the files of a revision to dir, a directory that does not exist yet.
 func extract(ctx context.Context, root, revision, dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err

@@ -1,14 +1,14 @@
-// Publish rehearses a release: it does with the last commit of the checkout what
-// strangers will do once it is tagged.
+// Publish rehearses a release: it uses the last commit of the checkout as others
+// will use the tagged version.
 //
 //	GOWORK=off go run -C proof ./publish
 //
 // It makes a module proxy of files, with the modules as they would be published.
-// Each step then works in empty folders with an empty module cache, and finds
-// these modules in that proxy alone, and those of others where GOPROXY says.
+// Each step then works in an empty directory with an empty module cache. It finds
+// these modules in that proxy alone, and other modules through GOPROXY.
 //
-//   - A stranger's module imports dscp, runs, and tests with dscptest. It must
-//     need no more modules than we promise.
+//   - A new module imports dscp, runs, and tests with dscptest. It must need no more
+//     modules than README promises.
 //   - go install installs every program of the other modules, and each starts.
 //   - Where a version is tagged already, the exported API is compared with it.
 package main
@@ -25,11 +25,11 @@ import (
 	"github.com/godscp/godscp/proof/internal/checkout"
 )
 
-// library is the path of the module that others import.
+// library is the path of the library's module.
 const library = "github.com/godscp/godscp"
 
-// dirs has the modules that are published, by their folder. They are tagged on one
-// commit with one version, the one that the examples require of the library.
+// dirs has the directories of the published modules. All are tagged on one commit
+// with one version: the one that the examples require of the library.
 var dirs = []string{
 	".",
 	"examples",
@@ -53,7 +53,7 @@ func run(ctx context.Context) (err error) {
 	if changed, err := output(ctx, root, nil, "git", "status", "--porcelain"); err != nil {
 		return err
 	} else if changed != "" {
-		fmt.Printf("what is not committed is left out:\n%s\n", changed)
+		fmt.Printf("not committed, so not tested:\n%s\n", changed)
 	}
 	tmp, err := os.MkdirTemp("", "publish")
 	if err != nil {
@@ -86,9 +86,9 @@ func run(ctx context.Context) (err error) {
 	}
 	listed, err := c.stranger(ctx, modules[0])
 	if err != nil {
-		return fmt.Errorf("a stranger's module: %w", err)
+		return fmt.Errorf("a new module that imports dscp: %w", err)
 	}
-	said("a stranger's module imports dscp, runs and passes its test; go list -m all:")
+	said("a new module imports dscp, runs and passes its test; go list -m all:")
 	for _, m := range listed {
 		fmt.Println("          ", m)
 	}
@@ -103,11 +103,11 @@ func run(ctx context.Context) (err error) {
 			}
 			said("go install %s@%s", program, m.version)
 		}
-		told, err := m.compareAPI(ctx, root, tmp)
+		summary, err := m.compareAPI(ctx, root, tmp)
 		if err != nil {
 			return fmt.Errorf("the exported API of %s: %w", m.path, err)
 		}
-		said("the exported API of %s: %s", m.path, told)
+		said("the exported API of %s: %s", m.path, summary)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// A module is one that is published.
+// A module is a published module.
 type module struct {
 	dir     string // slash-separated, from the root of the checkout
 	path    string

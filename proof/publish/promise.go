@@ -10,14 +10,14 @@ import (
 )
 
 var (
-	// linked has the modules that packages of a stranger's program may come from.
+	// linked has the modules whose packages the new module's program may link.
 	linked = []string{"example.com/stranger", library, "golang.org/x/net", "golang.org/x/sys"}
-	// required has what the library's go.mod may require directly. What these name
-	// in their own go.mod, go list -m all may name for a stranger.
+	// required has the modules that the library's go.mod may require directly. For
+	// the new module, go list -m all may also list what their go.mod files require.
 	required = []string{"golang.org/x/net", "golang.org/x/sys", "github.com/stretchr/testify"}
 )
 
-// checkGoMod holds the go.mod of a published module against what we promise.
+// checkGoMod compares the go.mod of a published module with the promise of README.
 func checkGoMod(text []byte, m module) error {
 	f, err := modfile.Parse("go.mod", text, nil)
 	if err != nil {
@@ -41,7 +41,7 @@ func checkGoMod(text []byte, m module) error {
 	return onlyKnown("go.mod", direct, required)
 }
 
-// requires returns what a go.mod names.
+// requires returns the modules that a go.mod requires.
 func requires(text []byte) ([]string, error) {
 	f, err := modfile.ParseLax("go.mod", text, nil)
 	if err != nil {
@@ -54,13 +54,13 @@ func requires(text []byte) ([]string, error) {
 	return paths, nil
 }
 
-// onlyKnown fails if found has what is not known.
+// onlyKnown returns an error if found has an element that is not in known.
 func onlyKnown(what string, found, known []string) error {
-	strange := slices.DeleteFunc(slices.Clone(found), func(path string) bool { return slices.Contains(known, path) })
-	if len(strange) == 0 {
+	unknown := slices.DeleteFunc(slices.Clone(found), func(path string) bool { return slices.Contains(known, path) })
+	if len(unknown) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: the library must not bring %s", what, strings.Join(strange, ", "))
+	return fmt.Errorf("%s: the library must not bring %s", what, strings.Join(unknown, ", "))
 }
 
 // paths returns the first words of the lines, each once.

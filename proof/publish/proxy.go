@@ -14,7 +14,7 @@ import (
 	modzip "golang.org/x/mod/zip"
 )
 
-// A proxy is a module proxy of files, as the go command reads it from a file URL
+// A proxy is a module proxy in a directory, which the go command reads by a file URL
 // (go help goproxy).
 type proxy struct {
 	tree string // with the files to publish
@@ -23,7 +23,7 @@ type proxy struct {
 
 func (p proxy) url() string { return "file://" + filepath.ToSlash(p.dir) }
 
-// add puts a module into the proxy.
+// add adds a module to the proxy.
 func (p proxy) add(m module) (err error) {
 	escaped, err := modpath.EscapePath(m.path)
 	if err != nil {

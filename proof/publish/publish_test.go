@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestStrayModulesAreAnError(t *testing.T) {
+func TestUnknownModulesAreAnError(t *testing.T) {
 	t.Parallel()
 	known, err := requires([]byte("module a\nrequire b v1.0.0\nrequire c v1.0.0 // indirect\n"))
 	require.NoError(t, err)
@@ -19,7 +19,7 @@ func TestStrayModulesAreAnError(t *testing.T) {
 	require.ErrorContains(t, onlyKnown("x", paths("b v1.0.0\ne v1.0.0\n"), known), "must not bring e")
 }
 
-func TestGoModIsHeldAgainstThePromise(t *testing.T) {
+func TestGoModKeepsThePromise(t *testing.T) {
 	t.Parallel()
 	root := module{dir: ".", path: library, version: "v0.1.0"}
 	good := "module " + library + "\nrequire (\n golang.org/x/net v0.57.0\n x.example/y v1.0.0 // indirect\n)\n"
@@ -103,26 +103,26 @@ func TestExportedAPI(t *testing.T) {
 	compare := func() (string, error) { return m.compareAPI(t.Context(), root, tmp) }
 
 	commit("package p\n\nfunc F() {}\n")
-	told, err := compare()
+	summary, err := compare()
 	require.NoError(t, err)
-	assert.Equal(t, "no earlier version is tagged", told)
+	assert.Equal(t, "no earlier version is tagged", summary)
 
 	git("tag", "v0.1.0")
-	told, err = compare()
+	summary, err = compare()
 	require.NoError(t, err)
-	assert.Equal(t, "the same as that of v0.1.0", told)
+	assert.Equal(t, "the same as that of v0.1.0", summary)
 
 	commit("package p\n\nfunc F() {}\n\nfunc G() {}\n")
-	told, err = compare()
+	summary, err = compare()
 	require.NoError(t, err)
-	assert.Contains(t, told, "G: added")
+	assert.Contains(t, summary, "G: added")
 
 	commit("package p\n\nfunc F(int) {}\n")
 	_, err = compare()
 	require.ErrorContains(t, err, "v0.1.1 would break users of v0.1.0")
 
 	m.version = "v0.2.0"
-	told, err = compare()
+	summary, err = compare()
 	require.NoError(t, err)
-	assert.Contains(t, told, "F: changed")
+	assert.Contains(t, summary, "F: changed")
 }

@@ -14,12 +14,12 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// A box is one or two middleboxes before a server.
+// A box is one or two middleboxes in front of a server.
 type box struct {
 	*setup
 	tally  *tally
 	server *server
-	chain  []*dscptest.Middlebox // the one that clients meet first
+	chain  []*dscptest.Middlebox // the one that clients connect to comes first
 
 	mu     sync.Mutex
 	users  int
@@ -32,10 +32,10 @@ type visit struct {
 	client netip.AddrPort
 	mark   dscp.CodePoint
 	ended  bool // by the box, since the client has changed its mark
-	leaks  bool // segments with other marks, which the box does not mind
+	leaks  bool // segments with other marks, which the box ignores
 }
 
-// alone reports whether the box left f alone.
+// alone reports whether the box did not interfere with f.
 func alone(f dscptest.Flow) bool {
 	return f.Verdict < dscptest.Drop || f.Verdict > dscptest.Reset
 }
@@ -60,7 +60,7 @@ func (w *worker) start(s *setup) (*box, error) {
 
 // add puts a middlebox in front.
 func (b *box) add(w *worker, c dscptest.Config) error {
-	if w.chance(2) { // rather than the best sensor, one for which nobody needs privileges
+	if w.chance(2) { // instead of the best sensor, one that needs no privilege
 		addr, err := net.ResolveTCPAddr("tcp", c.Upstream)
 		if err != nil {
 			return err
@@ -77,18 +77,18 @@ func (b *box) add(w *worker, c dscptest.Config) error {
 	return nil
 }
 
-// String tells what stands there.
+// String describes the box.
 func (b *box) String() string {
 	sensors := make([]string, len(b.chain))
 	for i, m := range b.chain {
 		sensors[i] = m.Sensor().String()
 	}
-	return fmt.Sprintf("box %s (%s) before %s", b.name, strings.Join(sensors, "; "), b.server.address())
+	return fmt.Sprintf("box %s (%s) in front of %s", b.name, strings.Join(sensors, "; "), b.server.address())
 }
 
 func (b *box) address() string { return b.chain[0].Addr() }
 
-// visited notes a connection that has come up.
+// visited records a connection that is up.
 func (b *box) visited(c *dscp.Conn, v visit) {
 	v.client, v.mark = c.LocalAddr().(*net.TCPAddr).AddrPort(), c.DSCP()
 	b.mu.Lock()
@@ -104,16 +104,15 @@ func (b *box) enter() {
 }
 
 // keep closes c with the box. A box holds a connection that it has silenced, and
-// drops whatever comes from that address and port: once its client were gone, or
-// had both sent and received a FIN, the kernel could give the port to the next
-// one, whose SYN would be lost too.
+// drops everything from that address and port. If the client closed it, the kernel
+// could give the port to the next client, whose SYN would be lost, too.
 func (b *box) keep(c io.Closer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.kept = append(b.kept, c)
 }
 
-// done leaves, and names the box in what is wrong.
+// done leaves the box, and adds its description to an error.
 func (b *box) done(err *error) {
 	if *err != nil {
 		*err = fmt.Errorf("%v: %w", b, *err)
@@ -149,7 +148,7 @@ func (b *box) close() error {
 	return errors.Join(errs...)
 }
 
-// check holds the records of a closed box against what its clients know.
+// check compares the records of a closed box with what its clients did.
 func (b *box) check() error {
 	flows, changes := map[netip.AddrPort][]dscptest.Flow{}, map[netip.AddrPort]bool{}
 	for _, f := range b.chain[0].Flows() {
@@ -163,7 +162,7 @@ func (b *box) check() error {
 	for _, v := range b.visits {
 		changes[v.client] = changes[v.client] || v.ended || v.leaks
 		if !slices.ContainsFunc(flows[v.client], func(f dscptest.Flow) bool {
-			return f.SYN == v.mark && (alone(f) != v.ended || v.ended && len(b.chain) > 1) // the second may have done it
+			return f.SYN == v.mark && (alone(f) != v.ended || v.ended && len(b.chain) > 1) // the second may have ended it
 		}) {
 			return fmt.Errorf("%v: no flow from %v has a SYN marked %v and was ended (%v): %v", b, v.client, v.mark, v.ended, flows[v.client])
 		}
@@ -171,14 +170,14 @@ func (b *box) check() error {
 	for client, fs := range flows {
 		for _, f := range fs {
 			if !changes[client] && (b.changed(f) || f.Reported != "" || !alone(f)) {
-				return fmt.Errorf("%v: one mark, and yet: %v", b, f)
+				return fmt.Errorf("%v: a flow with one mark was changed, reported or ended: %v", b, f)
 			}
 		}
 	}
 	return nil
 }
 
-// changed reports whether f shows a change that no box has made.
+// changed reports whether f shows a change that was not made by a box.
 func (b *box) changed(f dscptest.Flow) bool {
 	return slices.ContainsFunc(f.Changes, func(c dscptest.Change) bool {
 		return c.Direction == dscptest.ClientToServer || len(b.chain) == 1

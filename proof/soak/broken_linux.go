@@ -12,8 +12,8 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// changeMark changes the mark of a live connection by the way out, and the box
-// has to end it.
+// changeMark changes the mark of a live connection past the guard, and the box has
+// to end the connection.
 func changeMark(w *worker) (err error) {
 	b, err := w.where(func(s *setup) bool { return s.resets || s.dark })
 	if b == nil || err != nil {
@@ -53,12 +53,12 @@ func changeMark(w *worker) (err error) {
 		return err
 	}
 	if err := c.Verify(); !errors.Is(err, dscp.ErrMidFlow) {
-		return fmt.Errorf("not found by Verify: the change from %v to %v: %v", mark, next, err)
+		return fmt.Errorf("the change from %v to %v was not reported by Verify: %v", mark, next, err)
 	}
 	client, server := w.carryOut(c, x)
-	// How a client hears of a reset depends on what it does at the time, and if
-	// it was slow, the server may have given up before it: the box's record tells
-	// for certain.
+	// The error that a client gets after a reset depends on what it does at the
+	// time, and if it was slow, the server may have given up before. The box's
+	// record is exact.
 	what, kinds, late := "changed mark, reset", torn, torn
 	if b.dark {
 		what, kinds, late = "changed mark, silence", []kind{timeout}, []kind{timeout, short}
@@ -98,7 +98,7 @@ func abort(w *worker) (err error) {
 	byClient := w.chance(2)
 	x.client.abort, x.server.abort = byClient, !byClient
 	if err := w.begin(c, x); err != nil {
-		if !byClient { // it was fast
+		if !byClient { // the server may reset first
 			err = w.tally.may("abort, begin", err, torn...)
 		}
 		return err
@@ -111,7 +111,7 @@ func abort(w *worker) (err error) {
 	own := append([]kind{closed}, torn...)
 	if !relayed {
 		err = w.tally.must("abort, other", errors.Join(theirs.send, theirs.receive), torn...)
-	} // else the other may have had all that it waited for before it was reset
+	} // else the other end may have received everything before the reset
 	return errors.Join(
 		err,
 		w.tally.may("abort, own", mine.send, own...),

@@ -18,12 +18,12 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// datagrams sends some to an echo and waits for each to come back.
+// datagrams sends datagrams to an echo and waits for each to come back.
 func datagrams(w *worker) (err error) {
-	s := one(w, w.servers[:len(w.servers)-2]) // those that do not relay
+	s := one(w, w.servers[:len(w.servers)-2]) // the last two relay, and have no echo
 	to, direct := s.address(), true
 	d, mark := w.dialer()
-	var remembers *box
+	var silenced *box
 	if w.chance(2) {
 		var b *box
 		if b, err = one(w, w.places).enter(w); err != nil {
@@ -35,7 +35,7 @@ func datagrams(w *worker) (err error) {
 		if b.server.echo != nil && len(b.chain) == 1 && !slices.Contains(b.drops, mark) {
 			to, direct, s = b.chain[0].UDPAddr(), false, b.server
 			if b.dark {
-				remembers = b
+				silenced = b
 			}
 		}
 	}
@@ -43,8 +43,8 @@ func datagrams(w *worker) (err error) {
 	if err != nil {
 		return err
 	}
-	if remembers != nil {
-		remembers.keep(c)
+	if silenced != nil {
+		silenced.keep(c)
 	} else {
 		defer c.Close()
 	}
@@ -65,8 +65,8 @@ func datagrams(w *worker) (err error) {
 	return c.Verify()
 }
 
-// dialUDP returns a socket that is connected to an address, or one that is not
-// and the address to send to.
+// dialUDP returns a connected socket, or an unconnected one and the address to send
+// to.
 func (w *worker) dialUDP(d *dscp.Dialer, address string) (*dscp.UDPConn, netip.AddrPort, error) {
 	resolved, err := net.ResolveUDPAddr("udp", address)
 	if err != nil {
@@ -96,8 +96,8 @@ func (w *worker) dialUDP(d *dscp.Dialer, address string) (*dscp.UDPConn, netip.A
 	return c.(*dscp.UDPConn), netip.AddrPort{}, nil
 }
 
-// ask sends messages in one of the ways that there are until all have come back.
-// A datagram may be lost where a queue is full.
+// ask sends messages, in a random way, until all have come back. A datagram may be
+// lost where a queue is full.
 func (w *worker) ask(c *dscp.UDPConn, peer netip.AddrPort, mark, answer dscp.CodePoint, direct bool) error {
 	missing := w.messages(mark, direct)
 	b, oob := make([]byte, room), make([]byte, room)
@@ -120,11 +120,11 @@ func (w *worker) ask(c *dscp.UDPConn, peer netip.AddrPort, mark, answer dscp.Cod
 			}
 			i := slices.IndexFunc(missing, func(m []byte) bool { return bytes.Equal(m[:8], b[:8]) })
 			if i < 0 {
-				continue // it was sent twice, or is for one who had this port before
+				continue // it was sent twice, or to an earlier socket on this port
 			}
 			want := missing[i]
 			if !bytes.Equal(b[:n], want) {
-				return fmt.Errorf("%w: a datagram of %d octets came back as %d others", errWrong, len(want), n)
+				return fmt.Errorf("%w: a datagram of %d octets came back as %d other octets", errWrong, len(want), n)
 			}
 			if err := arrived(answer.TOS()|want[8]&3, direct, oob[:oobn]); err != nil {
 				return err
@@ -136,10 +136,10 @@ func (w *worker) ask(c *dscp.UDPConn, peer netip.AddrPort, mark, answer dscp.Cod
 			return nil
 		}
 	}
-	return fmt.Errorf("%d datagrams do not come back", len(missing))
+	return fmt.Errorf("%d datagrams did not come back", len(missing))
 }
 
-// messages returns some.
+// messages returns random messages.
 func (w *worker) messages(mark dscp.CodePoint, direct bool) [][]byte {
 	ms := make([][]byte, 1+w.rng.IntN(4))
 	for i := range ms {
@@ -157,7 +157,8 @@ func (w *worker) messages(mark dscp.CodePoint, direct bool) [][]byte {
 	return ms
 }
 
-// sendAll sends the messages one by one or as a batch.
+// sendAll sends the messages, each in a random way: plain, with a control message,
+// or in a batch.
 func (w *worker) sendAll(c *dscp.UDPConn, peer netip.AddrPort, messages [][]byte) error {
 	var batch []ipv4.Message
 	for _, m := range messages {
@@ -204,8 +205,8 @@ func sendPlain(c *dscp.UDPConn, peer netip.AddrPort, m []byte) error {
 	return err
 }
 
-// attackUDP tries to change the mark. The message that it would send is one that
-// the echo complains about.
+// attackUDP tries to change the mark. If its message left, the echo would report an
+// error.
 func (w *worker) attackUDP(c *dscp.UDPConn, peer netip.AddrPort, mark dscp.CodePoint) error {
 	cp := w.mark()
 	if cp == mark {

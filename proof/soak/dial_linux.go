@@ -16,7 +16,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// marks are those that are interesting somewhere; the others come up as well.
+// marks are the special cases; mark returns the other code points as well.
 var marks = []dscp.CodePoint{
 	dscp.DF, dscp.AF21, dscp.EF, dscp.LE, dscp.CS1, dscp.CS7, dscp.AF43,
 	dscp.LowDelay, dscp.Throughput, dscp.VoiceAdmit, dscp.NQB, 63,
@@ -29,7 +29,7 @@ func (w *worker) mark() dscp.CodePoint {
 	return one(w, marks)
 }
 
-// dialer returns a random one, and the mark that it has to show.
+// dialer returns a random Dialer, and the mark that its connections must have.
 func (w *worker) dialer() (*dscp.Dialer, dscp.CodePoint) {
 	d := &dscp.Dialer{DSCP: w.mark(), NATSafe: w.chance(4), AllowUnmarked: w.chance(4)}
 	if w.chance(2) {
@@ -41,9 +41,9 @@ func (w *worker) dialer() (*dscp.Dialer, dscp.CodePoint) {
 	return d, shown(d, d.DSCP)
 }
 
-// keepAlive is a Control function for marking to be chained to. To bind some
-// clients to lo would not do: Linux gives the port of one that is bound to one
-// that is not, and mixes up what both are sent.
+// keepAlive is a Control function, so that marking has to be chained to one. It does
+// not bind clients to lo: Linux may give the port of a bound client to one that is
+// not bound, and then mixes up what is sent to them.
 func keepAlive(_, _ string, c syscall.RawConn) error {
 	var err error
 	cerr := c.Control(func(fd uintptr) {
@@ -52,7 +52,7 @@ func keepAlive(_, _ string, c syscall.RawConn) error {
 	return errors.Join(cerr, err)
 }
 
-// shown returns the mark that d gives a socket for cp.
+// shown returns the mark of a socket that d dials with cp.
 func shown(d *dscp.Dialer, cp dscp.CodePoint) dscp.CodePoint {
 	if d.NATSafe {
 		return cp.NATSafe()
@@ -60,7 +60,7 @@ func shown(d *dscp.Dialer, cp dscp.CodePoint) dscp.CodePoint {
 	return cp
 }
 
-// traced holds events against one another.
+// traced checks that the fields of an event agree.
 func (w *worker) traced(e dscp.Event) {
 	if e.Op != "dial" || (e.Err == nil) != (e.Remote != nil) || e.Err == nil && e.Effective != e.Requested {
 		w.tally.fail(fmt.Errorf("an event contradicts itself: %+v", e))
@@ -77,8 +77,7 @@ func (w *worker) dialerTo(b *box) (*dscp.Dialer, dscp.CodePoint) {
 	}
 }
 
-// dial connects in one of the ways that there are, and checks the mark of what
-// comes of it.
+// dial connects in a random way and checks the mark of the connection.
 func (w *worker) dial(d *dscp.Dialer, address string) (*dscp.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), opDeadline)
 	defer cancel()
@@ -96,7 +95,7 @@ func (w *worker) dial(d *dscp.Dialer, address string) (*dscp.Conn, error) {
 func (w *worker) dialSomehow(ctx context.Context, d *dscp.Dialer, address string) (*dscp.Conn, error) {
 	ways := 5
 	if len(d.Fallback) > 0 {
-		ways = 3 // a bare dialer knows no fallback
+		ways = 3 // the other ways have no Fallback
 	}
 	switch w.rng.IntN(ways) {
 	case 0:

@@ -15,12 +15,12 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A message is what a datagram says: what it should be marked with, and random
-// octets. The echo sends it back as it is.
+// A message is the content of a datagram: the mark that it should have, and random
+// octets. The echo sends it back unchanged.
 //
 //	8 octets  number
 //	1 octet   TOS or Traffic Class octet that it was sent with
-//	1 octet   1 if no box stands between
+//	1 octet   1 if no box is on the path
 //	          part of the payload
 const messageHeader = 10
 
@@ -64,8 +64,8 @@ func (e *echo) serve() {
 			answer := controlMessage(from.Addr(), b[8]&3)
 			_, _, err = e.conn.WriteMsgUDPAddrPort(b[:n], answer, from)
 		}
-		// A client that has gone makes its host answer, which the next call
-		// tells on a connected socket only.
+		// The ICMP error for a client that is closed reaches only a connected
+		// socket; this one is not.
 		if err != nil {
 			e.tally.fail(fmt.Errorf("echo: %w", err))
 		}
@@ -79,7 +79,7 @@ func (e *echo) close() error {
 }
 
 // arrived compares the mark that a datagram had on arrival with the octet that
-// it was sent with. Boxes change marks; nobody here changes ECN bits.
+// it was sent with. Boxes change marks, but not ECN bits.
 func arrived(octet uint8, direct bool, oob []byte) error {
 	cp, ecn, ok := dscp.ReceivedMark(oob)
 	if !ok || ecn != octet&3 || direct && cp != dscp.FromTOS(octet) {
@@ -88,8 +88,8 @@ func arrived(octet uint8, direct bool, oob []byte) error {
 	return nil
 }
 
-// controlMessage returns the one that sends a datagram to an address with an
-// octet.
+// controlMessage returns the control message that sends a datagram to an address
+// with an octet.
 func controlMessage(to netip.Addr, octet uint8) []byte {
 	b := make([]byte, unix.CmsgSpace(4))
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))

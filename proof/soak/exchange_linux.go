@@ -11,16 +11,16 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// opDeadline bounds what should take no time at all, on a machine that is busy
-// with other things as well.
+// opDeadline bounds operations that are fast on an idle machine; the machine may be
+// busy.
 const opDeadline = 40 * time.Second
 
-// An exchange is what a client and a server do on one connection. The client
-// begins with its number, by which the server finds it: both are in this process.
+// An exchange is what a client and a server do on one connection. The client first
+// sends the number of the exchange, by which the server finds it in this process.
 type exchange struct {
 	id             uint64
 	client, server end
-	served         chan outcome // what the server's end came to
+	served         chan outcome // of the server's end
 }
 
 // An end is one end's part in an exchange.
@@ -33,10 +33,10 @@ type end struct {
 	abort   bool // it resets the connection instead of ending it
 	lingers bool // it leaves the connection as it is
 	within  time.Duration
-	siege   *siege // changes of its mark to try meanwhile; nil: none
+	siege   *siege // changes of the mark to try meanwhile, or nil
 }
 
-// An outcome is what one end came to.
+// An outcome is the result of one end.
 type outcome struct {
 	send, receive error
 	wrong         error // of the mark
@@ -45,7 +45,7 @@ type outcome struct {
 	peerKnown     bool
 }
 
-// failure returns what was wrong at an end at which nothing may be.
+// failure returns an error if anything was wrong at an end.
 func (o outcome) failure(who string) error {
 	if o.send == nil && o.receive == nil && o.wrong == nil {
 		return nil
@@ -66,7 +66,7 @@ func (e end) run(c *dscp.Conn) (o outcome) {
 		if e.answers {
 			<-received
 		}
-		if e.lingers { // it has to say something, however late, or there is nothing to judge
+		if e.lingers { // it must send, however late: otherwise the box sees no change
 			c.SetWriteDeadline(time.Now().Add(opDeadline)) //nolint:errcheck // the write tells
 		}
 		if o.send = e.sending(c, e.out); o.send != nil || e.lingers {
@@ -97,7 +97,7 @@ func (e end) run(c *dscp.Conn) (o outcome) {
 	return o
 }
 
-// A registry has the exchanges that are under way.
+// A registry has the exchanges that are in progress.
 type registry struct {
 	mu    sync.Mutex
 	next  uint64
@@ -116,8 +116,7 @@ func (r *registry) add(x *exchange) {
 	r.known[x.id] = x
 }
 
-// take returns an exchange to the one who serves it, or nil if somebody else
-// has it.
+// take removes an exchange and returns it, or nil if it was taken before.
 func (r *registry) take(id uint64) *exchange {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,8 +132,8 @@ func (r *registry) had(id uint64) bool {
 	return 0 < id && id <= r.next
 }
 
-// begin has the client and the server agree on an exchange. If it fails, no
-// server has part in it.
+// begin sends the number of an exchange and waits for the server's answer. If it
+// fails, no server takes part in the exchange any more.
 func (w *worker) begin(c *dscp.Conn, x *exchange) error {
 	w.exchanges.add(x)
 	err := c.SetDeadline(time.Now().Add(opDeadline))
@@ -156,12 +155,13 @@ func (w *worker) begin(c *dscp.Conn, x *exchange) error {
 	return err
 }
 
-// say sends the number of an exchange, hear receives it.
+// say sends the number of an exchange.
 func say(c io.Writer, id uint64) error {
 	_, err := c.Write(binary.BigEndian.AppendUint64(nil, id))
 	return err
 }
 
+// hear receives the number of an exchange.
 func hear(c io.Reader) (uint64, error) {
 	b := make([]byte, 8)
 	_, err := io.ReadFull(c, b)
@@ -191,7 +191,7 @@ func (w *worker) complete(c *dscp.Conn, x *exchange, mark dscp.CodePoint) (serve
 	return server, errors.Join(client.failure("client"), server.failure("server"))
 }
 
-// exchange returns a random one that both ends finish.
+// exchange returns a random exchange that both ends finish.
 func (w *worker) exchange() *exchange {
 	up, down := w.part(), w.part()
 	x := &exchange{

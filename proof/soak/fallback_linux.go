@@ -9,8 +9,8 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// fallback dials with several marks, of which the box may lose some, or so
-// hastily that several come up.
+// fallback dials with several marks: through a box that drops some of them, or with
+// so short a delay that several connections come up.
 func fallback(w *worker) (err error) {
 	hasty := w.chance(2)
 	b, err := w.where(func(s *setup) bool { return hasty || len(s.drops) > 0 })
@@ -49,7 +49,7 @@ func fallback(w *worker) (err error) {
 	return err
 }
 
-// loseSYN dials with a mark that a box loses, and nothing to fall back to.
+// loseSYN dials only with marks that a box drops.
 func loseSYN(w *worker) (err error) {
 	b, err := w.where(func(s *setup) bool { return len(s.drops) > 0 })
 	if b == nil || err != nil {

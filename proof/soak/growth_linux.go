@@ -7,25 +7,24 @@ import (
 	"time"
 )
 
-// What counts as growth. Once drained, not one goroutine and not one descriptor
-// may be left, and the heap may not be larger than before by heapSlack. Under
-// way, once the boxes are there, the mean of the last third of the samples may
-// not exceed that of the first third by more than a tenth and a slack, for what a
-// few operations hold that happen to run. The race detector keeps memory of its
-// own for good, so that what is resident is only told where it is on.
+// What counts as growth. At the end no goroutine and no descriptor may be left, and
+// the heap may have grown by at most heapSlack. During the run, after filling, the
+// mean of the last third of the samples may exceed that of the first third by at most
+// a tenth and a slack, for the operations that happen to run. The race detector never
+// frees its memory, so with it resident memory is printed and not checked.
 const (
 	heapSlack       = 2 << 20
 	goroutineSlack  = 50
 	descriptorSlack = 50
 	memorySlack     = 8 << 20
-	fewest          = 9 // samples that tell a trend
+	fewest          = 9 // samples for a trend
 )
 
-// filling is how long it takes until the boxes, and what they remember, are as
-// many as they will be.
+// filling is the time after which the number of boxes and their records no longer
+// grow.
 const filling = time.Minute
 
-// leaked compares what is held with nothing running.
+// leaked compares what the process holds while no operation runs.
 func leaked(before, after resources) error {
 	return errors.Join(
 		forgotten(before, after),
@@ -34,9 +33,8 @@ func leaked(before, after resources) error {
 	)
 }
 
-// forgotten compares what is held with nothing running and no collection since.
-// Pipes do not count: package net keeps those that it splices with for the next
-// time.
+// forgotten compares what the process holds while no operation runs, with no garbage
+// collection since. Pipes do not count: package net keeps its pipes for splice.
 func forgotten(before, after resources) error {
 	return errors.Join(
 		left("goroutines", before.goroutines, after.goroutines),
@@ -51,11 +49,11 @@ func left(what string, before, after int) error {
 	return fmt.Errorf("%s leaked: %d after the warm-up, %d at the end", what, before, after)
 }
 
-// grown compares the first third of the samples with the last, tells both means,
-// and returns what has grown.
+// grown compares the first third of the samples with the last, prints both means, and
+// returns an error for what has grown.
 func grown(out io.Writer, samples []resources) error {
 	if len(samples) < fewest {
-		fmt.Fprintf(out, "%d samples: too few to tell growth\n", len(samples))
+		fmt.Fprintf(out, "%d samples: too few to measure growth\n", len(samples))
 		return nil
 	}
 	third := len(samples) / 3
@@ -65,7 +63,7 @@ func grown(out io.Writer, samples []resources) error {
 		name        string
 		value       func(resources) float64
 		slack, unit float64
-		told        bool // rather than held
+		printed     bool // and not checked
 	}{
 		{"goroutines", func(r resources) float64 { return float64(r.goroutines) }, goroutineSlack, 1, false},
 		{"descriptors", func(r resources) float64 { return float64(r.descriptors) }, descriptorSlack, 1, false},
@@ -75,7 +73,7 @@ func grown(out io.Writer, samples []resources) error {
 		from, to := mean(early, q.value), mean(late, q.value)
 		bound := from*1.1 + q.slack
 		fmt.Fprintf(out, "  %-14s first third %8.1f, last third %8.1f, bound %8.1f\n", q.name, from/q.unit, to/q.unit, bound/q.unit)
-		if to > bound && !q.told {
+		if to > bound && !q.printed {
 			errs = append(errs, fmt.Errorf("%s grew from %.1f to %.1f", q.name, from/q.unit, to/q.unit))
 		}
 	}

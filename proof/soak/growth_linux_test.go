@@ -47,5 +47,5 @@ func TestGrown(t *testing.T) {
 	assert.ErrorContains(t, grown(io.Discard, rising(5, 0, 0)), "goroutines")
 	assert.ErrorContains(t, grown(io.Discard, rising(0, 5, 0)), "descriptors")
 	assert.ErrorContains(t, grown(io.Discard, rising(0, 0, 1<<20)), "heap")
-	assert.NoError(t, grown(io.Discard, rising(9, 9, 9<<20)[:fewest-1]), "too few to tell")
+	assert.NoError(t, grown(io.Discard, rising(9, 9, 9<<20)[:fewest-1]), "too few to measure")
 }

@@ -24,12 +24,12 @@ const (
 	short     kind = "ended early"
 	closed    kind = "closed here"
 	midFlow   kind = "mid-flow"
-	behind    kind = "fell behind, and said so"
+	behind    kind = "fell behind, and reported it"
 	other     kind = "other"
 )
 
-// torn are the ways in which a connection tells that the other side has reset
-// it: whoever writes may get the one that the reader does not.
+// torn are the errors of a connection that the other side has reset: the reader and
+// the writer may get different ones.
 var torn = []kind{reset, pipe, short}
 
 // kindOf returns the kind of an error.
@@ -71,7 +71,7 @@ func (t *tally) may(what string, err error, kinds ...kind) error {
 	return nil
 }
 
-// must is may for an error that has to come.
+// must is may, but the error has to come.
 func (t *tally) must(what string, err error, kinds ...kind) error {
 	if err == nil {
 		return fmt.Errorf("%s: no error, want one of %q", what, kinds)

@@ -1,17 +1,17 @@
-// Soak keeps the library busy for a long time and looks for what only time
-// shows: a goroutine, a descriptor or memory that is not given back, a byte that
-// is wrong, a call that hangs.
+// Soak keeps the library busy for a long time and looks for faults that only a long
+// run shows: a goroutine, a descriptor or memory that is not freed, a byte that is
+// wrong, a call that hangs.
 //
 //	GOWORK=off go run -C proof -race ./soak -for 20m
 //
-// Several workers dial over both families and by name, directly and through boxes
-// of dscptest that come and go, move bytes both ways in every way that package
-// net has, and are refused, cancelled, reset and silenced on the way. All of it
-// stays on loopback. It prints a line every few seconds and ends with a summary,
-// with status 1 if anything was wrong, or 2 and all stacks if something hung.
+// Several workers dial over IPv4, IPv6 and by name, directly and through middleboxes
+// of dscptest. They send and receive with every method of package net. Dials are
+// refused and cancelled, connections are reset and silenced. All of it stays on
+// loopback. Soak prints a line every few seconds and a summary at the end. The exit
+// status is 1 if anything was wrong, and 2, after all stacks, if something hung.
 //
-// What a worker does derives from one seed; which box it meets, and who is first,
-// depends on the time as well.
+// The operations of a worker derive from one seed. Which box they use, and their
+// order among the workers, depends on the time as well.
 package main
 
 import (

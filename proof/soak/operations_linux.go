@@ -1,13 +1,13 @@
 package main
 
-// An operation is what a worker does at a time. An error is a failure: what may
-// go wrong in it is counted instead.
+// An operation is one step of a worker. An error is a failure; errors that the
+// operation expects are counted instead.
 type operation struct {
 	name string
 	run  func(w *worker) error
 }
 
-// operations are drawn from with equal chance.
+// operations has equal chances for each entry.
 var operations = []operation{
 	{"transfer", transfer}, {"transfer", transfer}, {"transfer", transfer},
 	{"transfer, box", transferThroughBox}, {"transfer, box", transferThroughBox}, {"transfer, box", transferThroughBox},

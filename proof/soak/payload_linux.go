@@ -15,9 +15,9 @@ const payloadSize = 4 << 20
 // errWrong says that a byte was not the one that was sent.
 var errWrong = errors.New("wrong bytes")
 
-// A payload is random octets, in memory and in a file. Every transfer sends a
-// part of them, so that each end knows what the other has to get: a byte that is
-// wrong, missing, doubled or from another connection does not fit.
+// A payload is random octets, in memory and in a file. Every transfer sends a part of
+// them, so that each end knows what it has to receive: a byte that is wrong, missing,
+// doubled or from another connection is found.
 type payload struct {
 	octets []byte
 	file   string
@@ -71,7 +71,7 @@ func (p part) open() (*io.LimitedReader, *os.File, error) {
 	return &io.LimitedReader{R: f, N: int64(p.size)}, f, nil
 }
 
-// A checker is written what was received, and compares it.
+// A checker compares what is written to it with a part.
 type checker struct {
 	want part
 	got  int
@@ -89,7 +89,7 @@ func (c *checker) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// end says whether everything has come.
+// end returns an error if octets are missing.
 func (c *checker) end() error {
 	if c.got < c.want.size {
 		return fmt.Errorf("%w: %d of %d octets", io.ErrUnexpectedEOF, c.got, c.want.size)

@@ -4,7 +4,7 @@ import (
 	"sync"
 )
 
-// A place has a box for some time, and then another.
+// A place has a box, and after a number of users another.
 type place struct {
 	*site
 	mu   sync.Mutex
@@ -12,7 +12,7 @@ type place struct {
 	left int // users until the next one
 }
 
-// enter returns the box, a new one if it is time. The caller has to leave it.
+// enter returns the box, or a new one after enough users. The caller has to leave it.
 func (p *place) enter(w *worker) (*box, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -31,7 +31,7 @@ func (p *place) enter(w *worker) (*box, error) {
 	return p.now, nil
 }
 
-// vacate lets the box go. p.mu is held.
+// vacate leaves the box. p.mu is held.
 func (p *place) vacate() error {
 	b := p.now
 	if p.now = nil; b == nil {

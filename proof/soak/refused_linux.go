@@ -10,7 +10,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// refused dials where nobody listens.
+// refused dials an address without a listener.
 func refused(w *worker) error {
 	d, _ := w.dialer()
 	if w.chance(2) {
@@ -52,8 +52,8 @@ func cancel(w *worker) (err error) {
 	return w.tally.may("cancelled", err, cancelled)
 }
 
-// closeListener closes a listener under connections that come in. One that lives
-// on keeps its port, so that the later ones reach nobody else.
+// closeListener closes a listener while connections arrive. One connection stays open
+// and so keeps the port, so that later ones reach no other listener.
 func closeListener(w *worker) error {
 	bind := one(w, []string{"127.0.0.1:0", "[::1]:0"})
 	l, err := listenConfig(w.mark()).Listen(context.Background(), "tcp", bind)

@@ -14,10 +14,10 @@ type resources struct {
 	goroutines, descriptors int
 	sockets                 int    // among the descriptors
 	heap                    uint64 // reachable, after a collection
-	rss                     uint64 // of the race detector's shadow memory too
+	rss                     uint64 // with the race detector's shadow memory
 }
 
-// count is what can be told without a collection.
+// count reads what can be counted without a garbage collection.
 func count() resources {
 	r := resources{goroutines: runtime.NumGoroutine()}
 	const dir = "/proc/self/fd"
@@ -56,8 +56,8 @@ func (r resources) String() string {
 
 func mib(n uint64) float64 { return float64(n) / (1 << 20) }
 
-// settled measures with look once everything is closed. What was told to end may
-// need a moment, so it looks until nothing has ended for a second.
+// settled measures with look after everything is closed. Goroutines and descriptors
+// may need a moment to end, so it measures until none has ended for a second.
 func settled(look func() resources) resources {
 	const calm = time.Second
 	r, since := look(), time.Now()

@@ -15,13 +15,14 @@ type sampler struct {
 	seen   []resources
 }
 
-// newSampler returns one that measures every ten seconds, or more often if that
-// would make too few samples.
+// newSampler returns a sampler that measures every ten seconds, or more often in a
+// short run.
 func newSampler(out io.Writer, t *tally, length time.Duration) *sampler {
 	return &sampler{out: out, tally: t, period: max(min(10*time.Second, length/30), time.Second)}
 }
 
-// start begins to measure, and returns what ends it. A nil sampler does nothing.
+// start begins to measure, and returns a function that stops. A nil sampler does
+// nothing.
 func (s *sampler) start() (stop func()) {
 	if s == nil {
 		return func() {}
@@ -51,5 +52,5 @@ func (s *sampler) start() (stop func()) {
 	}
 }
 
-// growth tells how the samples moved.
+// growth prints how the samples changed, and returns an error for growth.
 func (s *sampler) growth(out io.Writer) error { return grown(out, s.seen) }

@@ -19,7 +19,7 @@ func write(c *dscp.Conn, p part) error {
 	return err
 }
 
-// copyIn is io.Copy from a source that can do nothing but Read.
+// copyIn is io.Copy from a source that has only Read.
 func copyIn(c *dscp.Conn, p part) error {
 	_, err := io.Copy(c, struct{ io.Reader }{bytes.NewReader(p.octets())})
 	return err

@@ -15,8 +15,8 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A server takes its part in exchanges, or passes connections on to another. On
-// the same port it has an echo for datagrams.
+// A server takes part in exchanges, or relays connections to another server. It has
+// an echo for datagrams on the same port.
 type server struct {
 	*site
 	mark     dscp.CodePoint
@@ -27,8 +27,8 @@ type server struct {
 	running  sync.WaitGroup
 }
 
-// openServers opens one of each kind: for either family, dual stack, by name,
-// with a listener that was made elsewhere, and two that relay.
+// openServers opens one server of each kind: IPv4, IPv6, dual stack, by name, with a
+// wrapped listener, and two that relay.
 func (s *site) openServers() error {
 	for _, k := range []struct {
 		mark dscp.CodePoint
@@ -58,12 +58,12 @@ func (s *site) openServers() error {
 	return nil
 }
 
-// listenConfig has a Control function, so that marking has one to be chained to.
+// listenConfig has a Control function, so that marking has to be chained to it.
 func listenConfig(mark dscp.CodePoint) *dscp.ListenConfig {
 	return &dscp.ListenConfig{DSCP: mark, NetListenConfig: &net.ListenConfig{Control: onLoopback}}
 }
 
-// onLoopback keeps a socket that is bound to every address on loopback.
+// onLoopback binds a socket to lo, also if its address is the wildcard.
 func onLoopback(_, _ string, c syscall.RawConn) error {
 	var err error
 	cerr := c.Control(func(fd uintptr) { err = os.NewSyscallError("bind to lo", unix.BindToDevice(int(fd), "lo")) })
@@ -88,8 +88,7 @@ func wrap(lc *dscp.ListenConfig, address string) (net.Listener, error) {
 	return wrapped, nil
 }
 
-// open listens at a host, for datagrams too if it shall echo, and begins to
-// serve.
+// open listens on a host, for datagrams too if echoes is set, and begins to serve.
 func (s *server) open(host string, open func(*dscp.ListenConfig, string) (net.Listener, error), echoes bool) (err error) {
 	lc := listenConfig(s.mark)
 	for range 10 { // the port may be taken for datagrams
@@ -138,7 +137,7 @@ func (s *server) handle(c *dscp.Conn) {
 	}
 	c.SetDeadline(time.Now().Add(opDeadline)) //nolint:errcheck // the read tells
 	id, err := hear(c)
-	if err != nil { // a fallback that lost the race, a dial that was cancelled
+	if err != nil { // an attempt of Fallback that lost, a dial that was cancelled
 		if err := s.tally.may("silent client", err, torn...); err != nil {
 			s.tally.fail(err)
 		}
@@ -154,11 +153,10 @@ func (s *server) handle(c *dscp.Conn) {
 		x.served <- x.server.run(c)
 	case !s.exchanges.had(id):
 		s.tally.fail(fmt.Errorf("%w: no exchange has the number %#x", errWrong, id))
-	} // else its client has given up meanwhile
+	} // else the client has given up
 }
 
-// relay connects to another server and carries everything both ways, which is
-// splice.
+// relay connects to another server and copies both ways, by splice.
 func (s *server) relay(c *dscp.Conn) {
 	d := dscp.Dialer{DSCP: s.mark}
 	conn, err := d.Dial("tcp", s.relayTo.address())
@@ -173,7 +171,7 @@ func (s *server) relay(c *dscp.Conn) {
 		if err == nil {
 			err = to.CloseWrite()
 		}
-		if err != nil { // the other side shall know, and so shall the other half
+		if err != nil { // reset both connections, so that the other direction ends, too
 			for _, c := range []*dscp.Conn{to, from} {
 				c.SetLinger(0) //nolint:errcheck // Close is what counts
 				c.Close()
@@ -193,7 +191,7 @@ func (s *server) relay(c *dscp.Conn) {
 func (s *server) address() string {
 	_, port, err := net.SplitHostPort(s.listener.Addr().String())
 	if err != nil {
-		panic(err) // it listens on one
+		panic(err) // a listener has a port
 	}
 	return net.JoinHostPort(s.host, port)
 }

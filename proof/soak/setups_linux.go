@@ -11,12 +11,12 @@ import (
 type setup struct {
 	name   string
 	models []dscptest.Model
-	behind []dscptest.Model // of a second box behind the first; nil: there is none
+	behind []dscptest.Model // of a second box behind the first, or nil
 	delay  time.Duration
 	drops  []dscp.CodePoint // a SYN with one of these never arrives
 	resets bool             // if the precedence changes
 	dark   bool             // if the mark changes
-	judges bool             // whether it minds a change at all
+	judges bool             // whether it acts on a change at all
 }
 
 func models(ms ...dscptest.Model) []dscptest.Model { return ms }

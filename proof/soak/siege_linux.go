@@ -19,14 +19,14 @@ type siege struct {
 	marks  []dscp.CodePoint
 }
 
-// A route is a way to change a mark, all of which are refused.
+// A route is a way to change a mark. Every route must be refused.
 type route func(c *dscp.Conn, cp dscp.CodePoint) error
 
-// The routes that let nothing out, which may be tried behind a box that resets.
+// tight are the routes that let no packet out, for boxes that reset.
 var tight = []route{setDSCP, setByXNet}
 
-// All of them: what an unknown function does is put back, but segments may have
-// left meanwhile.
+// loose are all routes: a change by an unknown function is put back, but segments may
+// have left before.
 var loose = []route{setDSCP, setByXNet, setByControl, setByRead, setByWrite}
 
 // lays returns a random siege.
@@ -39,8 +39,8 @@ func (w *worker) lays(routes []route) *siege {
 	return s
 }
 
-// lay goes once through the siege. What is refused leaves the connection as it
-// is, which is for those to find out who use it meanwhile.
+// lay tries each change once. A refusal must not disturb the connection; the exchange
+// that runs meanwhile checks that.
 func (s *siege) lay(c *dscp.Conn) error {
 	for i, try := range s.routes {
 		cp := s.marks[i]
@@ -59,9 +59,9 @@ func setDSCP(c *dscp.Conn, cp dscp.CodePoint) error { return c.SetDSCP(cp) }
 
 func setByXNet(c *dscp.Conn, cp dscp.CodePoint) error {
 	if sendsIPv4(c) {
-		return ipv4.NewConn(c).SetTOS(int(cp.TOS()))
+		return ipv4.NewConn(c).SetTOS(int(cp.TOS())) //nolint:dscpvet // the soak test attacks the mark
 	}
-	return ipv6.NewConn(c).SetTrafficClass(int(cp.TOS()))
+	return ipv6.NewConn(c).SetTrafficClass(int(cp.TOS())) //nolint:dscpvet // the soak test attacks the mark
 }
 
 func setByControl(c *dscp.Conn, cp dscp.CodePoint) error {
@@ -69,7 +69,7 @@ func setByControl(c *dscp.Conn, cp dscp.CodePoint) error {
 	if err != nil {
 		return err
 	}
-	return raw.Control(func(fd uintptr) { set(fd, c, cp) }) //nolint:errcheck // the guard is what is tried
+	return raw.Control(func(fd uintptr) { set(fd, c, cp) }) //nolint:errcheck,dscpvet // the soak test attacks the mark
 }
 
 func setByRead(c *dscp.Conn, cp dscp.CodePoint) error {
@@ -77,7 +77,7 @@ func setByRead(c *dscp.Conn, cp dscp.CodePoint) error {
 	if err != nil {
 		return err
 	}
-	return raw.Read(func(fd uintptr) bool { return set(fd, c, cp) == nil })
+	return raw.Read(func(fd uintptr) bool { return set(fd, c, cp) == nil }) //nolint:dscpvet // the soak test attacks the mark
 }
 
 func setByWrite(c *dscp.Conn, cp dscp.CodePoint) error {
@@ -85,7 +85,7 @@ func setByWrite(c *dscp.Conn, cp dscp.CodePoint) error {
 	if err != nil {
 		return err
 	}
-	return raw.Write(func(fd uintptr) bool { return set(fd, c, cp) == nil })
+	return raw.Write(func(fd uintptr) bool { return set(fd, c, cp) == nil }) //nolint:dscpvet // the soak test attacks the mark
 }
 
 // set sets the option that marks what c sends.

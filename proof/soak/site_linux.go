@@ -7,8 +7,8 @@ import (
 	"github.com/godscp/godscp/internal/nobody"
 )
 
-// A site is everything that operations need: servers, places for boxes, ports
-// where nobody listens.
+// A site has what operations need: servers, places for boxes, and addresses without
+// a listener.
 type site struct {
 	payload   *payload
 	tally     *tally
@@ -50,7 +50,7 @@ func (s *site) close() error {
 	for _, p := range s.places {
 		errs = append(errs, p.close())
 	}
-	for i := range s.servers { // those that relay come last
+	for i := range s.servers { // relays, which are opened last, close first
 		errs = append(errs, s.servers[len(s.servers)-1-i].close())
 	}
 	for _, a := range s.nobody {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A config is what the command line says.
+// A config has the flags of the command.
 type config struct {
 	length  time.Duration
 	seed    uint64
@@ -20,8 +20,7 @@ type config struct {
 	out     io.Writer
 }
 
-// soak warms up, measures, soaks, and measures again. The error is what was
-// wrong.
+// soak warms up, measures, soaks, and measures again. The error has what was wrong.
 func (c config) soak() error {
 	fmt.Fprintf(c.out, "soak for %v, seed %d, %d workers, %s on %d processors\n",
 		c.length, c.seed, c.workers, runtime.Version(), runtime.GOMAXPROCS(0))
@@ -31,14 +30,13 @@ func (c config) soak() error {
 	}
 	defer payload.remove()
 
-	// Whatever is made once, by the runtime, by net, by pools, is there after
-	// the warm-up.
+	// After the warm-up everything exists that the runtime, net and pools make once.
 	warm := newTally(c.out, c.seed)
 	err = c.phase(0, min(c.length/10+time.Second, 30*time.Second), payload, warm, nil)
 	if err := errors.Join(warm.failed(), err); err != nil {
 		return fmt.Errorf("warm-up: %w", err)
 	}
-	before := settled(measure) // with collections, which empty the pools, in two goes
+	before := settled(measure) // two collections empty the pools
 	fmt.Fprintf(c.out, "warm    %v\n", before)
 
 	t := newTally(c.out, c.seed)
@@ -58,11 +56,10 @@ func (c config) soak() error {
 	return errors.Join(t.failed(), leaked(before, after), forgotten(before, uncollected), samples.growth(c.out))
 }
 
-// uncollected soaks without a garbage collector and counts what is left then:
-// the collector closes the sockets that somebody has forgotten, and so hides
-// them.
+// uncollected soaks without garbage collection and counts what is left: the collector
+// would close sockets that were not closed, and so hide the leak.
 func (c config) uncollected(p *payload, t *tally) (resources, error) {
-	const most = 1 << 30 // the collector's own limit, lest the machine suffer
+	const most = 1 << 30 // above this the collector runs, to protect the machine
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(most))
 	err := c.phase(2, min(c.length, 5*time.Second), p, t, nil)
@@ -96,8 +93,8 @@ func (c config) phase(number uint64, d time.Duration, p *payload, t *tally, samp
 	return s.close()
 }
 
-// A worker carries out one operation after another. Its random generator is its
-// own, so that its operations are the same ones in every run with one seed.
+// A worker carries out one operation after another. It has its own random generator,
+// so that its operations are the same in every run with one seed.
 type worker struct {
 	*site
 	rng *rand.Rand
@@ -106,8 +103,8 @@ type worker struct {
 func (w *worker) work(ctx context.Context, number int, dog *watchdog) {
 	for n := 0; ctx.Err() == nil && !w.tally.hopeless(); n++ {
 		op := operations[w.rng.IntN(len(operations))]
-		// An operation that ends early has not used as many random numbers as
-		// one that does not: each gets a generator.
+		// Operations use different amounts of random numbers: each gets its own
+		// generator.
 		rng := w.rng
 		w.rng = rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64()))
 		free := dog.watch(op.name)

@@ -21,7 +21,7 @@ func TestSoak(t *testing.T) {
 	}
 	err := config{length: length, seed: rand.Uint64(), workers: 4, out: t.Output()}.soak()
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EADDRNOTAVAIL) {
-		testns.Lacks(t, "no soaking here: %v", err)
+		testns.Lacks(t, "cannot soak on this system: %v", err)
 	}
 	require.NoError(t, err)
 }

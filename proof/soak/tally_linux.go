@@ -22,7 +22,7 @@ type tally struct {
 
 	mu         sync.Mutex
 	operations map[string]int
-	errors     map[string]int // those that were expected, by kind and operation
+	errors     map[string]int // expected errors, by kind and operation
 	failures   []error
 }
 
@@ -40,7 +40,7 @@ func (t *tally) finish(name string, err error, worker, number int) {
 	}
 }
 
-// fail keeps what was wrong and prints it at once.
+// fail records a failure and prints it at once.
 func (t *tally) fail(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -48,14 +48,14 @@ func (t *tally) fail(err error) {
 	fmt.Fprintf(t.out, "WRONG (seed %d): %v\n", t.seed, err)
 }
 
-// expected counts an error that had to come, or might.
+// expected counts an error that had to come or was allowed.
 func (t *tally) expected(what string, k kind) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.errors[what+": "+string(k)]++
 }
 
-// hopeless reports whether there is no use in going on.
+// hopeless reports whether there are enough failures to stop.
 func (t *tally) hopeless() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,7 +91,7 @@ func (t *tally) summary() string {
 	for _, part := range []struct {
 		title  string
 		counts map[string]int
-	}{{"operations", t.operations}, {"errors that were to come", t.errors}} {
+	}{{"operations", t.operations}, {"expected errors", t.errors}} {
 		fmt.Fprintf(&b, "%s:\n", part.title)
 		for _, name := range slices.Sorted(maps.Keys(part.counts)) {
 			fmt.Fprintf(&b, "  %-44s %8d\n", name, part.counts[name])
@@ -100,7 +100,7 @@ func (t *tally) summary() string {
 	return b.String()
 }
 
-// line has the operations in short.
+// line returns the counts of operations on one line.
 func (t *tally) line() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

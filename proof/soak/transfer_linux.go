@@ -34,8 +34,8 @@ func (w *worker) besieged(x *exchange, routes []route) *exchange {
 	return x
 }
 
-// transferThroughBox carries out an exchange through a box that does not mind
-// it: one mark from the SYN on, or a box that minds nothing.
+// transferThroughBox carries out an exchange that the box must pass: it has one mark
+// from the SYN on, or the box ignores changes.
 func transferThroughBox(w *worker) (err error) {
 	b, err := one(w, w.places).enter(w)
 	if err != nil {
@@ -46,7 +46,7 @@ func transferThroughBox(w *worker) (err error) {
 	return w.through(b, d, mark)
 }
 
-// through carries out an exchange through b, marked so.
+// through carries out an exchange through b with this mark.
 func (w *worker) through(b *box, d *dscp.Dialer, mark dscp.CodePoint) error {
 	c, err := w.dial(d, b.address())
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 // patience is how long an operation may take. Their own deadlines are shorter.
 const patience = time.Minute
 
-// A watchdog ends the process if an operation hangs, with the stacks of all
-// goroutines. If no operation at all ends any more, then one hangs.
+// A watchdog ends the process if an operation hangs, and prints the stacks of all
+// goroutines.
 type watchdog struct {
 	out   io.Writer
 	tally *tally

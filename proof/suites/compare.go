@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// A comparison is what became of a suite's tests, bare and marked.
+// A comparison has the results of a suite's tests, bare and marked.
 type comparison struct {
 	bare, marked results
-	again        []string // what passed marked at the second attempt only
+	again        []string // tests that passed marked only at the second attempt
 }
 
-// compare runs the suite both ways. What fails bare, or does worse marked, gets a
-// second attempt, since many of others' tests have deadlines of milliseconds.
+// compare runs the suite both ways. A test that fails bare, or does worse marked,
+// gets a second attempt, since many of these tests have deadlines of milliseconds.
 func (r *runner) compare() (c comparison, err error) {
 	if c.bare, _, err = r.test(false, r.packages, "-skip="+elsewhere); err != nil {
 		return c, fmt.Errorf("bare: %w", err)
@@ -58,8 +58,8 @@ func (r *runner) compare() (c comparison, err error) {
 	return c, nil
 }
 
-// retry runs the tests with these keys again and puts what came of them, and of
-// their subtests, into old.
+// retry runs the tests with these keys again and puts the results, of subtests too,
+// into old.
 func (r *runner) retry(marked bool, keys []string, old results, skipping string) (said map[string]string, err error) {
 	said = map[string]string{}
 	for _, pkg := range r.packages {
@@ -95,7 +95,7 @@ func (c comparison) failed() (keys []string) {
 }
 
 // worse returns the tests that do worse marked than bare, in themselves or in a
-// subtest. One that did not run at all does, unless it is left out.
+// subtest. A test that did not run marked counts, unless it is left out.
 func (c comparison) worse() (keys []string) {
 	for key, bare := range c.bare {
 		marked := c.marked[key]
@@ -118,8 +118,8 @@ func isLeftOut(key string) bool {
 	})
 }
 
-// whole returns the name of the test that a subtest is in. Import paths have
-// slashes, too, where test is a key.
+// whole returns the key of the test that a subtest is in. The import path in a key
+// has slashes, too.
 func whole(key string) string {
 	space := strings.IndexByte(key, ' ') + 1
 	test, _, _ := strings.Cut(key[space:], "/")

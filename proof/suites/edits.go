@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// An edit replaces text that must be there a known number of times, so that a
-// release of Go that has changed it does not run unpatched.
+// An edit replaces text that must occur a known number of times, so that a release
+// of Go with other text is an error and does not run unpatched.
 type edit struct {
 	old   string
 	times int
@@ -16,14 +16,14 @@ type edit struct {
 func apply(text string, edits []edit) (string, error) {
 	for _, e := range edits {
 		if n := strings.Count(text, e.old); n != e.times {
-			return "", fmt.Errorf("%q is there %d times, not %d: this Go needs other edits", e.old, n, e.times)
+			return "", fmt.Errorf("%q occurs %d times, not %d: this Go needs other edits", e.old, n, e.times)
 		}
 		text = strings.ReplaceAll(text, e.old, e.new)
 	}
 	return text, nil
 }
 
-// enter makes the function with this first line call Suite.
+// enter makes the function with this first line call net.Suite.
 func enter(line, call string) edit {
 	return edit{line + " {\n", 1, line + ` {
 	if ctx, ok := enterSuite(ctx); ok {
@@ -32,8 +32,8 @@ func enter(line, call string) edit {
 `}
 }
 
-// edits has what changes in Go's src. But for dial.go these are tests that ask
-// for net's own types, of which our conns have all methods.
+// edits has the changes to Go's src. Except for dial.go they are in tests that
+// assert net's own types, whose methods the conns of package dscp have.
 var edits = map[string][]edit{
 	"net/dial.go": {
 		enter("func (d *Dialer) DialContext(ctx context.Context, network, address string) (Conn, error)",

@@ -1,6 +1,6 @@
 // Suites runs the tests of Go's net, net/http, crypto/tls and of other packages
-// twice: as they are, and with all that they dial and listen on marked and pinned
-// by package dscp:
+// twice: as they are (bare), and with every dial and listen of package net going
+// through package dscp (marked):
 //
 //	GOWORK=off go run -C proof ./suites        # all
 //	GOWORK=off go run -C proof ./suites net os # these packages
@@ -8,9 +8,9 @@
 // A test that passes the first way and not the second is a failure, unless it is
 // left out by name, with the reason, in leftout.go.
 //
-// Nothing of the Go installation or of the module cache is changed: the go
-// command's -overlay lays a few lines over package net, through which its
-// exported functions call package dscp.
+// It changes neither the Go installation nor the module cache: the go command's
+// -overlay adds a few lines to package net, with which its exported functions call
+// package dscp.
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 
 // A suite is a set of packages that one go test runs.
 type suite struct {
-	module   string // to take from the module cache; empty for Go's own
+	module   string // in the module cache; empty for the standard library
 	packages []string
 	run      string // the tests to run; empty for all
 }
@@ -79,8 +79,8 @@ func run() error {
 	return report(rows, worse, again)
 }
 
-// chosen returns the suites with none but these packages, or with all if there
-// are none.
+// chosen returns the suites with only these packages, or all suites if packages is
+// empty.
 func chosen(packages []string) (some []suite) {
 	if len(packages) == 0 {
 		return suites

@@ -16,8 +16,8 @@ var (
 	suiteTest string
 )
 
-// An overlay is what the go command takes for -overlay: the files to read in
-// place of others, or beside them.
+// An overlay is the argument of the go command's -overlay: files that it reads in
+// place of others, or in addition to them.
 type overlay struct {
 	Replace map[string]string
 	dir     string
@@ -27,15 +27,15 @@ func newOverlay(dir string) *overlay {
 	return &overlay{map[string]string{}, dir}
 }
 
-// add has the go command find content at path.
+// add makes the go command read content at path.
 func (o *overlay) add(path, content string) error {
 	file := filepath.Join(o.dir, fmt.Sprint(len(o.Replace)))
 	o.Replace[path] = file
 	return os.WriteFile(file, []byte(content), 0o644)
 }
 
-// patchNet lets package net call its variable Suite, and its tests and those of
-// net/http live with other types than *net.TCPConn.
+// patchNet makes package net call its variable Suite, and makes its tests and those
+// of net/http accept other types than *net.TCPConn.
 func (o *overlay) patchNet(src string) error {
 	if err := o.add(filepath.Join(src, "net", "godscp_suite.go"), netSuite); err != nil {
 		return err
@@ -57,8 +57,8 @@ func (o *overlay) patchNet(src string) error {
 	return nil
 }
 
-// hook adds a test file to the package in dir that sets net's Suite. Each
-// package tallies its conns in a file of its own.
+// hook adds a test file to the package in dir that sets net.Suite. Each package
+// counts its conns in a separate file.
 func (o *overlay) hook(dir, name, tally string) error {
 	text := strings.NewReplacer("package p_test", "package "+name+"_test", `"TALLY"`, fmt.Sprintf("%q", tally)).Replace(suiteTest)
 	return o.add(filepath.Join(dir, "godscp_suite_test.go"), text)

@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// A row is what is told of a package. Tests count with their subtests as one.
+// A row is a package's row in the table. A test and its subtests count as one.
 type row struct {
 	pkg                      string
-	dialed, accepted, bound  int // sockets with our mark
-	unmarked                 int // sockets that came up with another
+	dialed, accepted, bound  int // sockets with the mark
+	unmarked                 int // sockets with another one
 	passed, skipped, leftOut int
-	failed                   []string // bare, too, or bare only
+	failed                   []string // bare, or both ways
 }
 
 func (r *runner) row(pkg string, c comparison) (row, error) {
@@ -43,12 +43,30 @@ func (r *runner) row(pkg string, c comparison) (row, error) {
 	return out, nil
 }
 
+// add adds the counts of another row.
+func (r *row) add(o row) {
+	r.dialed += o.dialed
+	r.accepted += o.accepted
+	r.bound += o.bound
+	r.passed += o.passed
+	r.skipped += o.skipped
+	r.failed = append(r.failed, o.failed...)
+	r.leftOut += o.leftOut
+}
+
+func (r row) print() {
+	fmt.Printf("| %s | %d | %d | %d | %d | %d | %d | %d |\n", r.pkg, r.dialed, r.accepted, r.bound, r.passed, r.skipped, len(r.failed), r.leftOut)
+}
+
+// report prints the tables and returns an error for what fails.
 func report(rows []row, worse, again []string) error {
 	var errs []error
-	fmt.Println("| package | dialled | accepted | listeners, packet sockets | tests passed | skipped | fail bare, too | left out |")
+	fmt.Println("| package | dialled | accepted | listeners, packet sockets | tests passed | skipped | fail bare | left out |")
 	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|")
+	all := row{pkg: "**all**"}
 	for _, r := range rows {
-		fmt.Printf("| %s | %d | %d | %d | %d | %d | %d | %d |\n", r.pkg, r.dialed, r.accepted, r.bound, r.passed, r.skipped, len(r.failed), r.leftOut)
+		all.add(r)
+		r.print()
 		if r.dialed+r.accepted+r.bound == 0 {
 			errs = append(errs, fmt.Errorf("%s: no socket was made through package dscp", r.pkg))
 		}
@@ -59,10 +77,11 @@ func report(rows []row, worse, again []string) error {
 			errs = append(errs, fmt.Errorf("%s: %d sockets came up without the mark", r.pkg, r.unmarked))
 		}
 	}
+	all.print()
 	fmt.Println()
 	for _, r := range rows {
 		if len(r.failed) > 0 {
-			fmt.Printf("Fail bare, too, in %s: %s.\n", r.pkg, strings.Join(r.failed, ", "))
+			fmt.Printf("Fail bare in %s: %s.\n", r.pkg, strings.Join(r.failed, ", "))
 		}
 	}
 	for _, l := range leftOuts {

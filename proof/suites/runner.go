@@ -18,10 +18,10 @@ type runner struct {
 	suite
 	modfile string
 	overlay string
-	tallies map[string]string // of the packages, by import path
+	tallies map[string]string // files, by import path
 }
 
-// newRunner prepares a suite in dir, a directory that is not there yet.
+// newRunner prepares a suite in dir, a directory that does not exist yet.
 func newRunner(s suite, src, dir string) (*runner, error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func newRunner(s suite, src, dir string) (*runner, error) {
 }
 
 // copyModule copies the version of a module that go.mod requires to root, since
-// files of the module cache cannot be overlaid. It returns the name of a go.mod in
+// -overlay does not replace files in the module cache. It returns the name of a go.mod in
 // dir that uses the copy.
 func copyModule(module, root, dir string) (modfile string, err error) {
 	out, err := exec.Command("go", "mod", "download", "-json", module).Output()
@@ -83,13 +83,13 @@ func copyModule(module, root, dir string) (modfile string, err error) {
 	return modfile, exec.Command("go", "mod", "edit", "-replace="+module+"="+root, modfile).Run()
 }
 
-// Results has what became of each test: "pass", "fail" or "skip". The keys are
-// import paths and names, with a space between them.
+// results has "pass", "fail" or "skip" for each test. A key is an import path, a
+// space and the test's name.
 type results map[string]string
 
-// test runs the suite, marked or bare. It returns what each test said, too, with
-// its subtests; what the compiler said is under the empty key.
-// A test that did not end is an error: what its package has not run is not known.
+// test runs the suite, marked or bare. It also returns the output of each test, with
+// that of its subtests; output of the compiler is under the empty key. A test that
+// did not end is an error, since other tests of its package may not have run.
 func (r *runner) test(marked bool, packages []string, flags ...string) (found results, said map[string]string, err error) {
 	args := []string{"test", "-json", "-vet=off", "-count=1", "-timeout=20m"}
 	if marked {
@@ -107,7 +107,7 @@ func (r *runner) test(marked bool, packages []string, flags ...string) (found re
 	if len(out) == 0 {
 		return nil, nil, err
 	}
-	err = nil // that tests fail is no error here
+	err = nil // failing tests are not an error here
 	found, said = results{}, map[string]string{}
 	running := map[string]bool{}
 	for dec := json.NewDecoder(bytes.NewReader(out)); dec.More(); {

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestApplyRefusesOtherText(t *testing.T) {
+func TestApplyRejectsOtherText(t *testing.T) {
 	e := []edit{{"old", 2, "new"}}
 	after, err := apply("old and old", e)
 	require.NoError(t, err)
@@ -34,7 +34,7 @@ func TestWorse(t *testing.T) {
 	assert.Equal(t, []string{"a/b TestGone", "a/b TestNew", "a/b TestSkips", "a/b TestSub"}, c.worse())
 }
 
-func TestReportNeedsConns(t *testing.T) {
+func TestReportNeedsConnsAndPassedTests(t *testing.T) {
 	require.NoError(t, report([]row{{pkg: "p", dialed: 1, passed: 1}}, nil, nil))
 	assert.ErrorContains(t, report([]row{{pkg: "p", passed: 1}}, nil, nil), "no socket")
 	assert.ErrorContains(t, report([]row{{pkg: "p", dialed: 1}}, nil, nil), "no test passed")

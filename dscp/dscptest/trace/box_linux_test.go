@@ -16,8 +16,8 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest/trace"
 )
 
-// TestOfABox lists what a real flow left behind.
-func TestOfABox(t *testing.T) {
+// TestListingOfRealFlow lists the record of a real flow.
+func TestListingOfRealFlow(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "[::1]:0")
 	require.NoError(t, err)

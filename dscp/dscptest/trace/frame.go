@@ -27,8 +27,8 @@ const (
 	clientISN = 1_000_000
 	serverISN = 2_000_000
 
-	// maxPayload is how much a frame carries at most. What one read returned
-	// may have been many segments; they are shown as few.
+	// maxPayload is the most payload that a frame carries. One read may have
+	// returned many segments, which become few frames.
 	maxPayload = 60_000
 )
 
@@ -55,7 +55,7 @@ func frames(f dscptest.Flow) []frame {
 			if rest == 0 {
 				break
 			}
-			p.note = "" // once is enough
+			p.note = "" // only the first part has it
 		}
 	}
 	return fs
@@ -82,27 +82,27 @@ func (e *encoder) encode(p packet) []byte {
 		segment = e.tcpHeader(p, src, dst)
 	}
 	segment = append(segment, make([]byte, p.bytes)...)
-	at := 16 // of the checksum in a TCP header
+	at := 16 // the offset of the checksum in a TCP header
 	if proto == protoUDP {
 		at = 6
 	}
 	sum := checksum(pseudoHeader(src.Addr(), dst.Addr(), proto, len(segment)), segment)
 	if sum == 0 && proto == protoUDP {
-		sum = 0xffff // zero says that there is none (RFC 768)
+		sum = 0xffff // zero means no checksum (RFC 768)
 	}
 	binary.BigEndian.PutUint16(segment[at:], sum)
 	return append(ipHeader(src.Addr(), dst.Addr(), proto, p.mark, len(segment)), segment...)
 }
 
-// tcpHeader returns the header without its checksum, and counts what it sends.
+// tcpHeader returns the header without its checksum, and updates e.sent.
 func (e *encoder) tcpHeader(p packet, src, dst netip.AddrPort) []byte {
 	d := p.direction
 	isn := uint32(clientISN)
 	if d == dscptest.ServerToClient {
 		isn = serverISN
 	}
-	// The offset counts, not what was sent before: a record may leave
-	// something out.
+	// From the offset, not from what was sent before: a record may leave
+	// events out.
 	seq := isn + 1 + uint32(p.offset)
 	next := seq + uint32(p.bytes)
 	flags := byte(flagACK)
@@ -167,8 +167,8 @@ func ipHeader(src, dst netip.Addr, proto uint8, mark dscp.CodePoint, n int) []by
 	return h
 }
 
-// pseudoHeader returns what the checksum of a segment covers besides it (RFC
-// 9293, section 3.1; RFC 8200, section 8.1).
+// pseudoHeader returns the header that the checksum of a segment covers besides the
+// segment (RFC 9293, section 3.1; RFC 8200, section 8.1).
 func pseudoHeader(src, dst netip.Addr, proto uint8, n int) []byte {
 	h := append(src.AsSlice(), dst.AsSlice()...)
 	if src.Is4() {
@@ -177,8 +177,8 @@ func pseudoHeader(src, dst netip.Addr, proto uint8, n int) []byte {
 	return append(h, byte(n>>24), byte(n>>16), byte(n>>8), byte(n), 0, 0, 0, proto)
 }
 
-// checksum returns the Internet checksum (RFC 1071) of two pieces of even
-// length, but for the end of the second.
+// checksum returns the Internet checksum (RFC 1071) of a and b. The length of a must
+// be even.
 func checksum(a, b []byte) uint16 {
 	var sum uint32
 	for _, part := range [...][]byte{a, b} {

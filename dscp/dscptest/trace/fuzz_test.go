@@ -19,9 +19,9 @@ import (
 	"github.com/godscp/godscp/internal/packet"
 )
 
-// FuzzWriters holds for any record: the capture file is well-formed and its
-// packets say what the record says, the picture is well-formed whatever the
-// reasons contain, and the listing has a row for each packet.
+// FuzzWriters checks for any record that the capture file is well-formed and its packets
+// are as in the record, that the picture is well-formed whatever the reasons contain,
+// and that the listing has a row for each packet.
 func FuzzWriters(f *testing.F) {
 	f.Add([]byte("\x01\x12\x00\x15\x00\x1e\x00\x40\x2e\x01\x00\x00\x05\x00"), "VMware: the client's mark went", uint16(0x0401))
 	f.Add([]byte("\x00\x12\x00\x00\xff\xff\x01\x05\x12\xff\xff\x00\x00\x09"), "a panic\x00\x1b[31m \xff\ufffe <b>&", uint16(0x1402))
@@ -43,7 +43,7 @@ func FuzzWriters(f *testing.F) {
 	})
 }
 
-// TestLongReason has the comments of a capture cut within a character.
+// TestLongReason has a comment that is cut within a character.
 func TestLongReason(t *testing.T) {
 	t.Parallel()
 	for _, reason := range []string{strings.Repeat("é", 1<<15), "x" + strings.Repeat("é", 1<<15)} {
@@ -51,7 +51,7 @@ func TestLongReason(t *testing.T) {
 	}
 }
 
-// flowFrom makes a record out of bytes, seven for each thing that was noticed.
+// flowFrom makes a record from bytes, seven for each event or change.
 func flowFrom(script []byte, reason string, how uint16) dscptest.Flow {
 	flow := dscptest.Flow{
 		ID: 1, Network: [...]string{"tcp4", "tcp6", "udp4", "udp6"}[how&3], Start: start, Reason: reason,
@@ -87,7 +87,7 @@ func flowFrom(script []byte, reason string, how uint16) dscptest.Flow {
 	return flow
 }
 
-// checkCapture reads a capture file as the format's draft describes it.
+// checkCapture parses a capture file by the draft of the format.
 func checkCapture(t *testing.T, flow dscptest.Flow) {
 	var b bytes.Buffer
 	require.NoError(t, trace.WritePcapNG(&b, flow))
@@ -99,7 +99,7 @@ func checkCapture(t *testing.T, flow dscptest.Flow) {
 		require.GreaterOrEqual(t, len(rest), 12)
 		kind, size := le.Uint32(rest), int(le.Uint32(rest[4:]))
 		require.True(t, size%4 == 0 && 12 <= size && size <= len(rest))
-		require.EqualValues(t, size, le.Uint32(rest[size-4:]), "the length stands at both ends")
+		require.EqualValues(t, size, le.Uint32(rest[size-4:]), "the length is at both ends")
 		body := rest[8 : size-4]
 		rest = rest[size:]
 		kinds = append(kinds, kind)
@@ -160,7 +160,7 @@ func checkOptions(t *testing.T, b []byte) {
 	}
 }
 
-// transportSum adds up what a checksum covers, the checksum included: 0 is right.
+// transportSum returns the checksum of a segment with its checksum: 0 means correct.
 func transportSum(b []byte, p packet.Packet) uint16 {
 	header := 20
 	if p.Src.Addr().Is6() {

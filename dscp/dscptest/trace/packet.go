@@ -15,19 +15,19 @@ type kind uint8
 const (
 	syn kind = iota
 	synACK
-	ack // one without payload that is shown for its mark
+	ack // without payload, shown because of its mark
 	data
 	fin
 	rst
 )
 
-// String returns the kind as it stands in a listing.
+// String returns the kind as listings have it.
 func (k kind) String() string {
 	return [...]string{"SYN", "SYN-ACK", "ACK", "data", "FIN", "RST"}[k]
 }
 
-// A packet is one row of a listing, one packet of a capture, one arrow of a
-// picture.
+// A packet is one row of a listing, one or more packets of a capture file, or one arrow
+// of a picture.
 type packet struct {
 	at        time.Time
 	direction dscptest.Direction
@@ -37,7 +37,7 @@ type packet struct {
 	bytes     int
 	byBox     bool   // sent by the box and not by a side
 	lost      bool   // not sent on by the box
-	note      string // what is worth saying about it
+	note      string // a change, a verdict or a reason
 }
 
 // packets makes the packets of a flow from its record.
@@ -49,9 +49,8 @@ func packets(f dscptest.Flow) []packet {
 	}
 	changes := f.Changes
 	for _, e := range f.Events {
-		// Changes come before what was noticed later. One that an event has
-		// shown goes with it, one that came on an acknowledgement stands by
-		// itself.
+		// A change that this event shows becomes its note. Any other that the box
+		// noticed until now, for example on an acknowledgement, becomes a packet.
 		note := ""
 		if e.Lost {
 			note = "lost"
@@ -76,7 +75,7 @@ func packets(f dscptest.Flow) []packet {
 	return append(ps, ending(f, ps)...)
 }
 
-// handshake returns what a TCP flow began with, as far as it came.
+// handshake returns the packets of a TCP handshake, as far as it went.
 func handshake(f dscptest.Flow) []packet {
 	ps := []packet{{at: f.Start, kind: syn, mark: f.SYN}}
 	if f.Answered {
@@ -96,7 +95,7 @@ func lone(f dscptest.Flow, c dscptest.Change) packet {
 	return packet{at: c.At, direction: c.Direction, kind: k, mark: c.To, offset: c.OffsetMax, note: tell(c)}
 }
 
-// ending returns the box's last word, if its verdict was one.
+// ending returns the reset that the box sent, if it sent one.
 func ending(f dscptest.Flow, before []packet) []packet {
 	switch {
 	case f.Verdict == dscptest.Reset && strings.HasPrefix(f.Network, "tcp"):
@@ -113,8 +112,7 @@ func ending(f dscptest.Flow, before []packet) []packet {
 	return nil
 }
 
-// lastMark returns the mark that the server showed last, with which the box
-// would send on.
+// lastMark returns the last mark of the server, with which the box sends its reset.
 func lastMark(f dscptest.Flow) dscp.CodePoint {
 	cp := f.SYNACK
 	for _, c := range f.Changes {
@@ -135,7 +133,7 @@ func kindOf(k dscptest.EventKind) kind {
 	return data
 }
 
-// tell says what a change is, and what came of it.
+// tell describes a change and the verdict on it.
 func tell(c dscptest.Change) string {
 	s := fmt.Sprintf("%v → %v", c.From, c.To)
 	if c.Verdict != dscptest.Pass {

@@ -26,24 +26,25 @@ const (
 
 	linkRaw = 101 // IPv4 or IPv6 without a link layer
 
-	// Of larger packets only the beginning is written: the rest is zeros.
+	// Of packets longer than snapLength only the first snapped bytes are written.
+	// The rest is zeros.
 	snapLength = 2048
 	snapped    = 128
 
-	maxOption = 32 << 10 // of a comment: a reason may carry a stack
+	maxOption = 32 << 10 // the longest comment: a reason may contain a stack
 )
 
 // madeUp is the comment of every file.
 const madeUp = "Not a capture: packets made from the record that a box of package dscptest kept of its flows. " +
 	"Marks, directions, order and times are as the box noted them; payload, sequence numbers and acknowledgements are made up."
 
-// WritePcapNG writes the flows as a capture file that Wireshark and tshark open:
-// raw IP packets, in the order of their times, with ip.dsfield.dscp (on IPv6
-// ipv6.tclass.dscp) as the box saw it and well-formed headers. Changes, verdicts
+// WritePcapNG writes the flows as a capture file that Wireshark and tshark open: raw
+// IP packets with well-formed headers, in the order of their times. Their
+// ip.dsfield.dscp (on IPv6 ipv6.tclass.dscp) is as the box saw it. Changes, verdicts
 // and their reasons are comments on their packets (frame.comment).
 //
-// The packets are made from the records, as the package's documentation and a
-// comment in the file say.
+// The packets are made from the records; see the documentation of the package. A
+// comment in the file says so.
 func WritePcapNG(w io.Writer, flows ...dscptest.Flow) error {
 	var all []frame
 	for _, f := range flows {
@@ -66,7 +67,7 @@ func sectionHeader() []byte {
 	b = binary.LittleEndian.AppendUint32(b, byteOrderMagic)
 	b = binary.LittleEndian.AppendUint16(b, 1) // version 1.0
 	b = binary.LittleEndian.AppendUint16(b, 0)
-	b = binary.LittleEndian.AppendUint64(b, ^uint64(0)) // length not told
+	b = binary.LittleEndian.AppendUint64(b, ^uint64(0)) // length not given
 	b = appendOption(b, optComment, []byte(madeUp))
 	b = appendOption(b, optUserAppl, []byte("godscp dscptest/trace"))
 	return appendOption(b, optEnd, nil)
@@ -76,7 +77,7 @@ func interfaceDescription() []byte {
 	var b []byte
 	b = binary.LittleEndian.AppendUint16(b, linkRaw)
 	b = binary.LittleEndian.AppendUint16(b, 0)
-	b = binary.LittleEndian.AppendUint32(b, 0) // no limit told: long packets are cut on purpose
+	b = binary.LittleEndian.AppendUint32(b, 0) // no limit: only long packets are cut
 	b = appendOption(b, optName, []byte("box"))
 	b = appendOption(b, optDescription, []byte("synthesised from the record of a dscptest box"))
 	b = appendOption(b, optResolution, []byte{9}) // nanoseconds
@@ -104,8 +105,8 @@ func enhancedPacket(f frame) []byte {
 	return appendOption(b, optEnd, nil)
 }
 
-// comment says what is worth saying of a packet, and who sent it if that was
-// not one of its addresses. Comments are UTF-8 to the last byte.
+// comment returns the comment on a packet. It says if the box sent the packet. It is
+// valid UTF-8.
 func (f frame) comment() string {
 	note := f.note
 	if f.byBox {
@@ -125,8 +126,7 @@ func pad(b []byte) []byte {
 	return append(b, make([]byte, -len(b)&3)...)
 }
 
-// writeBlock writes a block of the type with body, whose length is a multiple
-// of four.
+// writeBlock writes a block. The length of body is a multiple of four.
 func writeBlock(b *bytes.Buffer, blockType uint32, body []byte) {
 	length := uint32(len(body) + 12)
 	var h []byte

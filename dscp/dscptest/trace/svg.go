@@ -18,16 +18,15 @@ const (
 	serverX   = 750
 	topY      = 92
 	rowHeight = 34
-	maxRows   = 40 // of more packets the middle is left out
+	maxRows   = 40 // with more packets, those in the middle are left out
 )
 
-// lossColour is what the box's own interference is drawn in.
+// lossColour is the colour of resets, drops and notes.
 const lossColour = "#d00000"
 
-// WriteSVG draws one flow as a ladder: the client, the box and the server side
-// by side, time downwards, an arrow for each thing that was sent, coloured by
-// its mark. What the box did not send on ends at the box; a reset is drawn in
-// red.
+// WriteSVG draws one flow as a sequence diagram: the client, the box and the server
+// side by side, time downwards, and an arrow for each packet, coloured by its mark.
+// The arrow of a packet that the box did not forward ends at the box. A reset is red.
 func WriteSVG(w io.Writer, f dscptest.Flow) error {
 	rows := rowsOf(packets(f))
 	height := topY + rowHeight*(len(rows)+1) + 24
@@ -60,13 +59,14 @@ func WriteSVG(w io.Writer, f dscptest.Flow) error {
 	return err
 }
 
-// A row is a packet, or stands for some that are not drawn.
+// A row is a packet, or says how many are not drawn.
 type row struct {
 	packet
 	skipped int
 }
 
-// rowsOf leaves the middle out where there are too many packets.
+// rowsOf returns a row for each packet. If there are too many, it leaves those in the
+// middle out.
 func rowsOf(ps []packet) []row {
 	var rows []row
 	for i, p := range ps {
@@ -82,7 +82,7 @@ func rowsOf(ps []packet) []row {
 	return rows
 }
 
-// drawPacket draws one arrow, and what the box made of it.
+// drawPacket draws one arrow with its label, and what the box did.
 func drawPacket(b *bytes.Buffer, p packet, y int) {
 	from, to := clientX, serverX
 	if p.direction == dscptest.ServerToClient {
@@ -129,7 +129,7 @@ func arrow(b *bytes.Buffer, from, to, y int, colour string) {
 	fmt.Fprintf(b, `<path d="M%d %d L%d %d L%d %d Z" fill="%s"/>`+"\n", to, y, tip, y-5, tip, y+5, colour)
 }
 
-// cross marks where something was lost.
+// cross marks a packet that was not forwarded.
 func cross(b *bytes.Buffer, x, y int) {
 	const arm = 7
 	fmt.Fprintf(b, `<path d="M%d %d L%d %d M%d %d L%d %d" stroke="%s" stroke-width="3"/>`+"\n",
@@ -144,18 +144,18 @@ func text(b *bytes.Buffer, x, y int, anchor, colour, more, s string) {
 		more = " " + more
 	}
 	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="%s" fill="%s"%s>`, x, y, anchor, colour, more)
-	xml.EscapeText(b, []byte(s)) // replaces what no XML may contain, too
+	xml.EscapeText(b, []byte(s)) // also replaces what XML must not contain
 	b.WriteString("</text>\n")
 }
 
-// colourOf gives each code point a colour, and neighbours different ones. DF is
-// grey; red is the box's.
+// colourOf returns the colour of a code point. Neighbours differ much. DF is grey, and
+// none is red, which is lossColour.
 func colourOf(cp dscp.CodePoint) string {
 	if cp == dscp.DF {
 		return "#555555"
 	}
 	// Hues from yellow to violet. The step shares no factor with the span, and
-	// AF21, CS1, EF and lowdelay come out blue, green, olive and violet.
+	// AF21, CS1, EF and lowdelay are blue, green, olive and violet.
 	const lowest, span, start, step = 40, 290, 102, 181
 	return fmt.Sprintf("hsl(%d, 75%%, 36%%)", lowest+(start+int(cp)*step)%span)
 }

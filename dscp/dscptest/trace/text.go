@@ -9,7 +9,7 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// WriteText writes the flows as tables in the spirit of a packet listing:
+// WriteText writes the flows as tables, like a packet listing:
 //
 //	flow 1, tcp6, [::1]:40404 → [::1]:22: reset
 //	VMware: the client's mark went from DF to AF21
@@ -44,7 +44,7 @@ func WriteText(w io.Writer, flows ...dscptest.Flow) error {
 	return err
 }
 
-// way says from whom to whom the packet went.
+// way returns who sent the packet, and to whom.
 func (p packet) way() string {
 	if p.byBox {
 		return "box→client"
@@ -52,7 +52,7 @@ func (p packet) way() string {
 	return p.direction.String()
 }
 
-// span says which bytes of the stream the packet carried.
+// span returns which bytes of the stream the packet carried.
 func (p packet) span() string {
 	switch p.bytes {
 	case 0:
@@ -63,7 +63,7 @@ func (p packet) span() string {
 	return fmt.Sprintf("%d–%d", p.offset, p.offset+int64(p.bytes)-1)
 }
 
-// trimLines removes the spaces that a table leaves behind short rows.
+// trimLines removes the spaces at the ends of lines.
 func trimLines(b []byte) []byte {
 	lines := bytes.Split(b, []byte("\n"))
 	for i := range lines {

@@ -30,7 +30,7 @@ const (
 	down = dscptest.ServerToClient
 )
 
-// resetFlow is a client that takes AF21 after login behind VMware.
+// resetFlow is that of a client behind VMware that changes to AF21 after login.
 func resetFlow(client, server string) dscptest.Flow {
 	const reason = "VMware: the client's mark went from DF to AF21"
 	f := dscptest.Flow{
@@ -54,7 +54,7 @@ func resetFlow(client, server string) dscptest.Flow {
 	return f
 }
 
-// pinnedFlow is one with one mark, ended by both sides.
+// pinnedFlow has one mark, and both sides end it.
 func pinnedFlow() dscptest.Flow {
 	return dscptest.Flow{
 		ID: 2, Network: "tcp6",
@@ -70,7 +70,7 @@ func pinnedFlow() dscptest.Flow {
 	}
 }
 
-// ackFlow changes on an acknowledgement, and is let be.
+// ackFlow changes its mark on an acknowledgement, and the verdict is Pass.
 func ackFlow() dscptest.Flow {
 	return dscptest.Flow{
 		ID: 3, Network: "tcp4",
@@ -133,8 +133,8 @@ flow 5, tcp4, 127.0.0.1:40004 → 127.0.0.1:40023: passed
 `, b.String())
 }
 
-// TestPcapNGBlocks walks the file as the format says: lengths at both ends of
-// each block, a section and an interface first.
+// TestPcapNGBlocks reads the blocks of the file: each has its length at both ends, and a
+// section and an interface come first.
 func TestPcapNGBlocks(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
@@ -158,8 +158,8 @@ func TestPcapNGBlocks(t *testing.T) {
 	assert.Contains(t, b.String(), "Not a capture")
 }
 
-// TestTshark has somebody else read the file: headers, checksums, marks,
-// sequence numbers, comments.
+// TestTshark has tshark read the file: headers, checksums, marks, sequence numbers,
+// comments.
 func TestTshark(t *testing.T) {
 	t.Parallel()
 	tshark, err := exec.LookPath("tshark")
@@ -280,7 +280,7 @@ func TestWriteSVG(t *testing.T) {
 	assert.Contains(t, b.String(), "more …")
 }
 
-// errWriter takes nothing.
+// An errWriter fails every write.
 type errWriter struct{}
 
 func (errWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }

@@ -7,7 +7,7 @@
 //	dscpvet ./...
 //
 // See [github.com/godscp/godscp/dscpvet] for the checks and their flags. The
-// flags of go vet hold, too: -json prints findings as JSON, -diff the suggested
+// flags of go vet work, too: -json prints findings as JSON, -diff the suggested
 // fixes, -fix applies them.
 package main
 
@@ -30,8 +30,8 @@ func main() {
 	unitchecker.Main(dscpvet.Analyzer)
 }
 
-// byHand reports whether a person runs the command: go vet passes one file
-// named *.cfg, or asks for the version or the flags.
+// byHand reports whether the command was not started by go vet, which passes one
+// file named *.cfg, or asks for the version or the flags.
 func byHand(args []string) bool {
 	patterns := 0
 	for _, a := range args {

@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The program is a tool of go vet: run on a module by its name, it finds a late
-// mark that a helper in another package sets, and prints it as JSON if asked.
-func TestVet(t *testing.T) {
+// The program is a tool of go vet: on a module, it finds a late mark that a helper
+// in another package sets, and prints it as JSON with -json.
+func TestGoVetRunsTool(t *testing.T) {
 	tool := filepath.Join(t.TempDir(), "dscpvet")
 	build := exec.Command("go", "build", "-o", tool, ".")
 	build.Env = append(os.Environ(), "GOWORK=off")

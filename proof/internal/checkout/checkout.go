@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Root returns the directory of the library's module: the one that this module's
-// go.mod replaces it by. The working directory must be in this module, and GOWORK
+// Root returns the directory of the library's module, by which this module's go.mod
+// replaces it. The working directory must be in this module, and GOWORK
 // must be off.
 func Root(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/godscp/godscp").Output()
@@ -25,6 +25,6 @@ func Root(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// Workspace returns the environment for commands that work on the library and the
-// examples together, as go.work has them.
+// Workspace returns the environment for commands that use go.work, and so the
+// library and the examples together.
 func Workspace() []string { return append(os.Environ(), "GOWORK=") }

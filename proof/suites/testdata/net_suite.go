@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Suite, once set, makes what the exported functions of this package would: the
-// tests of a suite dial and listen through it.
+// Suite, once set, dials and listens in place of the exported functions of this
+// package.
 var Suite interface {
 	DialContext(ctx context.Context, d *Dialer, network, address string) (Conn, error)
 	Listen(ctx context.Context, lc *ListenConfig, network, address string) (Listener, error)
@@ -19,8 +19,8 @@ var Suite interface {
 
 type suiteKey struct{}
 
-// enterSuite reports whether a call is a test's. Below it, where Suite itself
-// dials and listens, it is not.
+// enterSuite reports whether a call comes from a test. Calls that Suite itself makes
+// do not.
 func enterSuite(ctx context.Context) (context.Context, bool) {
 	if Suite == nil || ctx == nil || ctx.Value(suiteKey{}) != nil {
 		return ctx, false
@@ -28,7 +28,7 @@ func enterSuite(ctx context.Context) (context.Context, bool) {
 	return context.WithValue(ctx, suiteKey{}, true), true
 }
 
-// What the tests do with a *TCPConn, a *TCPListener and a *UDPConn.
+// The methods of *TCPConn, *TCPListener and *UDPConn that the tests call.
 type (
 	SuiteTCPConn interface {
 		Conn

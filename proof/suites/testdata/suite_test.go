@@ -18,15 +18,15 @@ func init() {
 	net.Suite = marked{tally}
 }
 
-// marked makes marked and pinned conns for the suite, and writes a letter for
-// each that came up.
+// marked makes marked and pinned conns for the suite, and writes a letter for each
+// conn and listener that it makes.
 type marked struct{ tally *os.File }
 
 func (m marked) DialContext(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error) {
 	c, err := (&dscp.Dialer{NetDialer: d, DSCP: dscp.AF21, Trace: m.count}).DialContext(ctx, network, address)
 	var oe *net.OpError
 	if errors.As(err, &oe) && strings.HasPrefix(oe.Err.Error(), "with DSCP ") {
-		oe.Err = errors.Unwrap(oe.Err) // net's tests know every type that may be in there
+		oe.Err = errors.Unwrap(oe.Err) // net's tests accept only known types there
 	}
 	return c, err
 }

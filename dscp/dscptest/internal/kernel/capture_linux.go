@@ -14,15 +14,15 @@ import (
 	"github.com/godscp/godscp/internal/packet"
 )
 
-// A capture reads every TCP segment that arrives for a middlebox off the wire.
-// Linux puts a segment into a ring before it hands it to TCP, so that all segments
-// whose payload the middlebox has read are there. Whoever asks a probe empties the
-// rings first; so that they do not run over while nobody does, a goroutine for
-// each empties them as well.
+// A capture reads every TCP segment that arrives for a middlebox off the wire. Linux
+// puts a segment into a ring before TCP gets it, so the rings have all segments whose
+// payload the middlebox has read. A probe empties the rings before it answers. A
+// goroutine for each ring empties it as well, so that it does not overflow while no
+// probe is used.
 //
-// What clients send has a ring of its own: all of that is for the middlebox, while
-// the upstream may have many other clients, and what it sends to those must not
-// take the room of a SYN.
+// There is one ring for what clients send, all of which is for the middlebox, and one
+// for what the upstream sends. The upstream may have many other clients, and what it
+// sends to those must not take the room of a client's SYN.
 type capture struct {
 	port     uint16 // the middlebox's
 	clients  *packet.Ring
@@ -33,39 +33,39 @@ type capture struct {
 	mu       sync.Mutex // for reading the rings, too
 	closed   bool
 	flows    map[route]*capturedFlow
-	syns     []synRecord // the latest, whether claimed or not
-	claimed  int         // how many flows are
+	syns     []synRecord // the latest, claimed or not
+	claimed  int         // how many flows are claimed
 	lostSYNs bool        // there may be connections whose SYN is not known
-	packets  int         // that arrived, lost ones included
-	missed   int         // segments of the middlebox's flows that were lost, or may have been among the lost ones
+	packets  int         // how many arrived, lost ones included
+	missed   int         // how many lost segments belong, or may belong, to the middlebox's flows
 }
 
-// A route is the one way of a connection.
+// A route is one direction of a connection.
 type route struct{ from, to netip.AddrPort }
 
-// A synRecord is a SYN on its route.
+// A synRecord identifies a SYN.
 type synRecord struct {
 	route
 	isn uint32
 }
 
-// A capturedFlow is what a capture has seen of one route, from its SYN on.
+// A capturedFlow is what a capture has seen of one direction, from its SYN on.
 type capturedFlow struct {
 	isn     uint32
 	first   dscp.CodePoint // the mark of the SYN or SYN-ACK
 	mark    dscp.CodePoint // the latest
 	end     int64          // bytes of payload so far
-	pending []Observation  // changes that the probe has not told
+	pending []Observation  // changes that the probe has not returned yet
 	claimed bool           // by a probe
 
-	// Of a flow that began without its SYN:
-	noSegment bool // nothing has been seen yet, and neither isn nor mark is known
-	inexact   bool // an unknown part of the payload came before
+	// For a flow whose SYN was lost:
+	noSegment bool // nothing has been seen yet, so isn and mark are not known
+	inexact   bool // payload of unknown marks came before
 }
 
 const (
-	// maxSYNs is how many SYNs may come before one is forgotten that never
-	// became a connection.
+	// maxSYNs is how many SYNs a capture keeps. It drops the oldest one for
+	// which there was no connection.
 	maxSYNs = 8192
 
 	// maxPending bounds the changes that a flow keeps for its probe.
@@ -74,18 +74,18 @@ const (
 	// RingFrames is how many packets a ring holds.
 	RingFrames = 8192
 
-	// restTime is how long a goroutine that empties a ring rests after it did,
-	// rather than be woken for each segment. Timers of a busy process may take a
+	// restTime is how long a goroutine sleeps after it has emptied a ring, so that
+	// it is not woken for each segment. In a busy process the timer may take a
 	// hundred times as long.
 	restTime = time.Millisecond
 )
 
 // openCapture captures what arrives for a middlebox with this port in front of
-// upstream, which is an address of this network namespace or not.
+// upstream; local says whether upstream is an address of this network namespace.
 //
-// Packets with such addresses may also come in where IP throws them away, before
-// which the rings see them: on other interfaces than loopback, for addresses of
-// this namespace, and on others than that of the route.
+// A ring sees packets before IP discards any. IP discards packets with these addresses
+// on an interface other than loopback, for addresses of this namespace, and otherwise
+// on one that is not that of the route. So each ring is bound to the right interface.
 func openCapture(v6 bool, port uint16, upstream netip.AddrPort, local bool) (*capture, error) {
 	clients, err := openRing(v6, loopbackIndex, toMiddlebox(v6, port))
 	if err != nil {
@@ -146,7 +146,7 @@ func routeInterface(upstream netip.AddrPort) int {
 
 func (c *capture) rings() [2]*packet.Ring { return [...]*packet.Ring{c.clients, c.upstream} }
 
-// follow empties a ring whenever something has come, until c is closed.
+// follow empties a ring whenever packets have arrived, until c is closed.
 func (c *capture) follow(r *packet.Ring) {
 	rest := time.NewTimer(0)
 	defer rest.Stop()
@@ -178,7 +178,8 @@ func (c *capture) close() error {
 	}
 	c.mu.Unlock()
 	close(c.stop)
-	// The kernel takes tens of milliseconds to close one, but no more for two.
+	// The kernel takes tens of milliseconds to close one, and no longer for two at
+	// once.
 	closed := make(chan error)
 	for _, r := range c.rings() {
 		go func() { closed <- r.Close() }()
@@ -190,19 +191,19 @@ func (c *capture) close() error {
 	return errors.Join(errs...)
 }
 
-// drain takes in all that has arrived. c.mu is held.
+// drain empties both rings. c.mu is held.
 func (c *capture) drain() {
 	for _, r := range c.rings() {
 		c.empty(r)
 	}
 }
 
-// empty takes in what has arrived in one ring. c.mu is held.
+// empty processes all packets in one ring. c.mu is held.
 func (c *capture) empty(r *packet.Ring) {
 	r.Read(c.take, func() { c.countLost(r) })
 }
 
-// settle counts what was lost of both rings. c.mu is held.
+// settle counts the segments that both rings lost. c.mu is held.
 func (c *capture) settle() error {
 	if c.closed {
 		return nil
@@ -210,10 +211,9 @@ func (c *capture) settle() error {
 	return errors.Join(c.countLost(c.clients), c.countLost(c.upstream))
 }
 
-// countLost counts the segments that found no place in the ring since it counted
-// last. They are missed where there was a flow to which they may have belonged.
-// The middlebox connects to the upstream after it claimed the client's flow. c.mu
-// is held.
+// countLost counts the segments that the ring had no room for since the last count.
+// They are missed if there was a flow to which they may have belonged. (The middlebox
+// connects to the upstream after it has claimed the client's flow.) c.mu is held.
 func (c *capture) countLost(r *packet.Ring) error {
 	arrived, dropped, err := r.Stats()
 	if err != nil {
@@ -229,8 +229,8 @@ func (c *capture) countLost(r *packet.Ring) error {
 	return nil
 }
 
-// awaitsAccept reports whether there are clients that have yet to be accepted.
-// c.mu is held.
+// awaitsAccept reports whether a client's connection has yet to be accepted. c.mu is
+// held.
 func (c *capture) awaitsAccept() bool {
 	for r := range c.flows {
 		if r.to.Port() == c.port {
@@ -240,8 +240,8 @@ func (c *capture) awaitsAccept() bool {
 	return false
 }
 
-// lossError says how many segments of the middlebox's flows were not seen: a
-// source that promises every segment has to report what it lost. c.mu is held.
+// lossError returns an error if segments of the middlebox's flows were missed. c.mu is
+// held.
 func (c *capture) lossError() error {
 	if c.missed == 0 {
 		return nil
@@ -249,7 +249,7 @@ func (c *capture) lossError() error {
 	return fmt.Errorf("dscptest: %d of %d segments were not captured, and a change may have been missed", c.missed, c.packets)
 }
 
-// take takes in one packet. c.mu is held.
+// take processes one packet. c.mu is held.
 func (c *capture) take(captured packet.Capture) {
 	p, ok := packet.Parse(captured.Data, captured.Length)
 	if !ok || p.Proto != packet.TCP || p.Ownerless() {
@@ -282,7 +282,7 @@ func (c *capture) take(captured packet.Capture) {
 	f.end = max(f.end, offset+int64(p.Len))
 }
 
-// observation returns what the probe is to tell of a change at offset.
+// observation returns the Observation of a change at offset.
 func (f *capturedFlow) observation(cp dscp.CodePoint, offset int64) Observation {
 	if f.inexact {
 		return Observation{Mark: cp, To: offset}
@@ -290,12 +290,12 @@ func (f *capturedFlow) observation(cp dscp.CodePoint, offset int64) Observation 
 	return Observation{Mark: cp, From: offset, To: offset}
 }
 
-// add begins a flow, and forgets one that nobody claimed for a long time. c.mu is
-// held.
+// add adds a flow, and removes the oldest if there are maxSYNs and no probe has
+// claimed it. c.mu is held.
 func (c *capture) add(r route, isn uint32, mark dscp.CodePoint) {
 	if len(c.syns) >= maxSYNs {
 		old := c.syns[0]
-		// The route may have been released since, and begun again.
+		// A later connection may have the same route.
 		if f := c.flows[old.route]; f != nil && f.isn == old.isn && !f.claimed {
 			delete(c.flows, old.route)
 			c.lostSYNs = true
@@ -306,7 +306,7 @@ func (c *capture) add(r route, isn uint32, mark dscp.CodePoint) {
 	c.flows[r] = &capturedFlow{isn: isn, first: mark, mark: mark}
 }
 
-// probe claims the flow of what arrives on a connection.
+// probe claims the flow of what arrives on a connection and returns its probe.
 func (c *capture) probe(conn *net.TCPConn) (Probe, bool) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -331,9 +331,9 @@ func (c *capture) probe(conn *net.TCPConn) (Probe, bool) {
 	return &captureProbe{capture: c, route: r, flow: f, told: f.first, nothingTold: f.noSegment, infos: infos}, true
 }
 
-// addWithoutSYN begins the flow of a connection whose SYN was lost, with what
-// comes next. It returns nil if nothing was lost: then the capture does not see
-// this connection at all, which something rewrites perhaps. c.mu is held.
+// addWithoutSYN adds the flow of a connection whose SYN was lost. It begins with what
+// arrives next. addWithoutSYN returns nil if no SYN was lost: then the capture does not
+// see this connection, perhaps because a firewall rule rewrites it. c.mu is held.
 func (c *capture) addWithoutSYN(r route, infos infoReader) *capturedFlow {
 	if !c.lostSYNs {
 		return nil
@@ -342,9 +342,9 @@ func (c *capture) addWithoutSYN(r route, infos infoReader) *capturedFlow {
 	if !ok {
 		return nil
 	}
-	// The mark of a client's SYN was saved, and the acknowledgement after it
-	// has none of its own; that of a SYN-ACK may have been predicted. Whatever
-	// else has come was missed.
+	// The kernel has saved a client's SYN, and the acknowledgement after it has
+	// the same mark. The mark of a SYN-ACK may have been predicted. All other
+	// segments that have arrived were missed.
 	handshake := uint32(1)
 	if r.to.Port() == c.port {
 		handshake = 2
@@ -357,13 +357,13 @@ func (c *capture) addWithoutSYN(r route, infos infoReader) *capturedFlow {
 	return f
 }
 
-// A captureProbe tells one change after the other.
+// A captureProbe returns one change after the other.
 type captureProbe struct {
 	capture     *capture
 	route       route
 	flow        *capturedFlow
-	told        dscp.CodePoint
-	nothingTold bool // the SYN was lost
+	told        dscp.CodePoint // the mark that was returned last
+	nothingTold bool           // the SYN was lost, and no change has been returned
 	infos       infoReader
 }
 
@@ -395,11 +395,11 @@ func (p *captureProbe) Next() (Observation, bool) {
 	return o, true
 }
 
-// Release forgets the flow of a connection that is over.
+// Release removes the flow of a connection that is over.
 func (p *captureProbe) Release() {
 	p.capture.mu.Lock()
 	defer p.capture.mu.Unlock()
-	if p.capture.claimed == 1 { // later losses are no flow's
+	if p.capture.claimed == 1 { // later losses concern no flow
 		p.capture.drain()
 		p.capture.settle()
 	}
@@ -409,7 +409,7 @@ func (p *captureProbe) Release() {
 	}
 }
 
-// withoutZone returns an address as it stands in packets.
+// withoutZone returns an address as it is in packets.
 func withoutZone(a net.Addr) netip.AddrPort {
 	ap := AddrPort(a)
 	return netip.AddrPortFrom(ap.Addr().WithZone(""), ap.Port())

@@ -25,7 +25,7 @@ func aSegment(port uint16, flags byte, seq uint32, payload int, cp dscp.CodePoin
 	return b
 }
 
-// take has c take in a packet of which nothing but the payload was cut off.
+// take calls c.take with a packet whose payload was cut off.
 func take(c *capture, b []byte) {
 	c.take(packet.Capture{Data: b, Length: int(b[2])<<8 | int(b[3])})
 }
@@ -35,7 +35,8 @@ func routeOf(port uint16) route {
 	return route{netip.AddrPortFrom(a, port), netip.AddrPortFrom(a, 0)}
 }
 
-// TestCaptureFollowsSequenceNumbers has sequence numbers wrap, segments come twice and ports come again.
+// TestCaptureFollowsSequenceNumbers has sequence numbers that wrap, segments that come
+// twice, and ports that are used again.
 func TestCaptureFollowsSequenceNumbers(t *testing.T) {
 	t.Parallel()
 	isn := uint32(1<<32 - 10)
@@ -60,7 +61,8 @@ func TestCaptureFollowsSequenceNumbers(t *testing.T) {
 	assert.NotSame(t, got, c.flows[routeOf(1)])
 }
 
-// TestCaptureForgetsUnclaimedSYNs bounds what SYNs without a connection leave behind.
+// TestCaptureForgetsUnclaimedSYNs checks that a capture keeps a limited number of SYNs
+// without a connection.
 func TestCaptureForgetsUnclaimedSYNs(t *testing.T) {
 	t.Parallel()
 	c := &capture{flows: make(map[route]*capturedFlow)}
@@ -73,8 +75,8 @@ func TestCaptureForgetsUnclaimedSYNs(t *testing.T) {
 	assert.Contains(t, c.flows, routeOf(65535), "a connection has it")
 }
 
-// TestCaptureKeepsReusedRoute has a port used again, long after: what is forgotten then is
-// not what has just begun.
+// TestCaptureKeepsReusedRoute has a port used again much later. The capture then removes
+// the old SYN, not the new flow.
 func TestCaptureKeepsReusedRoute(t *testing.T) {
 	t.Parallel()
 	c := &capture{flows: make(map[route]*capturedFlow)}
@@ -104,7 +106,7 @@ func TestCaptureWithoutSYN(t *testing.T) {
 	assert.EqualValues(t, 70, late.end)
 }
 
-// TestCaptureReportsDrops fills the ring while nobody reads it.
+// TestCaptureReportsDrops fills the ring while it is not read.
 func TestCaptureReportsDrops(t *testing.T) {
 	if !testns.Inside(t) {
 		return
@@ -133,10 +135,10 @@ func TestCaptureReportsDrops(t *testing.T) {
 	}
 	c.mu.Unlock()
 	require.ErrorContains(t, c.close(), "segments were not captured")
-	require.NoError(t, c.close(), "it says so once")
+	require.NoError(t, c.close(), "only the first call returns the error")
 }
 
-// FuzzCapture has segments come in any order, from several connections at once.
+// FuzzCapture takes segments in any order, from several connections at once.
 func FuzzCapture(f *testing.F) {
 	f.Add([]byte("\x00\x02\x00\x01\x12\x00\x10\x01\x05\x12\x00\x10\x06\x05\x2e"))
 	f.Add([]byte("\x01\x02\xff\x00\x00\x01\x10\x03\xff\x2e\x01\x04\x00\x00\x00\x01\x02\x07\x00\x00"))
@@ -175,8 +177,8 @@ func FuzzCapture(f *testing.F) {
 	})
 }
 
-// TestRouteInterfaceIsThatOfTheAddress looks for the interface of routes that there
-// are and are not.
+// TestRouteInterfaceIsThatOfTheAddress finds the interface of routes that exist and of
+// one that does not.
 func TestRouteInterfaceIsThatOfTheAddress(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {

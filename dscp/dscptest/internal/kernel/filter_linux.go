@@ -23,7 +23,7 @@ func toMiddlebox(v6 bool, port uint16) []bpf.Instruction {
 func fromUpstream(v6 bool, upstream netip.AddrPort) []bpf.Instruction {
 	addr := upstream.Addr().Unmap().WithZone("")
 	if addr.IsUnspecified() {
-		addr = loopback(v6) // who dials it reaches that
+		addr = loopback(v6) // where a dial to the unspecified address leads
 	}
 	if v6 {
 		return ofTCP6(0, upstream.Port(), 8, addr)
@@ -31,8 +31,7 @@ func fromUpstream(v6 bool, upstream netip.AddrPort) []bpf.Instruction {
 	return ofTCP4(0, upstream.Port(), 12, addr)
 }
 
-// ofFamily returns a filter that takes what filter does of the packets of one
-// family.
+// ofFamily returns filter restricted to the packets of one family.
 func ofFamily(v6 bool, filter []bpf.Instruction) []bpf.Instruction {
 	protocol := uint32(unix.ETH_P_IP)
 	if v6 {
@@ -53,12 +52,12 @@ func loopback(v6 bool) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 }
 
-// only appends to a filter that this load has to fetch this value.
+// only appends the condition that load fetches val.
 func only(filter []bpf.Instruction, load bpf.Instruction, val uint32) []bpf.Instruction {
 	return append(filter, load, bpf.JumpIf{Cond: bpf.JumpEqual, Val: val, SkipTrue: 1}, bpf.RetConstant{Val: 0})
 }
 
-// onlyAddr appends to a filter that addr has to stand at this offset.
+// onlyAddr appends the condition that addr is at this offset.
 func onlyAddr(filter []bpf.Instruction, at uint32, addr netip.Addr) []bpf.Instruction {
 	for b := addr.AsSlice(); len(b) > 0; b = b[4:] {
 		filter = only(filter, bpf.LoadAbsolute{Off: at, Size: 4}, binary.BigEndian.Uint32(b))
@@ -67,8 +66,8 @@ func onlyAddr(filter []bpf.Instruction, at uint32, addr netip.Addr) []bpf.Instru
 	return filter
 }
 
-// ofTCP4 returns a filter that takes IPv4 segments with this port at this offset of
-// the TCP header, and this address at offset at of the IP header.
+// ofTCP4 returns a filter for IPv4 segments with port at offset portAt of the TCP
+// header and addr at offset at of the IP header.
 func ofTCP4(portAt uint32, port uint16, at uint32, addr netip.Addr) []bpf.Instruction {
 	prog := onlyAddr(nil, at, addr)
 	prog = only(prog, bpf.LoadAbsolute{Off: 9, Size: 1}, unix.IPPROTO_TCP)
@@ -83,8 +82,8 @@ func ofTCP4(portAt uint32, port uint16, at uint32, addr netip.Addr) []bpf.Instru
 }
 
 // ofTCP6 is ofTCP4 for IPv6. A super-segment above 64 KiB (BIG TCP) has a header of
-// hop-by-hop options before TCP's; whether that has a jumbo payload and nothing
-// else, the parser looks at.
+// hop-by-hop options before TCP's. The parser checks that it has a jumbo payload
+// option and no other.
 func ofTCP6(portAt uint32, port uint16, at uint32, addr netip.Addr) []bpf.Instruction {
 	jumbo := only(nil, bpf.LoadAbsolute{Off: 40, Size: 1}, unix.IPPROTO_TCP)
 	jumbo = only(jumbo, bpf.LoadAbsolute{Off: 48 + portAt, Size: 2}, uint32(port))

@@ -13,7 +13,7 @@ import (
 	"github.com/godscp/godscp/internal/packet"
 )
 
-// passes reports whether a filter takes a packet.
+// passes reports whether a filter accepts a packet.
 func passes(t *testing.T, filter []bpf.Instruction, packet []byte) bool {
 	t.Helper()
 	vm, err := bpf.NewVM(filter)
@@ -23,7 +23,7 @@ func passes(t *testing.T, filter []bpf.Instruction, packet []byte) bool {
 	return n > 0
 }
 
-// TestFiltersTakeOwnSegments runs the filters over what is a box's business and what is not.
+// TestFiltersTakeOwnSegments runs the filters on segments of a box and on others.
 func TestFiltersTakeOwnSegments(t *testing.T) {
 	t.Parallel()
 	clients, upstream := toMiddlebox(false, 5000), fromUpstream(false, netip.MustParseAddrPort("127.1.0.9:80"))
@@ -50,7 +50,7 @@ func TestFiltersTakeOwnSegments(t *testing.T) {
 	}
 }
 
-// FuzzFilters holds the capture's filters to what the parser sees.
+// FuzzFilters compares the capture's filters with the parser.
 func FuzzFilters(f *testing.F) {
 	f.Add(aSegment(1, byte(packet.SYN), 1, 0, dscp.EF), uint16(0), true)
 	f.Add(aSegment(2, 0x10, 1, 20, dscp.EF), uint16(0), false)
@@ -73,7 +73,7 @@ func FuzzFilters(f *testing.F) {
 			upstream = p.Src
 		}
 		if upstream.Addr().Is4In6() || upstream.Addr().IsUnspecified() {
-			return // no upstream is written so, or it stands for loopback
+			return // not an upstream address, or one that means loopback
 		}
 		require.Equal(t, p.Dst == own, passes(t, toMiddlebox(v6, port), b), "%v, middlebox %v", p, own)
 		require.Equal(t, p.Src == upstream, passes(t, fromUpstream(v6, upstream), b), "%v, upstream %v", p, upstream)

@@ -1,5 +1,5 @@
-// Package kernel is how Linux tells the lab what marks a flow shows. It reads
-// them off packets and sockets, and knows nothing of models.
+// Package kernel learns from Linux which marks a flow shows. It reads them off packets
+// and sockets, and knows nothing of models.
 package kernel
 
 import (
@@ -14,39 +14,38 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A Kernel is what a middlebox for one address family needs of the operating
-// system and package net does not give. Its methods may be called from several
-// goroutines.
+// A Kernel gives a middlebox for one address family what it needs of the operating
+// system beyond package net. Its methods may be called from several goroutines.
 type Kernel interface {
-	// Source says what probes read.
+	// Source returns what probes read.
 	Source() Source
 
-	// Capture has probes read every segment off the wire, from now on, for a
+	// Capture makes probes read every segment off the wire, from now on, for a
 	// middlebox that listens on port of loopback; local says whether upstream is
-	// an address of this network namespace. It fails where this process may not
+	// an address of this network namespace. It fails if this process may not
 	// capture packets.
 	Capture(port uint16, upstream netip.AddrPort, local bool) error
 
-	// PrepareListener and PrepareDial return functions that ready a socket for
-	// probes, and mark it. A listener that is to have a SYN sink shares its
-	// port.
+	// PrepareListener and PrepareDial return functions that prepare a socket for
+	// probes, and mark it. A listener that is to have a SYN sink must be shared.
 	PrepareListener(cp dscp.CodePoint, shared bool) Control
 	PrepareDial(cp dscp.CodePoint) Control
 
-	// SYNACKMark predicts the mark of the SYN-ACK with which the socket that
-	// listens on addr, if it is in this network namespace, answers a SYN
-	// marked syn.
+	// SYNACKMark predicts the mark of the SYN-ACK that answers a SYN marked
+	// syn, from what listens on addr in this network namespace. It returns
+	// false if that is not known: nothing listens there, or several sockets
+	// with different marks.
 	SYNACKMark(addr netip.AddrPort, syn dscp.CodePoint) (dscp.CodePoint, bool)
 
-	// EndCapture takes Capture back.
+	// EndCapture undoes Capture.
 	EndCapture() error
 
-	// Try connects to l, which is for no one else yet, with a SYN marked cp, and
-	// returns an error if that mark cannot be learned: what a system accepts as
-	// an option it need not do.
+	// Try connects to l, on which nothing else accepts yet, with a SYN marked cp.
+	// It returns an error if it cannot learn that mark: a system may accept an
+	// option and not act on it.
 	Try(l *net.TCPListener, network string, cp dscp.CodePoint) error
 
-	// TryUDP does so with a datagram to c.
+	// TryUDP does the same with a datagram to c.
 	TryUDP(c *net.UDPConn, network string, cp dscp.CodePoint) error
 
 	// Probe returns a probe for what arrives on c, which was accepted or dialled.
@@ -56,34 +55,31 @@ type Kernel interface {
 	// been read.
 	OpenStream(c *net.TCPConn) (Stream, error)
 
-	// SetMark sets the mark of what leaves c from now on.
+	// SetMark sets the mark of what c sends from now on.
 	SetMark(c syscall.RawConn, cp dscp.CodePoint) error
 
 	// DiscardInput makes the kernel discard everything that c's peer sends from
-	// now on before TCP sees it, so that nothing of it is acknowledged.
+	// now on. TCP does not see it, so none of it is acknowledged.
 	DiscardInput(c *net.TCPConn) error
 
-	// OpenSYNSink discards SYNs with these marks that are meant for l. The sink
-	// has to be closed before l.
+	// OpenSYNSink discards SYNs to l with these marks. The sink has to be closed
+	// before l.
 	OpenSYNSink(l *net.TCPListener, network string, marks MarkSet) (io.Closer, error)
 
-	// PrepareUDP returns a function for sockets that shall tell the octet of each
-	// datagram in a control message. AppendOctet appends the message to send
-	// one with.
+	// PrepareUDP returns a function for sockets that shall receive the octet of
+	// each datagram in a control message.
 	PrepareUDP() Control
-	AppendOctet(oob []byte, octet uint8) []byte
 
-	// Arrived returns when a datagram with these control messages arrived, false
+	// Arrived returns when a datagram with these control messages arrived; false
 	// if that is not known.
 	Arrived(oob []byte) (time.Time, bool)
 
-	// UDPSocket returns the socket on local that datagrams from remote reach, of
-	// those in this network namespace. It returns false if the kernel does not
-	// tell.
+	// UDPSocket returns the socket in this network namespace that datagrams from
+	// remote to local reach. It returns false if the kernel does not report it.
 	UDPSocket(local, remote netip.AddrPort) (UDPSocket, bool)
 
-	// Close ends what Capture began. It may be called more than once; the error
-	// says how many segments were not captured.
+	// Close ends the capture and releases what the Kernel holds. It may be called
+	// more than once. Its error says how many segments were not captured.
 	Close() error
 }
 
@@ -101,36 +97,36 @@ const (
 	PeerSocket                  // the option of the socket at the other end
 )
 
-// A UDPSocket is what the kernel says of a socket.
+// A UDPSocket is what the kernel reports about a socket.
 type UDPSocket struct {
-	ID     uint64 // that no other socket has had; 0 if there is none now
-	Queued uint32 // octets of memory that hold what it has not read
+	ID     uint64 // unique among all sockets ever; 0 if there is no socket now
+	Queued uint32 // octets of memory that hold the datagrams not read yet
 }
 
 // A Stream reads and writes a connection that may carry urgent data (MSG_OOB). One
 // goroutine may read while another writes.
 type Stream interface {
-	// Read reads as the Read of a connection does. A byte that was sent as
-	// urgent data comes alone, and urgent is true.
+	// Read reads like the Read of a connection. It returns a byte that was sent
+	// as urgent data alone, with urgent true.
 	Read(b []byte) (n int, urgent bool, err error)
 
 	// WriteUrgent sends a byte as urgent data.
 	WriteUrgent(b byte) error
 }
 
-// A Probe tells the mark of what arrives on one connection. It is not for use by
+// A Probe reads the mark of what arrives on one connection. It must not be used by
 // several goroutines at once.
 type Probe interface {
-	// Mark returns the latest mark; false if there is none to be had, because
-	// the socket that is looked at is gone.
+	// Mark returns the latest mark; false if it cannot be read, for example because
+	// the socket at the other end is gone.
 	Mark() (dscp.CodePoint, bool)
 
 	// Position returns how much has arrived so far.
 	Position() (Position, bool)
 }
 
-// A QueueingProbe is a probe that misses nothing: it tells one change after the
-// other, and Mark tells the mark before the next.
+// A QueueingProbe is a Probe that misses nothing: Next returns one change after the
+// other, and Mark returns the mark before the next.
 type QueueingProbe interface {
 	Probe
 	Next() (Observation, bool)
@@ -143,8 +139,8 @@ type Position struct {
 	Segments uint32
 }
 
-// An Observation is a mark that differs from the one before. The first byte that
-// was sent under it lies between From and To.
+// An Observation is a mark that differs from the one before. The first byte that was
+// sent with it lies between From and To.
 type Observation struct {
 	Mark     dscp.CodePoint
 	From, To int64
@@ -156,10 +152,10 @@ type MarkSet uint64
 // Has reports whether cp is in m.
 func (m MarkSet) Has(cp dscp.CodePoint) bool { return m>>(cp&63)&1 != 0 }
 
-// ErrNoSavedSYN says that the kernel has not kept the SYN of a connection.
+// ErrNoSavedSYN is the error for a connection whose SYN the kernel has not saved.
 var ErrNoSavedSYN = errors.New("dscptest: no SYN was saved: accept the connection from a listener of dscp.ListenConfig")
 
-// Unsupported returns the error for what this system lacks.
+// Unsupported returns the error for an option that this system lacks.
 func Unsupported(network, option string, err error) error {
 	return &dscp.UnsupportedError{OS: runtime.GOOS, Network: network, Option: option, Err: err}
 }

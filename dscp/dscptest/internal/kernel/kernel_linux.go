@@ -4,8 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
-	"strings"
 	"sync/atomic"
 	"syscall"
 
@@ -15,18 +13,21 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// linuxKernel needs no privilege, and is better with CAP_NET_RAW.
+// A linuxKernel needs no privilege. With CAP_NET_RAW it can capture.
 type linuxKernel struct {
-	v6       bool
-	diag     *sockDiag // in IPv6 only to predict SYN-ACKs; nil if it does not work
-	packets  *capture  // nil where this process may not capture, or shall not
-	reflects bool      // servers here answer a SYN with its own mark
+	v6      bool
+	diag    *sockDiag // in IPv6 only to predict SYN-ACKs; nil if it does not work
+	packets *capture  // nil if probes do not read captured packets
+
+	reflects    bool  // servers in this namespace answer a SYN with its own mark
+	reflectsErr error // why reflects is not known
 
 	tellsUDPSockets atomic.Bool // diag finds the sockets of datagrams
-	tellsArrival    atomic.Bool // control messages tell when a datagram arrived
+	tellsArrival    atomic.Bool // control messages have the time when a datagram arrived
 }
 
-// Open tries what this kernel and process can do for middleboxes of the family.
+// Open returns the Kernel for middleboxes of the family, after it has tried what this
+// system and process can do.
 func Open(v6 bool) (Kernel, error) {
 	diag, err := openSockDiag()
 	if err == nil {
@@ -39,7 +40,9 @@ func Open(v6 bool) (Kernel, error) {
 	if err != nil && !v6 {
 		return nil, Unsupported("tcp4", "NETLINK_SOCK_DIAG", err)
 	}
-	return &linuxKernel{v6: v6, diag: diag, reflects: reflectsTOS()}, nil
+	k := &linuxKernel{v6: v6, diag: diag}
+	k.reflects, k.reflectsErr = tos.ReadReflects()
+	return k, nil
 }
 
 func (k *linuxKernel) Capture(port uint16, upstream netip.AddrPort, local bool) error {
@@ -87,8 +90,8 @@ func (k *linuxKernel) PrepareDial(cp dscp.CodePoint) Control {
 	return onSocket(func(c syscall.RawConn) error { return k.ready(c, cp) })
 }
 
-// ready marks a socket and has it keep the latest Traffic Class, which accepted
-// sockets inherit.
+// ready marks a socket and makes it keep the latest Traffic Class. Accepted sockets
+// inherit both.
 func (k *linuxKernel) ready(c syscall.RawConn, cp dscp.CodePoint) error {
 	if k.v6 {
 		if err := setOption(c, unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1, "IPV6_RECVTCLASS"); err != nil {
@@ -115,17 +118,12 @@ func (k *linuxKernel) SYNACKMark(addr netip.AddrPort, syn dscp.CodePoint) (dscp.
 	if k.diag == nil {
 		return 0, false
 	}
-	cp, ok := k.diag.listener(addr)
-	if ok && k.reflects {
-		cp = syn
+	if k.reflects {
+		_, err := k.diag.listener(addr)
+		return syn, err == nil
 	}
-	return cp, ok
-}
-
-// reflectsTOS reads the sysctl tcp_reflect_tos, which is for both families.
-func reflectsTOS() bool {
-	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_reflect_tos")
-	return err == nil && strings.TrimSpace(string(b)) == "1"
+	cp, err := k.diag.listenerMark(addr)
+	return cp, err == nil && (k.reflectsErr == nil || cp == syn)
 }
 
 func (k *linuxKernel) Probe(c *net.TCPConn, accepted bool) (Probe, error) {
@@ -141,8 +139,8 @@ func (k *linuxKernel) Probe(c *net.TCPConn, accepted bool) (Probe, error) {
 	return newDiagProbe(k.diag, c, accepted)
 }
 
-// errNotCaptured says that the capture, which lost nothing, has not seen a
-// connection begin.
+// errNotCaptured is the error for a connection whose SYN is not in the capture,
+// although the capture lost nothing.
 var errNotCaptured = errors.New("dscptest: the SYN was not captured")
 
 func (k *linuxKernel) DiscardInput(c *net.TCPConn) error {
@@ -153,8 +151,8 @@ func (k *linuxKernel) DiscardInput(c *net.TCPConn) error {
 	return k.discardInput(raw)
 }
 
-// discardInput uses the check of RFC 5082 (GTSM): a segment whose TTL or Hop Limit
-// is below 255 is discarded before TCP. Nothing on loopback, and next to nothing
+// discardInput uses the check of RFC 5082 (GTSM): the kernel discards a segment whose
+// TTL or Hop Limit is below 255 before TCP. Nothing on loopback, and hardly anything
 // elsewhere, is sent with 255.
 func (k *linuxKernel) discardInput(c syscall.RawConn) error {
 	if k.v6 {
@@ -163,8 +161,8 @@ func (k *linuxKernel) discardInput(c syscall.RawConn) error {
 	return setOption(c, unix.IPPROTO_IP, unix.IP_MINTTL, 255, "IP_MINTTL")
 }
 
-// PrepareUDP returns a function that has a socket tell the TOS or Traffic Class of
-// each datagram in a control message, and when it arrived.
+// PrepareUDP returns a function that makes a socket receive the TOS or Traffic Class
+// octet of each datagram in a control message, and the time when it arrived.
 func (k *linuxKernel) PrepareUDP() Control {
 	return onSocket(func(c syscall.RawConn) error {
 		r, o := tos.Host.Receive, k.option()
@@ -186,15 +184,15 @@ func (k *linuxKernel) Close() error {
 	return errors.Join(errs...)
 }
 
-// HoldCapture has nobody empty the rings of k's capture until release is called,
-// so that a test can fill them.
+// HoldCapture keeps k's capture from emptying its rings until release is called, so
+// that a test can fill them.
 func HoldCapture(k Kernel) (release func()) {
 	c := k.(*linuxKernel).packets
 	c.mu.Lock()
 	return c.mu.Unlock
 }
 
-// CapturedFlows returns how many routes k's capture follows, for tests.
+// CapturedFlows returns how many routes k's capture follows. It is for tests.
 func CapturedFlows(k Kernel) int {
 	c := k.(*linuxKernel).packets
 	c.mu.Lock()

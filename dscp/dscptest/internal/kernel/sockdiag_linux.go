@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,17 +13,17 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A sockDiag asks the kernel about one socket at a time (sock_diag(7)): what
-// its IP_TOS or IPV6_TCLASS is set to, whoever owns it, in this network
+// A sockDiag asks the kernel what the IP_TOS or IPV6_TCLASS of a socket is set to
+// (sock_diag(7)). The socket may belong to any process and user in this network
 // namespace. The kernel answers within the system call that asks.
 type sockDiag struct {
 	mu  sync.Mutex
 	fd  int
 	seq uint32
-	buf [1024]byte
+	buf [diagBufferLen]byte
 }
 
-// Of linux/inet_diag.h and sock_diag(7).
+// From linux/inet_diag.h and sock_diag(7).
 const (
 	sockDiagByFamily = 20 // SOCK_DIAG_BY_FAMILY
 	diagTOS          = 5  // INET_DIAG_TOS
@@ -30,9 +31,11 @@ const (
 
 	diagRequestLen = 16 + 56 // nlmsghdr, inet_diag_req_v2
 	diagReplyLen   = 72      // inet_diag_msg
+
+	diagBufferLen = 16 << 10 // what the kernel returns of a dump at once, at most
 )
 
-// TCP states of linux/net/tcp_states.h that have to be told apart.
+// Some TCP states, from include/net/tcp_states.h of Linux.
 const (
 	stateTimeWait   = 6
 	stateListen     = 10
@@ -40,8 +43,8 @@ const (
 )
 
 // loopbackIndex is the index of lo in every network namespace (LOOPBACK_IFINDEX
-// in Linux). What a box asks about sends through lo. Without an interface the
-// kernel finds no socket that is bound to one.
+// in Linux). The sockets that a box asks about send through lo. A question without
+// an interface finds no socket that is bound to one.
 const loopbackIndex = 1
 
 func openSockDiag() (*sockDiag, error) {
@@ -49,8 +52,7 @@ func openSockDiag() (*sockDiag, error) {
 	if err != nil {
 		return nil, &optionError{"NETLINK_SOCK_DIAG", err}
 	}
-	// An answer that does not come is a kernel without the diag module: it
-	// must not hang the box.
+	// A kernel without the diag module may not answer. The box must not hang.
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
 		unix.Close(fd)
 		return nil, &optionError{"SO_RCVTIMEO", err}
@@ -58,7 +60,7 @@ func openSockDiag() (*sockDiag, error) {
 	return &sockDiag{fd: fd}, nil
 }
 
-// try asks about a listener of its own.
+// try asks about a listener that it opens.
 func (d *sockDiag) try(v6 bool) error {
 	address := "127.0.0.1:0"
 	if v6 {
@@ -69,8 +71,12 @@ func (d *sockDiag) try(v6 bool) error {
 		return err
 	}
 	defer l.Close()
-	if _, ok := d.listener(AddrPort(l.Addr())); !ok {
-		return fmt.Errorf("no answer about a listener on %v", l.Addr())
+	a, err := d.listener(AddrPort(l.Addr()))
+	if err != nil {
+		return fmt.Errorf("no answer about a listener on %v: %w", l.Addr(), err)
+	}
+	if _, ok := a.mark(AddrPort(l.Addr()).Addr()); !ok {
+		return fmt.Errorf("no mark in the answer about a listener on %v", l.Addr())
 	}
 	return nil
 }
@@ -89,8 +95,8 @@ func (d *sockDiag) close() error {
 // A diagRequest is an encoded question about one socket.
 type diagRequest [diagRequestLen]byte
 
-// newDiagRequest encodes the question about the TCP socket with these ends. A remote of
-// port 0 asks for the listener on local.
+// newDiagRequest encodes the question about the TCP socket with these ends. If the port
+// of remote is 0, it asks for the listener on local.
 func newDiagRequest(local, remote netip.AddrPort) diagRequest {
 	return newRequest(unix.IPPROTO_TCP, local, remote)
 }
@@ -118,12 +124,20 @@ func newRequest(protocol byte, local, remote netip.AddrPort) diagRequest {
 	return r
 }
 
-// A diagAnswer is what the kernel says of a socket.
+// A diagAnswer is what the kernel reports about a socket.
 type diagAnswer struct {
 	state            uint8
 	tos, class       uint8
 	hasTOS, hasClass bool
-	cookie           uint64 // that no other socket has had
+	cookie           uint64 // unique among all sockets ever
+	bound            bound
+}
+
+// bound is what a socket is bound to besides its port, as the kernel writes it.
+type bound struct {
+	family  byte
+	address [16]byte
+	device  uint32
 }
 
 // alive reports whether the socket is one of a connection that can send.
@@ -139,7 +153,8 @@ func (a diagAnswer) mark(addr netip.Addr) (dscp.CodePoint, bool) {
 	return dscp.FromTOS(a.class), a.hasClass
 }
 
-// do sends a question and returns the answer about exactly that socket.
+// do sends a question and returns the answer. It fails if that is about another
+// socket.
 func (d *sockDiag) do(r *diagRequest) (diagAnswer, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -152,7 +167,7 @@ func (d *sockDiag) do(r *diagRequest) (diagAnswer, error) {
 
 // udpSocket returns the socket on local that datagrams from remote reach.
 func (d *sockDiag) udpSocket(local, remote netip.AddrPort) (UDPSocket, error) {
-	r := newRequest(unix.IPPROTO_UDP, remote, local) // of UDP the kernel has the two the other way round
+	r := newRequest(unix.IPPROTO_UDP, remote, local) // for UDP the kernel takes the two the other way round
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b, err := d.exchange(&r)
@@ -176,22 +191,32 @@ func (d *sockDiag) udpSocket(local, remote netip.AddrPort) (UDPSocket, error) {
 // cookieIn returns the cookie in an inet_diag_msg.
 func cookieIn(m []byte) uint64 { return binary.NativeEndian.Uint64(m[44:]) }
 
-// exchange sends a question and returns the answer, which is valid until the next.
-// d.mu is held.
+// exchange sends a question and returns the answer, which is valid until the next
+// question. d.mu is held.
 func (d *sockDiag) exchange(r *diagRequest) ([]byte, error) {
+	if err := d.send(r); err != nil {
+		return nil, err
+	}
+	return d.receive()
+}
+
+// send sends a question. d.mu is held.
+func (d *sockDiag) send(r *diagRequest) error {
 	if d.fd < 0 {
-		return nil, net.ErrClosed
+		return net.ErrClosed
 	}
 	d.seq++
 	binary.NativeEndian.PutUint32(r[8:], d.seq)
 	for {
-		if _, err := unix.Write(d.fd, r[:]); err == unix.EINTR {
-			continue
-		} else if err != nil {
-			return nil, err
+		if _, err := unix.Write(d.fd, r[:]); err != unix.EINTR {
+			return err
 		}
-		break
 	}
+}
+
+// receive returns what the kernel answers to the latest question: one message, or some
+// of a dump. It is valid until the next call. d.mu is held.
+func (d *sockDiag) receive() ([]byte, error) {
 	for {
 		n, err := unix.Read(d.fd, d.buf[:])
 		if err == unix.EINTR {
@@ -204,6 +229,51 @@ func (d *sockDiag) exchange(r *diagRequest) ([]byte, error) {
 			return b, nil
 		}
 	}
+}
+
+// dump asks for all sockets that fit r and calls f with each.
+func (d *sockDiag) dump(r diagRequest, f func(diagAnswer)) error {
+	binary.NativeEndian.PutUint16(r[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.send(&r); err != nil {
+		return err
+	}
+	for {
+		b, err := d.receive()
+		if err != nil {
+			return err
+		}
+		for len(b) > 0 {
+			if len(b) < 16 {
+				return unix.EBADMSG
+			}
+			size := int(binary.NativeEndian.Uint32(b))
+			if size < 16 || size > len(b) {
+				return unix.EBADMSG
+			}
+			if binary.NativeEndian.Uint16(b[4:]) == unix.NLMSG_DONE {
+				return doneError(b[16:size])
+			}
+			a, err := parseDiag(b[:size], &r)
+			if err != nil {
+				return err
+			}
+			f(a)
+			b = b[min((size+3)&^3, len(b)):]
+		}
+	}
+}
+
+// doneError returns the error in the message that ends a dump.
+func doneError(b []byte) error {
+	if len(b) < 4 {
+		return nil
+	}
+	if result := int32(binary.NativeEndian.Uint32(b)); result < 0 {
+		return unix.Errno(-result)
+	}
+	return nil
 }
 
 // parseDiag decodes one netlink message that answers r.
@@ -222,13 +292,14 @@ func parseDiag(b []byte, r *diagRequest) (diagAnswer, error) {
 		return a, unix.EBADMSG
 	}
 	m := b[16:]
-	// The kernel falls back to a listener when there is no such connection,
-	// so the state and the ports are compared. Addresses are not: an IPv6
-	// socket with an IPv4 peer shows mapped ones.
+	// The kernel reports a listener when there is no such connection, so the
+	// ports are compared here and the state by the caller. Addresses are not
+	// compared: those of an IPv6 socket with an IPv4 peer are mapped ones.
 	if string(m[4:8]) != string(r[24:28]) {
 		return a, unix.ENOENT
 	}
 	a.state, a.cookie = m[1], cookieIn(m)
+	a.bound = bound{m[0], [16]byte(m[8:24]), binary.NativeEndian.Uint32(m[40:])}
 	for at := m[diagReplyLen:]; len(at) >= 5; {
 		size, kind := int(binary.NativeEndian.Uint16(at)), binary.NativeEndian.Uint16(at[2:])
 		if size < 5 || size > len(at) {
@@ -245,18 +316,52 @@ func parseDiag(b []byte, r *diagRequest) (diagAnswer, error) {
 	return a, nil
 }
 
-// listener returns the mark that the socket listening on addr answers with.
-func (d *sockDiag) listener(addr netip.AddrPort) (dscp.CodePoint, bool) {
+// listener returns a socket that listens on addr, with any address at the other end.
+func (d *sockDiag) listener(addr netip.AddrPort) (diagAnswer, error) {
+	r := newListenerRequest(addr)
+	a, err := d.do(&r)
+	if err == nil && a.state != stateListen {
+		err = unix.ENOENT
+	}
+	return a, err
+}
+
+// errSeveral says that the sockets that listen on an address have different marks.
+var errSeveral = errors.New("sockets with different marks listen on the address")
+
+// listenerMark returns the mark that the listener on addr is set to. Several may
+// share the address (SO_REUSEPORT). Then the kernel chooses one for each SYN, so all
+// must have the same mark.
+func (d *sockDiag) listenerMark(addr netip.AddrPort) (dscp.CodePoint, error) {
+	one, err := d.listener(addr)
+	if err != nil {
+		return 0, err
+	}
+	mark, ok := one.mark(addr.Addr())
+	if !ok {
+		return 0, unix.ENODATA
+	}
+	r := newListenerRequest(addr)
+	r[16] = one.bound.family // AF_INET6 if one takes both families, for an IPv4 addr as well
+	binary.NativeEndian.PutUint32(r[20:], 1<<stateListen)
+	err = d.dump(r, func(other diagAnswer) {
+		if cp, _ := other.mark(addr.Addr()); other.bound == one.bound && cp != mark {
+			ok = false
+		}
+	})
+	if err == nil && !ok {
+		err = errSeveral
+	}
+	return mark, err
+}
+
+// newListenerRequest encodes the question about the listener on addr.
+func newListenerRequest(addr netip.AddrPort) diagRequest {
 	noPeer := netip.IPv6Unspecified()
 	if addr.Addr().Is4() {
 		noPeer = netip.IPv4Unspecified()
 	}
-	r := newDiagRequest(addr, netip.AddrPortFrom(noPeer, 0))
-	a, err := d.do(&r)
-	if err != nil || a.state != stateListen {
-		return 0, false
-	}
-	return a.mark(addr.Addr())
+	return newDiagRequest(addr, netip.AddrPortFrom(noPeer, 0))
 }
 
 // A diagProbe asks for the option of the socket at the other end of an IPv4
@@ -266,15 +371,15 @@ type diagProbe struct {
 	request diagRequest
 	infos   infoReader
 
-	// Another socket may get the addresses of the connection, while this end does
-	// not know that the first is gone.
-	cookie uint64 // of the first; 0 while it has not been found
-	gone   bool   // it will not be found any more
+	// Another socket may get the addresses of the connection before this end
+	// learns that the first is gone.
+	cookie uint64 // of the first; 0 until it has been found
+	gone   bool   // the first will not be found again
 }
 
-// newDiagProbe returns the probe of a connection that was accepted or dialled. The
-// client of an accepted one is there, if it has not gone already; the server of a
-// dialled one may become a socket of its own later.
+// newDiagProbe returns the probe of a connection that was accepted or dialled. If the
+// socket of a client is not found now, it is gone. The socket of a server may appear
+// later.
 func newDiagProbe(d *sockDiag, c *net.TCPConn, accepted bool) (*diagProbe, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {

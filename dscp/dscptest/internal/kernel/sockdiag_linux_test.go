@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FuzzParseDiag feeds the parser what no kernel would say, and holds it to a
-// second reading of the attributes.
+// FuzzParseDiag parses any bytes, and compares the result with a second parser of the
+// attributes.
 func FuzzParseDiag(f *testing.F) {
 	r := newDiagRequest(netip.MustParseAddrPort("127.0.0.1:22"), netip.MustParseAddrPort("127.0.0.1:40000"))
 	answer := func(attributes ...byte) []byte {
@@ -35,7 +35,7 @@ func FuzzParseDiag(f *testing.F) {
 	f.Add(refusal)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) < 16 {
-			t.Skip("do reads no less")
+			t.Skip("receive returns no less")
 		}
 		a, err := parseDiag(b, &r)
 		length := int(binary.NativeEndian.Uint32(b))
@@ -49,11 +49,15 @@ func FuzzParseDiag(f *testing.F) {
 			return
 		}
 		if len(b) < 16+diagReplyLen || string(b[20:24]) != string(r[24:28]) {
-			require.Error(t, err, "another socket's")
+			require.Error(t, err, "of another socket")
 			return
 		}
 		require.NoError(t, err)
-		want := diagAnswer{state: b[17], cookie: binary.NativeEndian.Uint64(b[60:])}
+		want := diagAnswer{
+			state: b[17], cookie: binary.NativeEndian.Uint64(b[60:]),
+			bound: bound{family: b[16], device: binary.NativeEndian.Uint32(b[56:])},
+		}
+		copy(want.bound.address[:], b[24:])
 		for at := 16 + diagReplyLen; at+4 < len(b); {
 			size := int(binary.NativeEndian.Uint16(b[at:]))
 			if size <= 4 || at+size > len(b) {

@@ -16,7 +16,7 @@ func onSocket(f func(c syscall.RawConn) error) Control {
 	return func(_, _ string, c syscall.RawConn) error { return f(c) }
 }
 
-// setOption sets an option whose value is an int. name is for the error.
+// setOption sets an option whose value is an int. The error has name.
 func setOption(c syscall.RawConn, level, option, value int, name string) error {
 	return optionFailure(name, tos.SetInt(c, level, option, value))
 }
@@ -27,7 +27,7 @@ func optionFailure(name string, err error) error {
 		return nil
 	}
 	if e, ok := errors.AsType[*os.SyscallError](err); ok {
-		err = e.Err // optionError says the rest
+		err = e.Err // optionError adds the call
 	}
 	return &optionError{name, err}
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenStream has urgent bytes stay in line, where they can be told apart.
+// OpenStream makes the kernel leave urgent bytes in the stream (SO_OOBINLINE).
 func (k *linuxKernel) OpenStream(c *net.TCPConn) (Stream, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -23,7 +23,7 @@ func (k *linuxKernel) OpenStream(c *net.TCPConn) (Stream, error) {
 	return s, nil
 }
 
-// A stream has its closures made once, and one goroutine for each direction.
+// A stream makes its closures once, so it allows one goroutine for each direction.
 type stream struct {
 	raw syscall.RawConn
 
@@ -54,9 +54,9 @@ func (s *stream) Read(b []byte) (n int, urgent bool, err error) {
 	return s.received, s.urgent, nil
 }
 
-// receiveFD receives what the kernel had when it was asked how much that is: what
-// comes after may be urgent. The kernel stops before an urgent byte that has come;
-// if that is the first, it is received alone.
+// receiveFD asks the kernel how much has arrived and reads no more than that, because
+// what arrives later may be urgent. A read stops before an urgent byte. If the next
+// byte is urgent, receiveFD reads it alone.
 func (s *stream) receiveFD(fd uintptr) bool {
 	for {
 		s.received, s.urgent, s.err = 0, false, nil
@@ -67,7 +67,8 @@ func (s *stream) receiveFD(fd uintptr) bool {
 		}
 		b := s.buf[:min(int(available), len(s.buf))]
 		if available == 0 {
-			// Nothing yet, the end, or an error: whatever comes meanwhile stays.
+			// There is nothing yet, or the end, or an error. Peek, so that data that
+			// arrives meanwhile is not taken.
 			if _, _, s.err = unix.Recvfrom(int(fd), s.buf[:1], unix.MSG_PEEK); s.err == nil {
 				if available, _ = unix.IoctlGetUint32(int(fd), unix.SIOCINQ); available > 0 {
 					continue

@@ -7,9 +7,9 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// SavedSYN returns the mark of the SYN that made an accepted connection, which its
-// listener has to save (TCP_SAVE_SYN). The kernel gives it out once. It saves none
-// if it has answered with a SYN cookie.
+// SavedSYN returns the mark of the SYN that made an accepted connection. Its listener
+// must save SYNs (TCP_SAVE_SYN). The kernel returns each once, and saves none that it
+// has answered with a SYN cookie.
 func SavedSYN(c *net.TCPConn) (dscp.CodePoint, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -22,8 +22,8 @@ func SavedSYN(c *net.TCPConn) (dscp.CodePoint, error) {
 	return dscp.FromTOS(octet), nil
 }
 
-// PeerMark returns the mark that the socket at the other end of c is set to, if
-// it is one of this network namespace.
+// PeerMark returns the mark that the socket at the other end of c is set to, if that
+// socket is in this network namespace.
 func PeerMark(c *net.TCPConn) (dscp.CodePoint, bool) {
 	diag, err := openSockDiag()
 	if err != nil {

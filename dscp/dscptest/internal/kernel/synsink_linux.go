@@ -16,14 +16,13 @@ import (
 	"github.com/godscp/godscp/internal/packet"
 )
 
-// A synSink discards SYNs before anybody answers them. It is a second listener on
-// the middlebox's address (SO_REUSEPORT), to which a classic BPF program of the
-// group steers the SYNs with certain marks, and whose check of the TTL or Hop
-// Limit (RFC 5082) discards all that comes in. None of it needs a privilege.
+// A synSink discards SYNs before the kernel answers them. It is a second listener on
+// the middlebox's address (SO_REUSEPORT). A classic BPF program of the group steers
+// the SYNs with certain marks to it, and its check of the TTL or Hop Limit (RFC 5082)
+// discards all that arrives. None of this needs a privilege.
 //
-// A sink that is closed, or not listening yet, lets its SYNs through to the
-// middlebox: it has to be closed before the middlebox's own listener, which comes
-// first in the group.
+// While a sink is not listening, its SYNs reach the middlebox's own listener, which is
+// the first of the group. The sink has to be closed before that listener.
 type synSink struct {
 	l net.Listener
 }
@@ -33,7 +32,7 @@ func (k *linuxKernel) OpenSYNSink(good *net.TCPListener, network string, marks M
 	if err != nil {
 		return nil, err
 	}
-	// The program first: it must be there when the sink begins to listen.
+	// The program must be attached before the sink begins to listen.
 	cerr := raw.Control(func(fd uintptr) {
 		err = packet.Attach(int(fd), unix.SO_ATTACH_REUSEPORT_CBPF, steering(k.v6, marks))
 	})
@@ -64,8 +63,8 @@ func (k *linuxKernel) OpenSYNSink(good *net.TCPListener, network string, marks M
 
 func (s *synSink) Close() error { return s.l.Close() }
 
-// try sends one SYN that has to be discarded. Loopback answers a SYN before
-// connect returns, so that a short time to wait will do.
+// try sends one SYN, which must be discarded. On loopback the answer to a SYN arrives
+// at once, so a short wait is enough.
 func (s *synSink) try(k *linuxKernel, network string, marks MarkSet) error {
 	const wait = 50 * time.Millisecond
 	var cp dscp.CodePoint
@@ -87,16 +86,15 @@ func sharePort(c syscall.RawConn) error {
 	return setOption(c, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1, "SO_REUSEPORT")
 }
 
-// The places of the two listeners in their group, which are what a steering
-// program returns.
+// The indexes of the two listeners in their group. The steering program returns one.
 const (
 	goodListener = 0
 	sinkListener = 1
 )
 
-// steering returns the program that sends SYNs marked with one of marks to the
-// sink. Its packet begins after the TCP header; what lies before is reached
-// through an offset of Linux's own.
+// steering returns the program that steers SYNs marked with one of marks to the sink.
+// A program sees a packet from behind the TCP header on, and reaches the IP header at
+// an offset that Linux adds.
 func steering(v6 bool, marks MarkSet) []bpf.Instruction {
 	const netOff = 0xfff00000 // SKF_NET_OFF, -0x100000
 	var prog []bpf.Instruction

@@ -11,8 +11,8 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// FuzzSteering runs the program that steers SYNs over headers, for any set of
-// marks: those of the set go to the sink, and no others.
+// FuzzSteering runs the program that steers SYNs, for any set of marks. It steers SYNs
+// with a mark in the set to the sink, and no others.
 func FuzzSteering(f *testing.F) {
 	f.Add(aSegment(1, byte(packet.SYN), 1, 0, dscp.EF), uint64(1<<dscp.EF))
 	f.Add(aSegment6(dscp.AF21), ^uint64(1))
@@ -26,7 +26,7 @@ func FuzzSteering(f *testing.F) {
 		v6 := header[0]>>4 == 6
 		prog := steering(v6, marks)
 		for i, ins := range prog {
-			if load, ok := ins.(bpf.LoadAbsolute); ok { // an offset that only Linux knows
+			if load, ok := ins.(bpf.LoadAbsolute); ok { // an offset that only Linux has
 				load.Off -= 0xfff00000
 				prog[i] = load
 			}

@@ -14,11 +14,11 @@ import (
 
 // A classProbe reads the Traffic Class of the segment that arrived last on an IPv6
 // connection, pure acknowledgements included. Linux keeps it for sockets with
-// IPV6_RECVTCLASS and gives it out through IPV6_2292PKTOPTIONS (RFC 2292,
-// section 4.1), which RFC 3542 took away and the kernel still has.
+// IPV6_RECVTCLASS, and returns it for IPV6_2292PKTOPTIONS (RFC 2292, section 4.1),
+// which RFC 3542 removed and the kernel still has.
 type classProbe struct {
 	raw   syscall.RawConn
-	read  func(fd uintptr) // made once: a closure for every read would be garbage for every read
+	read  func(fd uintptr) // made once, so that reads do not allocate
 	cmsg  [8]uint64        // one control message with an int, aligned
 	n     uint32           // how many octets of it the kernel wrote
 	infos infoReader
@@ -47,9 +47,9 @@ func (p *classProbe) Mark() (dscp.CodePoint, bool) {
 	return dscp.FromTOS(octet), ok
 }
 
-// ownLayout returns a control message as this process lays it out. A 64-bit kernel
-// writes those of IPV6_2292PKTOPTIONS with a length of 64 bits even to a process of
-// 32, unlike all others (seen on Linux 6.18).
+// ownLayout returns a control message in the layout of this process. A 64-bit kernel
+// writes those of IPV6_2292PKTOPTIONS, unlike all others, with a 64-bit length even to
+// a 32-bit process (seen on Linux 6.18).
 func ownLayout(b []byte) []byte {
 	if unix.SizeofCmsghdr != 12 || len(b) < 16 {
 		return b

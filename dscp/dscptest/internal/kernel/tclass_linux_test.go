@@ -13,8 +13,8 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// TestClassProbeReadsLatestMark has a connection change its mark, of which the probe
-// at the other end tells the latest.
+// TestClassProbeReadsLatestMark changes the mark of a connection. The probe at the other
+// end returns the latest.
 func TestClassProbeReadsLatestMark(t *testing.T) {
 	l, err := net.Listen("tcp6", "[::1]:0")
 	require.NoError(t, err)

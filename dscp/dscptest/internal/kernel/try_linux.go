@@ -36,11 +36,11 @@ func (k *linuxKernel) Try(l *net.TCPListener, network string, cp dscp.CodePoint)
 		defer q.Release()
 	}
 	if got, ok := p.Mark(); !ok || got != cp {
-		return Unsupported(network, k.Source().option(), fmt.Errorf("the mark of a trial connection is %v but cannot be read", cp))
+		return Unsupported(network, k.Source().option(), fmt.Errorf("cannot read the mark of a trial connection, which is %v", cp))
 	}
 	got, err := SavedSYN(server)
 	if err != nil && alwaysSYNCookies() {
-		return nil // no SYN is saved; what the probe reads has to do
+		return nil // no SYN is saved, so the box uses what the probe reads
 	}
 	if err != nil || got != cp {
 		return Unsupported(network, "TCP_SAVE_SYN", fmt.Errorf("a trial SYN marked %v was not saved", cp))
@@ -48,14 +48,14 @@ func (k *linuxKernel) Try(l *net.TCPListener, network string, cp dscp.CodePoint)
 	return nil
 }
 
-// reset closes a connection and leaves nothing of it behind.
+// reset closes a connection with a RST, so that neither end waits (TIME_WAIT).
 func reset(c net.Conn) {
 	c.(*net.TCPConn).SetLinger(0)
 	c.Close()
 }
 
-// acceptFrom returns the connection from this address; others, which have hit upon
-// the port by chance, it closes.
+// acceptFrom returns the connection from this address. It closes others, which other
+// programs have made by chance.
 func acceptFrom(l *net.TCPListener, address string) (*net.TCPConn, error) {
 	if err := l.SetDeadline(time.Now().Add(tryTime)); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func alwaysSYNCookies() bool {
 	return err == nil && strings.TrimSpace(string(b)) == "2"
 }
 
-// option names what a source relies on.
+// option returns the name of what a source relies on.
 func (s Source) option() string {
 	switch s {
 	case EverySegment:
@@ -100,14 +100,14 @@ func (k *linuxKernel) TryUDP(c *net.UDPConn, network string, cp dscp.CodePoint) 
 	if s, err := k.udpSocket(AddrPort(client.LocalAddr()), AddrPort(c.LocalAddr())); err == nil && s.ID != 0 {
 		k.tellsUDPSockets.Store(true)
 	}
-	// Linux begins to note when packets arrive some time after it was asked to.
+	// Linux begins to record arrival times some time after it was asked to.
 	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
 		oob, sent, err := k.trialDatagram(c, client.(*net.UDPConn), cp)
 		if err != nil {
 			return err
 		}
 		if octet, ok := tos.ReceivedOctet(oob); !ok || dscp.FromTOS(octet) != cp {
-			return Unsupported(network, tos.Host.Receive[k.option()].Name, fmt.Errorf("a trial datagram marked %v does not tell its mark", cp))
+			return Unsupported(network, tos.Host.Receive[k.option()].Name, fmt.Errorf("cannot read the mark of a trial datagram, which is %v", cp))
 		}
 		if at, ok := arrived(oob); ok && !at.After(sent) {
 			k.tellsArrival.Store(true)
@@ -119,14 +119,14 @@ func (k *linuxKernel) TryUDP(c *net.UDPConn, network string, cp dscp.CodePoint) 
 	}
 }
 
-// timestampTime is how long a trial waits for the kernel to note when packets
-// arrive. What a box does without is said at its Kernel.Arrived.
+// timestampTime is how long a trial waits for the kernel to record arrival times. If
+// it does not, Kernel.Arrived returns false.
 const timestampTime = 100 * time.Millisecond
 
-// trialDatagram sends a datagram and returns the control messages with which it
-// was received, and a time between the two.
+// trialDatagram sends a datagram and receives it. It returns the control messages with
+// which it was received, and a time between sending and receiving.
 func (k *linuxKernel) trialDatagram(c, client *net.UDPConn, cp dscp.CodePoint) (oob []byte, sent time.Time, err error) {
-	if _, _, err := client.WriteMsgUDP(nil, k.AppendOctet(nil, cp.TOS()), nil); err != nil {
+	if _, _, err := client.WriteMsgUDP(nil, tos.AppendControl(nil, k.option(), cp.TOS()), nil); err != nil {
 		return nil, sent, err
 	}
 	sent = time.Now()
@@ -142,6 +142,6 @@ func (k *linuxKernel) trialDatagram(c, client *net.UDPConn, cp dscp.CodePoint) (
 		}
 		if from.String() == client.LocalAddr().String() {
 			return oob[:n], sent, nil
-		} // else it has hit upon the port by chance
+		} // otherwise another program has sent it by chance
 	}
 }

@@ -1,30 +1,12 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"net/netip"
-	"slices"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/godscp/godscp/internal/tos"
 )
-
-// AppendOctet appends the control message that sends a datagram with an octet.
-func (k *linuxKernel) AppendOctet(oob []byte, octet uint8) []byte {
-	at := len(oob)
-	oob = append(slices.Grow(oob, unix.CmsgSpace(4)), make([]byte, unix.CmsgSpace(4))...)
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[at]))
-	h.SetLen(unix.CmsgLen(4))
-	h.Level, h.Type = unix.IPPROTO_IP, unix.IP_TOS
-	if k.option() == tos.IPv6TClass {
-		h.Level, h.Type = unix.IPPROTO_IPV6, unix.IPV6_TCLASS
-	}
-	binary.NativeEndian.PutUint32(oob[at+unix.CmsgLen(0):], uint32(octet))
-	return oob
-}
 
 func (k *linuxKernel) Arrived(oob []byte) (time.Time, bool) {
 	if !k.tellsArrival.Load() {
@@ -33,9 +15,10 @@ func (k *linuxKernel) Arrived(oob []byte) (time.Time, bool) {
 	return arrived(oob)
 }
 
-// arrived returns the time in the control messages of a datagram.
+// arrived returns the time in the control messages of a datagram; false if there is
+// none.
 func arrived(oob []byte) (time.Time, bool) {
-	for len(oob) >= unix.CmsgLen(0) { // what is shorter than a header is padding
+	for len(oob) >= unix.CmsgLen(0) { // less than a header is padding
 		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
 		if err != nil {
 			break

@@ -16,21 +16,20 @@ import (
 	"github.com/godscp/godscp/internal/tos"
 )
 
-// FuzzControlMessages reads what no kernel may have written, and what AppendOctet
-// writes.
+// FuzzControlMessages parses any bytes, and what tos.AppendControl writes.
 func FuzzControlMessages(f *testing.F) {
 	for _, v6 := range []bool{false, true} {
-		k, other := &linuxKernel{v6: v6}, &linuxKernel{v6: !v6}
-		f.Add(k.AppendOctet(nil, 0x4a), v6, uint8(0x4a))
-		f.Add(k.AppendOctet(other.AppendOctet(nil, 1), 2), v6, uint8(0))
-		f.Add(k.AppendOctet(nil, 0x4a)[:unix.CmsgLen(1)], v6, uint8(0xff))
+		o, other := (&linuxKernel{v6: v6}).option(), (&linuxKernel{v6: !v6}).option()
+		f.Add(tos.AppendControl(nil, o, 0x4a), v6, uint8(0x4a))
+		f.Add(tos.AppendControl(tos.AppendControl(nil, other, 1), o, 2), v6, uint8(0))
+		f.Add(tos.AppendControl(nil, o, 0x4a)[:unix.CmsgLen(1)], v6, uint8(0xff))
 		f.Add([]byte{1, 2, 3}, v6, uint8(0))
 	}
 	f.Fuzz(func(t *testing.T, oob []byte, v6 bool, octet uint8) {
-		k := &linuxKernel{v6: v6}
-		oob = slices.Clip(oob) // nothing behind it may be read
+		o := (&linuxKernel{v6: v6}).option()
+		oob = slices.Clip(oob) // so that reading behind it is noticed
 		got, ok := tos.ReceivedOctet(oob)
-		// The kernel's own walk, by package unix, up to where that finds an end.
+		// Walk the messages as the kernel does, with package unix.
 		var want uint8
 		var found bool
 		for at := 0; at+unix.CmsgLen(0) <= len(oob) && !found; {
@@ -51,16 +50,16 @@ func FuzzControlMessages(f *testing.F) {
 			require.Equal(t, want, got)
 		}
 
-		written := k.AppendOctet(nil, octet)
+		written := tos.AppendControl(nil, o, octet)
 		require.Len(t, written, unix.CmsgSpace(4))
 		back, ok := tos.ReceivedOctet(written)
 		require.True(t, ok)
 		require.Equal(t, octet, back)
-		require.Equal(t, slices.Concat(oob, written), k.AppendOctet(oob, octet))
+		require.Equal(t, slices.Concat(oob, written), tos.AppendControl(oob, o, octet))
 	})
 }
 
-// octetOf returns the octet of a message that tells one.
+// octetOf returns the octet of a message, if it has one.
 func octetOf(m unix.SocketControlMessage) (uint8, bool) {
 	type header struct{ level, typ int32 }
 	switch (header{m.Header.Level, m.Header.Type}) {
@@ -79,9 +78,8 @@ func octetOf(m unix.SocketControlMessage) (uint8, bool) {
 	return 0, false
 }
 
-// TestUDPSocketsAreToldApart has a port belong to nobody, to one socket, and to
-// another.
-func TestUDPSocketsAreToldApart(t *testing.T) {
+// TestUDPSocketFindsOwner has one socket have a port, then none, and then another.
+func TestUDPSocketFindsOwner(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		opened, err := Open(address[0] == '[')
@@ -93,7 +91,7 @@ func TestUDPSocketsAreToldApart(t *testing.T) {
 		defer remote.Close()
 		other := AddrPort(remote.LocalAddr())
 		_, ok := k.UDPSocket(other, other)
-		require.False(t, ok, "nobody has tried")
+		require.False(t, ok, "before TryUDP")
 		require.NoError(t, k.PrepareUDP()("", "", rawOf(t, remote)))
 		network := map[bool]string{true: "udp4", false: "udp6"}[other.Addr().Is4()]
 		require.NoError(t, k.TryUDP(remote.(*net.UDPConn), network, dscp.AF21))
@@ -142,16 +140,16 @@ func TestArrivalIsReadAmongOthers(t *testing.T) {
 	h.Level, h.Type = unix.SOL_SOCKET, unix.SCM_TIMESTAMPNS
 	copy(b[unix.CmsgLen(0):], unsafe.Slice((*byte)(unsafe.Pointer(&want)), size))
 	k := &linuxKernel{}
-	at, ok := arrived(k.AppendOctet(b, 0x48))
+	at, ok := arrived(tos.AppendControl(b, tos.IPv4TOS, 0x48))
 	require.True(t, ok)
 	require.True(t, at.Equal(time.Unix(want.Unix())), "%v", at)
-	at, ok = arrived(append(k.AppendOctet(nil, 0x48), b...))
+	at, ok = arrived(append(tos.AppendControl(nil, tos.IPv4TOS, 0x48), b...))
 	require.True(t, ok)
 	require.True(t, at.Equal(time.Unix(want.Unix())), "%v", at)
-	for _, oob := range [][]byte{nil, k.AppendOctet(nil, 1), b[:20], {1, 2, 3}} {
+	for _, oob := range [][]byte{nil, tos.AppendControl(nil, tos.IPv4TOS, 1), b[:20], {1, 2, 3}} {
 		_, ok = arrived(oob)
 		require.False(t, ok)
 	}
 	_, ok = k.Arrived(b)
-	require.False(t, ok, "nobody has tried")
+	require.False(t, ok, "before TryUDP")
 }

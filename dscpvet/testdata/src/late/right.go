@@ -84,10 +84,10 @@ func unconnected(sa unix.Sockaddr) (int, error) {
 	return fd, unix.Connect(fd, sa)
 }
 
-// Mark passes its parameter on: its callers are told.
+// Mark passes its parameter on: its callers are reported.
 func Mark(c net.Conn) error { return lib.Mark(c, 0xb8) } // want Mark:`sets IP_TOS and IPV6_TCLASS on parameter 0`
 
-// other options are nobody's business.
+// other options are not reported.
 func other(c *net.TCPConn) error {
 	rc, err := c.SyscallConn()
 	if err != nil {

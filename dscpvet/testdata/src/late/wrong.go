@@ -82,7 +82,7 @@ func acceptTCP(l *net.TCPListener) error {
 	return lib.MarkRaw(rc, 0xb8) // want `^late: MarkRaw.*accepted on line 74`
 }
 
-func descriptor(c *net.TCPConn) error { // nobody calls it here
+func descriptor(c *net.TCPConn) error { // has no caller here
 	f, err := c.File()
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 )
 
 func wrong(fd int) error {
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.IP_TOS, 0xb8); err != nil { // want `^level: IP_TOS is an option of IPPROTO_IP; at SOL_SOCKET its number is another option's`
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.IP_TOS, 0xb8); err != nil { // want `^level: IP_TOS is an option of IPPROTO_IP; at SOL_SOCKET its number is that of another option`
 		return err
 	}
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IP_TOS, 0xb8); err != nil { // want `^level: IP_TOS`

@@ -1,5 +1,5 @@
-// Package lib has functions that mark their parameters; what it does is known
-// where it is imported.
+// Package lib has functions that mark their parameters; packages that import it
+// know them.
 package lib
 
 import (
@@ -74,7 +74,7 @@ type Session struct {
 // NewSession keeps a connection, and does not mark it.
 func NewSession(conn net.PacketConn) *Session { return &Session{conn: conn} }
 
-// Send marks for its own reasons: it is no setter.
+// Send marks its own socket: it is not a setter.
 func (s *Session) Send(b []byte) error {
 	if err := s.SetDSCP(s.cp); err != nil {
 		return err

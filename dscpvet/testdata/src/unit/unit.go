@@ -79,7 +79,7 @@ func right(c *net.UDPConn, cp dscp.CodePoint, tos uint8) error {
 			return err
 		}
 	}
-	if err := p.SetTOS(0x20); err != nil { // CS1's octet, or CS4: no number tells
+	if err := p.SetTOS(0x20); err != nil { // CS1's octet, or CS4: the number is ambiguous
 		return err
 	}
 	if err := p.SetTOS(lowDelay); err != nil {

@@ -1,5 +1,4 @@
-// A program of somebody who has nothing of this repository but its published
-// modules.
+// A program that has nothing of this repository but its published modules.
 package main
 
 import (

@@ -11,7 +11,7 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// TestThroughVMware uses the lab, whose own tests are not here.
+// TestThroughVMware uses the lab from outside its module.
 func TestThroughVMware(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }))
 	t.Cleanup(server.Close)

@@ -1,0 +1,142 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/godscp/godscp/dscp"
+)
+
+// openKernel returns the Kernel of a family, for servers that do not reflect marks.
+func openKernel(t *testing.T, v6 bool) *linuxKernel {
+	t.Helper()
+	k, err := Open(v6)
+	require.NoError(t, err)
+	t.Cleanup(func() { k.Close() })
+	l := k.(*linuxKernel)
+	l.reflects, l.reflectsErr = false, nil
+	return l
+}
+
+// TestSYNACKMarkWithReflection predicts the mark of the SYN if servers reflect it. If it
+// is not known whether they do, it predicts a mark only if that makes no difference.
+func TestSYNACKMarkWithReflection(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		k := openKernel(t, address[0] == '[')
+		l, err := (&net.ListenConfig{Control: dscp.Control(dscp.CS1)}).Listen(context.Background(), "tcp", address)
+		require.NoError(t, err)
+		defer l.Close()
+		for _, tt := range []struct {
+			reflects bool
+			err      error
+			syn      dscp.CodePoint
+			want     dscp.CodePoint
+			known    bool
+		}{
+			{false, nil, dscp.EF, dscp.CS1, true},
+			{true, nil, dscp.EF, dscp.EF, true},
+			{false, errors.New("unreadable"), dscp.EF, 0, false},
+			{false, errors.New("unreadable"), dscp.CS1, dscp.CS1, true},
+		} {
+			k.reflects, k.reflectsErr = tt.reflects, tt.err
+			cp, known := k.SYNACKMark(AddrPort(l.Addr()), tt.syn)
+			assert.Equal(t, tt.known, known, "%s %+v", address, tt)
+			if known {
+				assert.Equal(t, tt.want, cp, "%s %+v", address, tt)
+			}
+		}
+		require.NoError(t, l.Close())
+		_, known := k.SYNACKMark(AddrPort(l.Addr()), dscp.EF)
+		assert.False(t, known, "no listener")
+	}
+}
+
+// listenShared opens a listener that shares its address, marked cp.
+func listenShared(t *testing.T, network, address string, cp dscp.CodePoint) net.Listener {
+	t.Helper()
+	lc := net.ListenConfig{Control: func(network, address string, c syscall.RawConn) error {
+		if err := sharePort(c); err != nil {
+			return err
+		}
+		return dscp.Control(cp)(network, address, c)
+	}}
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(context.Background(), network, address)
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// TestSYNACKMarkOfGroup predicts nothing if sockets with different marks listen on an
+// address. One of them among many is enough. Listeners on other addresses make no
+// difference.
+func TestSYNACKMarkOfGroup(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		network, listen, ask, other string // other does not include ask, or is less specific
+	}{
+		"IPv4":             {"tcp4", "127.0.0.1:0", "127.0.0.1", "127.0.0.2"},
+		"IPv6":             {"tcp6", "[::1]:0", "::1", "::ffff:127.0.0.2"},
+		"every IPv4":       {"tcp4", "0.0.0.0:0", "127.0.0.1", "127.0.0.2"},
+		"IPv4 of both":     {"tcp", "[::]:0", "127.0.0.1", "127.0.0.2"},
+		"IPv6 of both":     {"tcp", "[::]:0", "::1", "127.0.0.2"},
+		"another of IPv4":  {"tcp4", "127.0.0.3:0", "127.0.0.3", "0.0.0.0"},
+		"IPv4 beside IPv6": {"tcp4", "127.0.0.1:0", "127.0.0.1", "::"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asked := netip.MustParseAddr(tt.ask)
+			k := openKernel(t, asked.Is6())
+			first := listenShared(t, tt.network, tt.listen, dscp.CS1)
+			shared := first.Addr().String()
+			addr := netip.AddrPortFrom(asked, AddrPort(first.Addr()).Port())
+			holds := func(known bool, why string) {
+				t.Helper()
+				cp, ok := k.SYNACKMark(addr, dscp.AF41)
+				assert.Equal(t, known, ok, why)
+				if ok {
+					assert.Equal(t, dscp.CS1, cp, why)
+				}
+			}
+			holds(true, "one socket")
+			other := netip.MustParseAddr(tt.other).Unmap()
+			network := "tcp4"
+			if other.Is6() {
+				network = "tcp6"
+			}
+			listenShared(t, network, netip.AddrPortFrom(other, addr.Port()).String(), dscp.EF)
+			holds(true, "another address")
+			var group []net.Listener
+			for range 300 { // more than fit into one answer of the kernel
+				group = append(group, listenShared(t, tt.network, shared, dscp.CS1))
+			}
+			holds(true, "one mark")
+			odd := listenShared(t, tt.network, shared, dscp.EF)
+			holds(false, "one of another mark")
+			require.NoError(t, group[100].Close())
+			holds(false, "one has gone")
+			k.reflects = true
+			cp, ok := k.SYNACKMark(addr, dscp.AF41)
+			assert.True(t, ok)
+			assert.Equal(t, dscp.AF41, cp, "reflected")
+			k.reflects = false
+			require.NoError(t, odd.Close())
+			holds(true, "one mark again")
+			for _, l := range append(group, first) {
+				l.Close()
+			}
+			if tt.other != "0.0.0.0" {
+				_, ok = k.SYNACKMark(addr, dscp.AF41)
+				assert.False(t, ok, "no listener")
+			}
+		})
+	}
+}
