@@ -8,23 +8,23 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A sighting is what the far end says of the marks that arrived, if it can. The
-// keys are those of the protocol between -peer and -serve.
+// A sighting has the marks that arrived at the server, as far as it can read them. The
+// protocol between -peer and -serve uses the JSON keys.
 type sighting struct {
 	SYN    *dscp.CodePoint  `json:"syn,omitempty"`
 	Latest *dscp.CodePoint  `json:"latest,omitempty"` // of the latest segment; IPv6 only
-	After  []dscp.CodePoint `json:"after,omitempty"`  // of the segments after the SYN, each mark once, in their order
-	Sees   string           `json:"sees,omitempty"`   // how much of the flow After is drawn from
+	After  []dscp.CodePoint `json:"after,omitempty"`  // of the segments after the SYN, each mark once, in order
+	Sees   string           `json:"sees,omitempty"`   // the segments that the server can see
 }
 
-// How much of a flow the far end sees.
+// The values of Sees.
 const (
 	seesHandshake = "the handshake"                // IPv4, without privilege
 	seesLatest    = "the latest segment, if asked" // IPv6
 	seesAll       = "every segment"
 )
 
-// add keeps what an earlier answer said.
+// add puts the marks of an earlier answer before those of s.
 func (s *sighting) add(earlier *sighting) {
 	if earlier == nil {
 		return
@@ -38,8 +38,8 @@ func (s *sighting) add(earlier *sighting) {
 	s.After = after
 }
 
-// after returns the marks of the segments after the SYN. Servers before those
-// with After say Latest alone.
+// after returns the marks of the segments after the SYN. Older servers send Latest and
+// no After.
 func (s *sighting) after() []dscp.CodePoint {
 	if s.Latest == nil || slices.Contains(s.After, *s.Latest) {
 		return s.After
@@ -47,17 +47,16 @@ func (s *sighting) after() []dscp.CodePoint {
 	return append(slices.Clone(s.After), *s.Latest)
 }
 
-// changed reports whether the mark was not the same from the SYN on, for a flow
-// that was sent with one.
+// changed reports whether a flow that was sent with one mark arrived with more than one.
 func (s *sighting) changed() bool {
 	return s != nil && s.SYN != nil && slices.ContainsFunc(s.after(), func(cp dscp.CodePoint) bool { return cp != *s.SYN })
 }
 
-// An arrival is how one mark arrived.
+// An arrival is a mark as sent and as it arrived.
 type arrival struct{ sent, got dscp.CodePoint }
 
-// arrivalsOf returns how marks arrived on SYNs, and what RFC 9435 calls it; no
-// name if all arrived as they were sent, or the far end does not tell.
+// arrivalsOf returns how the marks of SYNs arrived, and the name of RFC 9435 for it. The
+// name is empty if all arrived unchanged or the server did not report any.
 func arrivalsOf(trials []trial) ([]arrival, string) {
 	var arrivals []arrival
 	for _, t := range trials {
@@ -74,7 +73,7 @@ func arrivalsOf(trials []trial) ([]arrival, string) {
 // A wayChange is a flow that was sent with one mark and arrived with several.
 type wayChange struct {
 	probe  probe
-	arrive []dscp.CodePoint // the marks in their order, that of the SYN first
+	arrive []dscp.CodePoint // the marks in order, that of the SYN first
 }
 
 func (c wayChange) String() string {
@@ -85,8 +84,8 @@ func (c wayChange) String() string {
 	return strings.Join(marks, "→")
 }
 
-// changesOnTheWay returns the flows whose mark the path has changed, each probe
-// once.
+// changesOnTheWay returns the flows within which the path changed the mark, one for each
+// probe.
 func changesOnTheWay(trials []trial) []wayChange {
 	var changes []wayChange
 	for _, t := range trials {
@@ -105,9 +104,8 @@ func changesOnTheWay(trials []trial) []wayChange {
 	return changes
 }
 
-// changesWithin is what a finding says of a path that does what this project
-// tells programs not to do.
-const changesWithin = "changes the mark within a flow, on the way: "
+// changesWithin begins the finding about a path that changes marks within a flow.
+const changesWithin = "changes the mark within a flow: "
 
 func onTheWayFindings(changes []wayChange) []finding {
 	if len(changes) == 0 {
@@ -121,19 +119,19 @@ func onTheWayFindings(changes []wayChange) []finding {
 	return []finding{{text: changesWithin + strings.Join(how, ", "), seen: seen}}
 }
 
-// blindNote says what a far end that sees only the handshake leaves open.
+// blindNote returns a note if the server can see only the handshake, else "".
 func blindNote(trials []trial) string {
 	for _, t := range trials {
 		if t.seen != nil && t.seen.Sees == seesHandshake {
-			return "over IPv4 the far end sees the marks of the handshake alone, unless it may capture packets (CAP_NET_RAW): " +
-				"a change later in the flow would go unseen"
+			return "over IPv4 the server sees only the marks of the handshake, unless it has CAP_NET_RAW: " +
+				"it would not see a later change in the flow"
 		}
 	}
 	return ""
 }
 
-// rewriters are the observations of RFC 9435, section 4, that are functions of the
-// code point alone. Re-mark-ToS has a parameter, Re-mark-DSCP is all the rest.
+// rewriters are the observations of RFC 9435, section 4, that are functions of only the
+// code point. Re-mark-ToS has a parameter, too; Re-mark-DSCP is any other change.
 var rewriters = []struct {
 	name string
 	does func(dscp.CodePoint) dscp.CodePoint
@@ -145,7 +143,7 @@ var rewriters = []struct {
 	{"Bleach-some-low", spareHigh(func(c dscp.CodePoint) dscp.CodePoint { return c & 0b111_000 })},
 }
 
-// spareHigh leaves marks alone whose upper two bits are set.
+// spareHigh returns a function that does not change marks whose upper two bits are set.
 func spareHigh(does func(dscp.CodePoint) dscp.CodePoint) func(dscp.CodePoint) dscp.CodePoint {
 	return func(c dscp.CodePoint) dscp.CodePoint {
 		if c&0b110_000 == 0b110_000 {
@@ -180,7 +178,7 @@ func nameOf(arrivals []arrival) string {
 	return strings.Join(fitting, " or ")
 }
 
-// remarked describes what fits none of the others.
+// remarked describes a change that no other name fits.
 func remarked(arrivals []arrival) string {
 	var to []string
 	for _, a := range arrivals {

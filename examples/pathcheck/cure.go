@@ -7,14 +7,14 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A cure is what to write where, so that a program survives the path. Each line
-// has been tried on the path; where none came through there is none.
+// A cure has settings that work on the path. Each has been tried there. A field is empty
+// if no setting worked.
 type cure struct {
 	ssh    string // a line for ssh_config
-	dialer string // Go
+	dialer string // a Go expression
 }
 
-// literal writes d as the compiler reads it, on one line.
+// literal returns d as a Go expression, on one line.
 func literal(d dscp.Dialer) string {
 	var fields []string
 	if d.DSCP != dscp.DF {
@@ -33,9 +33,9 @@ func literal(d dscp.Dialer) string {
 	return fmt.Sprintf("dscp.Dialer{%s}", strings.Join(fields, ", "))
 }
 
-// sshName writes a mark as every OpenSSH reads it: since 10.1 it ignores the
-// names lowdelay and throughput, and since 9.8 it reads decimal numbers only,
-// which are octets.
+// sshName formats a mark for IPQoS so that every OpenSSH reads it: since 10.1 OpenSSH
+// ignores the names lowdelay and throughput, and since 9.8 it reads only decimal
+// numbers, which are TOS octets.
 func sshName(cp dscp.CodePoint) string {
 	if name := strings.ToLower(cp.String()); strings.HasPrefix(name, "af") || strings.HasPrefix(name, "cs") || name == "ef" {
 		return name
@@ -43,7 +43,7 @@ func sshName(cp dscp.CodePoint) string {
 	return fmt.Sprint(cp.TOS())
 }
 
-// goName writes a mark in Go.
+// goName returns a mark as a Go expression.
 func goName(cp dscp.CodePoint) string {
 	switch cp {
 	case dscp.LowDelay:

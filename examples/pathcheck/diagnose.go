@@ -8,23 +8,23 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A diagnosis is what the trials of one target say about its path.
+// A diagnosis is the result of the trials of one target.
 type diagnosis struct {
 	state    state
-	why      string    // in words, if the state is couldNotTell
+	why      string    // the reason, if the state is couldNotTell
 	findings []finding // the harm
-	unsure   []tally   // what fails too often for chance, and not always
-	arrivals []arrival // how marks arrive, if the far end tells
-	rewrites string    // what that is called
+	unsure   []tally   // probes that fail too often for chance, but not always
+	arrivals []arrival // how marks arrive, if the server reports it
+	rewrites string    // the name of RFC 9435 for that
 	notes    []string
-	remedies remedies  // what may help
-	tried    []attempt // which of it was tried
-	cure     cure      // what does help
-	trials   tally     // of all probes together
+	remedies remedies  // settings that may work
+	tried    []attempt // the settings that were tried
+	cure     cure      // the settings that work
+	trials   tally     // all probes
 	controls tally
 }
 
-// A state is the short answer.
+// A state is the short result.
 type state string
 
 const (
@@ -33,23 +33,22 @@ const (
 	couldNotTell state = "could not tell"
 )
 
-// A finding is one thing that the path does, in words, and the probes that show
-// it.
+// A finding describes one harm that the path does, and has the probes that show it.
 type finding struct {
 	text  string
 	shown []tally // the failures, by probe
-	seen  []probe // those of which the far end says it
+	seen  []probe // the probes for which the server reports the harm
 }
 
-// What findings say. A caller that knows the words can look for them.
+// The texts of findings about changes. JSON output has them, too.
 const (
-	vmwareLike      = "resets a flow whose precedence changes: VMware-like"
-	resetsAny       = "resets a flow on any change"
-	silentAny       = "goes silent on any change"
-	silentPrecedent = "goes silent when the precedence changes"
+	vmwareLike      = "resets a flow whose IP precedence changes, like VMware's NAT"
+	resetsAny       = "resets a flow on any change of its mark"
+	silentAny       = "silently drops a flow after any change of its mark"
+	silentPrecedent = "silently drops a flow after a change of its IP precedence"
 )
 
-// diagnose reads the trials. It makes none, and knows nothing of sockets.
+// diagnose returns the diagnosis for the trials.
 func diagnose(trials []trial, wanted dscp.CodePoint, scheme string) diagnosis {
 	d := diagnosis{controls: tallyOf(trials, control)}
 	tallies := tallyAll(trials)
@@ -73,7 +72,7 @@ func diagnose(trials []trial, wanted dscp.CodePoint, scheme string) diagnosis {
 		}
 	}
 	if scheme == quiet {
-		d.notes = append(d.notes, "only the handshake was looked at: nothing is known to say on this port")
+		d.notes = append(d.notes, "only the TCP handshake was tested, since the protocol of this port is not known")
 	}
 	if note := blindNote(trials); note != "" {
 		d.notes = append(d.notes, note)
@@ -85,7 +84,7 @@ func diagnose(trials []trial, wanted dscp.CodePoint, scheme string) diagnosis {
 			return !slices.ContainsFunc(onTheWay, func(c wayChange) bool { return c.probe == p })
 		})
 	case len(d.unsure) > 0:
-		d.state, d.why = couldNotTell, "some marks fail now and then"
+		d.state, d.why = couldNotTell, "some marks fail sometimes"
 	case judged == 0:
 		d.state, d.why = couldNotTell, "no mark could be tried"
 	default:
@@ -94,8 +93,7 @@ func diagnose(trials []trial, wanted dscp.CodePoint, scheme string) diagnosis {
 	return d
 }
 
-// deadText tells what is wrong with the far end itself, or with the path for
-// everybody; empty if unmarked connections work.
+// deadText returns why unmarked connections fail, too; empty if they work.
 func deadText(trials []trial, controls tally) string {
 	switch {
 	case len(trials) == 0:
@@ -103,32 +101,32 @@ func deadText(trials []trial, controls tally) string {
 	case controls.ok > 0 && aliveAtLast(trials):
 		return ""
 	case controls.ok > 0:
-		return "the far end went away in the middle: " + controls.err.Error()
+		return "the server stopped answering during the test: " + controls.err.Error()
 	}
 	switch how := controls.how(); how.outcome {
 	case lost:
 		return "the host does not answer"
 	case refused:
-		return "nobody listens: the connection is refused"
+		return "the connection is refused"
 	case unreachable:
 		return "the host cannot be reached: " + controls.err.Error()
 	case silent:
-		return "the server accepts connections and says nothing"
+		return "the server accepts connections but does not answer"
 	case cut:
 		return "the server closes every connection: " + controls.err.Error()
 	}
 	return "unmarked connections fail: " + controls.err.Error()
 }
 
-// aliveAtLast reports whether the last few trials were not all failed controls,
-// which is how an examination ends whose far end has gone.
+// aliveAtLast reports whether the server answered to the end. If it did not, the last
+// trials are failed controls.
 func aliveAtLast(trials []trial) bool {
 	last := trials[max(0, len(trials)-enoughTrials):]
 	return len(last) < enoughTrials || slices.ContainsFunc(last, func(t trial) bool { return t.probe != control || t.outcome == fine })
 }
 
-// tallyAll counts each probe, in the order of their first trials, without the
-// controls.
+// tallyAll returns the tallies of all probes except the control, in the order of their
+// first trials.
 func tallyAll(trials []trial) []tally {
 	var probes []probe
 	for _, t := range trials {
@@ -154,8 +152,8 @@ func sum(tallies []tally) tally {
 	return all
 }
 
-// constantFindings are about marks that the path does not carry, be they ever so
-// constant.
+// constantFindings returns the findings about marks that the path does not carry even
+// if they do not change.
 func constantFindings(tallies []tally) []finding {
 	texts := map[failure]string{
 		{lost, connecting}:        "drops SYNs marked %s",
@@ -197,10 +195,10 @@ func names(tallies []tally) string {
 	return strings.Join(s, ", ")
 }
 
-// changeFindings are about changes in the middle of a flow. A change is judged
-// only if the path carries both its marks; if it does not carry the new one,
-// silence is no news. A reset is, unless the path answers the new mark with a
-// reset wherever it sees it.
+// changeFindings returns the findings about changes in the middle of a flow. A change
+// counts only if the path carries its first mark. If the path does not carry its second
+// mark, silence does not count; a reset does, unless the path also resets or refuses
+// flows that have only the second mark.
 func changeFindings(tallies []tally) []finding {
 	carried := func(cp dscp.CodePoint) bool {
 		return !slices.ContainsFunc(tallies, func(t tally) bool { return t.probe == constant(cp) && t.harmed() })
@@ -210,7 +208,7 @@ func changeFindings(tallies []tally) []finding {
 			return t.probe == constant(cp) && t.harmed() && (t.how().outcome == refused || t.how().outcome == cut)
 		})
 	}
-	var resets, silences, lives []tally
+	var resets, silences, intact []tally
 	for _, t := range tallies {
 		if !t.probe.changes || t.unjudged() || !carried(t.probe.mark) {
 			continue
@@ -218,7 +216,7 @@ func changeFindings(tallies []tally) []finding {
 		switch {
 		case !t.harmed():
 			if t.ok > 0 && !t.unsure() {
-				lives = append(lives, t)
+				intact = append(intact, t)
 			}
 		case t.how().outcome == cut && !answered(t.probe.to):
 			resets = append(resets, t)
@@ -235,7 +233,7 @@ func changeFindings(tallies []tally) []finding {
 		}
 	}
 	switch {
-	case slices.ContainsFunc(lives, other):
+	case slices.ContainsFunc(intact, other):
 		add(resets, "resets a flow that changes "+names(resets))
 	case slices.ContainsFunc(resets, same):
 		add(resets, resetsAny)
@@ -243,9 +241,9 @@ func changeFindings(tallies []tally) []finding {
 		add(resets, vmwareLike)
 	}
 	switch {
-	case slices.ContainsFunc(lives, other):
-		add(silences, "goes silent when a flow changes "+names(silences))
-	case slices.ContainsFunc(lives, same):
+	case slices.ContainsFunc(intact, other):
+		add(silences, "silently drops a flow that changes "+names(silences))
+	case slices.ContainsFunc(intact, same):
 		add(silences, silentPrecedent)
 	default:
 		add(silences, silentAny)

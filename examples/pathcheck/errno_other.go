@@ -2,5 +2,5 @@
 
 package main
 
-// What the system's errors say of a connection is not known here.
+// The error numbers of this system are not known here.
 var refusals, unreachables, resets []error

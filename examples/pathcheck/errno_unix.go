@@ -4,7 +4,7 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// What the system's errors say of a connection.
+// The system's errors by their meaning for a connection.
 var (
 	refusals     = []error{unix.ECONNREFUSED}
 	unreachables = []error{unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EACCES, unix.EPERM}

@@ -2,8 +2,8 @@ package main
 
 import "golang.org/x/sys/windows"
 
-// What the system's errors say of a connection. Package syscall's names for them
-// are inventions on Windows, which no socket returns.
+// The system's errors by their meaning for a connection. On Windows sockets do not
+// return the values of package syscall, such as ECONNREFUSED, which it invents.
 var (
 	refusals     = []error{windows.WSAECONNREFUSED}
 	unreachables = []error{windows.WSAEHOSTUNREACH, windows.WSAENETUNREACH, windows.WSAEACCES}

@@ -7,30 +7,30 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// An examiner makes the trials that a diagnosis needs, one after the other, so
-// that they do not disturb one another.
+// An examiner makes the trials for a diagnosis, one after the other, so that they do not
+// affect each other.
 type examiner struct {
 	wanted dscp.CodePoint
 	scheme string
 	n      int
 	try    func(context.Context, probe) trial
-	tell   func(trial, progress) // may be nil
+	tell   func(trial, progress) // called after each trial; may be nil
 
 	trials []trial
-	left   int // trials planned, for the progress
+	left   int // number of planned trials, for the progress
 }
 
-// A progress is how far an examination has come.
+// A progress is the number of trials so far, and of all.
 type progress struct{ done, planned int }
 
-// enoughTrials is the least number on which anything is built: at one random
-// failure in a hundred, three in a row are one in a million.
+// enoughTrials is the least number of trials for a finding: if one trial in a hundred
+// fails by chance, three in a row do so once in a million.
 const enoughTrials = 3
 
-// controlEvery is how many probes share one control.
+// controlEvery is the number of probes for one control.
 const controlEvery = 3
 
-// examine makes all trials. It ends early when the far end is gone or ctx is.
+// examine makes all trials. It ends early if the server stops answering or ctx ends.
 func (x *examiner) examine(ctx context.Context) []trial {
 	probes := plan(x.wanted, x.scheme)
 	x.left = x.n*len(probes) + x.n*len(probes)/controlEvery + 1
@@ -38,7 +38,7 @@ func (x *examiner) examine(ctx context.Context) []trial {
 		return x.trials
 	}
 	for round := range x.n {
-		// Each round begins elsewhere, so that no probe always follows the same.
+		// Each round begins with another probe.
 		at := round * len(probes) / x.n
 		order := slices.Concat(probes[at:], probes[:at])
 		for i, p := range order {
@@ -68,8 +68,7 @@ func (x *examiner) examine(ctx context.Context) []trial {
 	return x.trials
 }
 
-// alive tries unmarked connections until one is fine, so that one failure that
-// came by chance does not end it all.
+// alive reports whether one of a few unmarked connections works.
 func (x *examiner) alive(ctx context.Context) bool {
 	for range enoughTrials {
 		if x.run(ctx, control).outcome == fine {
@@ -82,8 +81,8 @@ func (x *examiner) alive(ctx context.Context) bool {
 	return false
 }
 
-// probe makes one trial, and if it fails a control after it: where that fails
-// too, the trial says nothing. It reports whether the far end is still there.
+// probe makes one trial and, if it fails, a control. If that fails, too, the trial is
+// void. probe reports whether the server still answers.
 func (x *examiner) probe(ctx context.Context, p probe) bool {
 	if x.run(ctx, p).outcome == fine {
 		return ctx.Err() == nil
@@ -96,17 +95,17 @@ func (x *examiner) probe(ctx context.Context, p probe) bool {
 	return x.alive(ctx)
 }
 
-// settle makes more trials of a probe that has failed, or was not tried enough,
-// until it is clear whether it does so always, and how.
+// settle makes more trials of a probe that has failed or has too few trials, until it is
+// clear whether it always fails, and how. It reports whether the server still answers.
 func (x *examiner) settle(ctx context.Context, p probe) bool {
-	for range 4 * max(x.n, enoughTrials) { // void trials must not keep it going for ever
+	for range 4 * max(x.n, enoughTrials) { // a limit, since void trials do not count
 		t := tallyOf(x.trials, p)
 		if t.unjudged() || t.failed() == 0 && t.ok >= min(x.n, enoughTrials) {
 			return true
 		}
 		need := max(x.n, enoughTrials)
 		if t.ok > 0 {
-			need = 2 * need // it fails now and then: more of them tell how often
+			need = 2 * need // it fails sometimes: more trials show how often
 		}
 		if t.total() >= need && (t.ok > 0 || t.fails[t.how()] >= enoughTrials) {
 			return true
@@ -118,8 +117,8 @@ func (x *examiner) settle(ctx context.Context, p probe) bool {
 	return true
 }
 
-// substitutes are changes to try instead of those that cannot be judged because
-// the path does not carry the marks themselves.
+// substitutes returns changes to try instead of those whose marks the path does not
+// carry.
 func (x *examiner) substitutes() []probe {
 	if x.scheme == quiet {
 		return nil
@@ -149,7 +148,7 @@ func (x *examiner) substitutes() []probe {
 func (x *examiner) run(ctx context.Context, p probe) trial {
 	t := x.try(ctx, p)
 	if ctx.Err() != nil {
-		return trial{probe: p, outcome: odd, err: ctx.Err()} // interrupted: no trial
+		return trial{probe: p, outcome: odd, err: ctx.Err()} // interrupted: does not count
 	}
 	x.trials = append(x.trials, t)
 	if x.tell != nil {

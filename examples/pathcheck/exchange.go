@@ -16,7 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// The schemes: what there is to say on a connection.
+// The schemes, which name the protocol of a connection.
 const (
 	ssh2          = "ssh"
 	plainHTTP     = "http"
@@ -25,19 +25,19 @@ const (
 	pathcheckPeer = "pathcheck"
 )
 
-// An exchange talks on a connection, and calls midway once, when bytes have gone
-// both ways and more are to follow.
+// An exchange talks to the server on a connection. It calls midway once, after both
+// sides have sent data and before both send more.
 type exchange func(c net.Conn, to target, t *trial, midway func() error) error
 
 var exchanges = map[string]exchange{
 	ssh2: keyExchange, plainHTTP: headAndGet, secureHTTP: handshakeAndGet, quiet: wait, pathcheckPeer: ask,
 }
 
-// errNoMiddle says that the far end ended an exchange before its second half.
+// errNoMiddle is the error if the server ends an exchange before its second half.
 var errNoMiddle = errors.New("the server closes the connection after one answer")
 
-// keyExchange is SSH up to where a login would begin. The versions go both ways
-// before midway, the keys after it.
+// keyExchange is the SSH handshake without a login: the versions before midway, the key
+// exchange after it.
 func keyExchange(c net.Conn, to target, _ *trial, midway func() error) error {
 	m := &middled{Conn: c, midway: midway}
 	var done atomic.Bool
@@ -45,11 +45,11 @@ func keyExchange(c net.Conn, to target, _ *trial, midway func() error) error {
 		User:          "pathcheck",
 		ClientVersion: "SSH-2.0-pathcheck",
 		HostKeyCallback: func(string, net.Addr, ssh.PublicKey) error {
-			done.Store(true) // whoever that is: only the path counts
+			done.Store(true) // do not check the key: only the path counts
 			return errors.New("enough")
 		},
 	})
-	if broken := m.close(); broken != nil { // the ssh package does not always keep it
+	if broken := m.close(); broken != nil { // package ssh may not return this error
 		return broken
 	}
 	if done.Load() {
@@ -58,13 +58,13 @@ func keyExchange(c net.Conn, to target, _ *trial, midway func() error) error {
 	return err
 }
 
-// A middled conn calls midway before the first Write after bytes have gone both
-// ways. The ssh package reads and writes it from goroutines of its own.
+// A middled conn calls midway before the first Write after both sides have sent data.
+// Package ssh reads and writes it from other goroutines.
 type middled struct {
 	net.Conn
 
 	mu          sync.Mutex
-	midway      func() error // nil when it was called, or must not be any more
+	midway      func() error // nil after the call or after close
 	read, wrote bool
 	err         error // of midway
 }
@@ -95,7 +95,7 @@ func (m *middled) maybeMidway() error {
 	return m.err
 }
 
-// close ends it: midway is not running then, and will not be called any more.
+// close returns the error of midway. After it, midway does not run.
 func (m *middled) close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -103,7 +103,7 @@ func (m *middled) close() error {
 	return m.err
 }
 
-// headAndGet makes two requests of HTTP.
+// headAndGet makes two HTTP requests.
 func headAndGet(c net.Conn, to target, _ *trial, midway func() error) error {
 	answers := bufio.NewReader(io.LimitReader(c, tooMuch))
 	again, err := request(c, answers, http.MethodHead, to)
@@ -120,7 +120,7 @@ func headAndGet(c net.Conn, to target, _ *trial, midway func() error) error {
 	return err
 }
 
-// handshakeAndGet is HTTPS; the handshake is its first half.
+// handshakeAndGet makes a TLS handshake and one HTTPS request.
 func handshakeAndGet(c net.Conn, to target, _ *trial, midway func() error) error {
 	s := tls.Client(c, &tls.Config{ServerName: to.host, InsecureSkipVerify: true}) //nolint:gosec // only the path counts
 	if err := s.Handshake(); err != nil {
@@ -134,15 +134,15 @@ func handshakeAndGet(c net.Conn, to target, _ *trial, midway func() error) error
 }
 
 const (
-	// enough is how much of an answer's body is read: a path that lets that
-	// through lets the rest through as well.
+	// enough is the number of bytes of a body to read.
 	enough = 64 << 10
 
-	// tooMuch is where reading ends for good: net/http takes headers of any size.
+	// tooMuch is the number of bytes to read at most: [http.ReadResponse] does not
+	// limit headers.
 	tooMuch = 1 << 20
 )
 
-// request makes one request. again tells whether the connection takes another.
+// request makes one request. again reports whether the connection can be used again.
 func request(c net.Conn, answers *bufio.Reader, method string, to target) (again bool, err error) {
 	req := &http.Request{
 		Method: method,
@@ -164,10 +164,10 @@ func request(c net.Conn, answers *bufio.Reader, method string, to target) (again
 	return !resp.Close, nil
 }
 
-// patience is how long wait listens to a connection.
+// patience is how long wait waits for the connection to end.
 const patience = 300 * time.Millisecond
 
-// wait says nothing and looks whether the connection stays.
+// wait sends nothing and checks that the connection stays open for patience.
 func wait(c net.Conn, _ target, _ *trial, _ func() error) error {
 	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return err

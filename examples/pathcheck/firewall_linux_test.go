@@ -14,8 +14,8 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// A site has a router, which is the namespace of the test, between the client and
-// a server. Both families go over it.
+// A site is a client and a server, with a router between them in the test's namespace.
+// Both families use the router.
 type site struct {
 	client, router, server *testns.Net
 	address                map[string]netip.Addr // of the server, by family
@@ -43,14 +43,14 @@ func newSite(t *testing.T) *site {
 	}
 	s.router.Sysctl("net.ipv4.ip_forward", "1")
 	s.router.Sysctl("net.ipv6.conf.all.forwarding", "1")
-	// A router answers few packets of one host by ICMP; without an answer a
-	// rejection is a loss.
+	// By default a router limits the rate of its ICMP errors. Without an error, a
+	// rejected SYN looks lost.
 	s.router.Sysctl("net.ipv4.icmp_ratelimit", "0")
 	s.router.Sysctl("net.ipv6.icmp.ratelimit", "0")
 	return s
 }
 
-// serves starts a server of the far side.
+// serves starts a server on the server's side.
 func (s *site) serves(t *testing.T, family string, start func(t *testing.T, address string) string) string {
 	t.Helper()
 	var addr string
@@ -58,13 +58,12 @@ func (s *site) serves(t *testing.T, family string, start func(t *testing.T, addr
 	return addr
 }
 
-// check runs the program on the client's side, and returns what it says of each
-// target.
+// check runs the program on the client's side, and returns its verdict for each target.
 func (s *site) check(t *testing.T, args ...string) map[string]verdict {
 	t.Helper()
 	verdicts := make(map[string]verdict)
-	// Sockets belong to the namespace of the thread that makes them, so the
-	// program has to be a process of its own there.
+	// A socket belongs to the namespace of the thread that makes it, so the program must
+	// be another process there.
 	out := s.runs(t, append([]string{"-json", "-parallel", "100"}, args...)...)
 	for line := range strings.Lines(out) {
 		var v verdict
@@ -76,8 +75,8 @@ func (s *site) check(t *testing.T, args ...string) map[string]verdict {
 	return verdicts
 }
 
-// TestFirewall has a kernel's firewall reject marks in each way that it knows:
-// the path is diagnosed, and what is advised gets through.
+// TestFirewall claims that pathcheck recognises each way in which a kernel's firewall can
+// reject marks, and that its advice works on the path.
 func TestFirewall(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -86,8 +85,8 @@ func TestFirewall(t *testing.T) {
 	s := newSite(t)
 	type cell struct {
 		name      string
-		all       bool   // every mark, and not AF21 alone
-		says      string // of the marks
+		all       bool   // every mark, not only AF21
+		says      string // the finding, before the marks
 		family    string
 		statement string // of nft, by family
 	}
@@ -143,7 +142,7 @@ func TestFirewall(t *testing.T) {
 			require.NotEmpty(t, v.Findings)
 			assert.Contains(t, v.texts(), c.says+marked, "the marks")
 			for _, text := range v.texts() {
-				assert.NotContains(t, text, "VMware", "a firewall is no NAT")
+				assert.NotContains(t, text, "VMware", "the firewall does not react to changes")
 				assert.NotContains(t, text, "any change")
 			}
 			if c.all {
@@ -162,16 +161,15 @@ func TestFirewall(t *testing.T) {
 	}
 }
 
-// requireAdviceWorks goes over the router with what was advised, as a program
-// that pastes it would.
+// requireAdviceWorks connects through the router with the advised Dialer.
 func (s *site) requireAdviceWorks(t *testing.T, server netip.AddrPort, v verdict) {
 	t.Helper()
 	require.Contains(t, pasted, v.Dialer)
 	assert.Equal(t, "up\n", s.runs(t, dialArgument, v.Dialer, server.String()), v.Dialer)
 }
 
-// TestChangedOnTheWay has a router change marks within the flow: it is named, in
-// both families, and no mark is advised that it changes.
+// TestChangedOnTheWay claims that pathcheck finds a router that changes marks within a
+// flow, in both families, and advises no mark that the router changes.
 func TestChangedOnTheWay(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
@@ -193,7 +191,7 @@ func TestChangedOnTheWay(t *testing.T) {
 			capturing                 bool
 		}{
 			{"everything after the SYN", "tcp flags & syn == 0", "DF→CS1", "", false},
-			{"AF21 alone", "tcp flags & syn == 0 " + family + " dscp af21", "AF21→CS1", safe, false},
+			{"only AF21", "tcp flags & syn == 0 " + family + " dscp af21", "AF21→CS1", safe, false},
 			{"data marked AF21", "tcp flags & psh != 0 " + family + " dscp af21", "AF21→CS1", safe, true},
 		} {
 			addr := s.farEnd(t, family, c.capturing)
@@ -219,7 +217,7 @@ func TestChangedOnTheWay(t *testing.T) {
 			assert.Equal(t, c.dialer, v.Dialer)
 			if c.dialer == "" {
 				assert.Empty(t, v.SSH)
-				assert.Contains(t, strings.Join(v.Notes, "\n"), "no dscp.Dialer was found")
+				assert.Contains(t, strings.Join(v.Notes, "\n"), "no dscp.Dialer works")
 			} else {
 				assert.Equal(t, "IPQoS 16", v.SSH)
 			}
@@ -227,13 +225,13 @@ func TestChangedOnTheWay(t *testing.T) {
 			if c.blind {
 				says = assert.Contains
 			}
-			says(t, strings.Join(v.Notes, "\n"), "a change later in the flow would go unseen")
+			says(t, strings.Join(v.Notes, "\n"), "it would not see a later change in the flow")
 		})
 	}
 }
 
-// TestZone follows a link-local address, which means nothing without its zone.
-func TestZone(t *testing.T) {
+// TestLinkLocalZone claims that pathcheck connects to a link-local address with a zone.
+func TestLinkLocalZone(t *testing.T) {
 	t.Parallel()
 	if !testns.Inside(t) {
 		return

@@ -17,10 +17,10 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// orders are what a terminal would obey.
+// orders are escape sequences of a terminal.
 const orders = "\x1b]0;title\a\x1b[2J\u009b31m"
 
-// requirePlain looks for them.
+// requirePlain fails if text has a character that is not printable.
 func requirePlain(t *testing.T, text string) {
 	t.Helper()
 	for i, r := range text {
@@ -28,7 +28,7 @@ func requirePlain(t *testing.T, text string) {
 	}
 }
 
-// TestHostileServers has servers put escape sequences where errors quote them.
+// TestHostileServers claims that escape sequences of a server do not reach the terminal.
 func TestHostileServers(t *testing.T) {
 	for scheme, handle := range map[string]func(net.Conn){
 		plainHTTP: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"+orders+"\r\n\r\n") },
@@ -52,13 +52,14 @@ func TestHostileServers(t *testing.T) {
 			code, stdout := pathcheck(t, forever, "-n", "1", scheme+"://"+addr)
 			assert.Equal(t, exitUncertain, code)
 			requirePlain(t, stdout)
-			assert.Contains(t, stdout, `\x1b]0;title`, "it is shown all the same")
+			assert.Contains(t, stdout, `\x1b]0;title`, "the sequence is printed, quoted")
 		})
 	}
 }
 
-// TestServeHasRoomForSoMany fills pathcheck -serve with clients that stay.
-func TestServeHasRoomForSoMany(t *testing.T) {
+// TestServeLimitsClients claims that pathcheck -serve serves mostClients at a time and
+// closes further connections.
+func TestServeLimitsClients(t *testing.T) {
 	addr := peerServer(t, "127.0.0.1:0")
 	asks := func() error {
 		c, err := net.Dial("tcp", addr)
@@ -73,7 +74,7 @@ func TestServeHasRoomForSoMany(t *testing.T) {
 	require.Error(t, asks(), "one too many")
 }
 
-// A script is a conn whose far end says what it says, whatever it is told.
+// A script is a conn that reads a fixed text, and discards writes.
 type script struct {
 	net.Conn
 	says io.Reader
@@ -89,7 +90,7 @@ func (s *script) Read(b []byte) (int, error) {
 func (s *script) Write(b []byte) (int, error)     { return len(b), nil }
 func (s *script) SetReadDeadline(time.Time) error { return nil }
 
-// endless is a header that does not end.
+// endless is a reader of a header that does not end.
 type endless struct{}
 
 func (endless) Read(b []byte) (int, error) {
@@ -107,8 +108,8 @@ func TestEndlessAnswers(t *testing.T) {
 	}
 }
 
-// FuzzAnswers has a far end say anything: each exchange ends, takes no more
-// than it needs, and what is reported is plain text.
+// FuzzAnswers claims that for any answer of a server each exchange ends and the report is
+// plain text.
 func FuzzAnswers(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"example.com", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"},
@@ -131,7 +132,7 @@ func FuzzAnswers(f *testing.F) {
 		}
 		for _, scheme := range []string{plainHTTP, pathcheckPeer, quiet} {
 			far := &script{says: bytes.NewReader(answer)}
-			where := target{text: "host", host: "host", port: "1", scheme: scheme} // what the user typed is the user's
+			where := target{text: "host", host: "host", port: "1", scheme: scheme} // the report does not quote the user's text
 			tr := trial{probe: control, stage: before}
 			tr.err = exchanges[scheme](far, where, &tr, func() error { return nil })
 			if tr.outcome = fine; tr.err != nil {

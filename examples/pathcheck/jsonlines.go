@@ -9,15 +9,15 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A jsonWriter writes one object a line. Every line stands for itself, so that
-// the output of many machines can be put into one file.
+// A jsonWriter writes one object per line. Every line is complete, so that one file can
+// have the output of many machines.
 type jsonWriter struct {
 	mu      sync.Mutex
 	w       io.Writer
 	machine string
 }
 
-// head is what every line begins with.
+// head is the beginning of every line.
 type head struct {
 	Kind    string `json:"kind"` // "trial" or "verdict"
 	Machine string `json:"machine"`
@@ -49,7 +49,7 @@ type verdictLine struct {
 	Notes    []string      `json:"notes,omitempty"`
 	SSH      string        `json:"ssh_config,omitempty"`
 	Dialer   string        `json:"dialer,omitempty"`
-	Tried    []attempt     `json:"tried,omitempty"` // of what is advised, and of what is not
+	Tried    []attempt     `json:"tried,omitempty"` // all settings that were tried
 	Trials   int           `json:"trials"`
 	Failed   int           `json:"failed"`
 	Controls int           `json:"controls"`
@@ -59,7 +59,7 @@ type verdictLine struct {
 type findingLine struct {
 	Text   string   `json:"text"`
 	Probes []string `json:"probes"`
-	Chance float64  `json:"chance"` // the likeliest of the probes
+	Chance float64  `json:"chance"` // the largest of the probes
 }
 
 func (j *jsonWriter) head(kind string, t target) head {

@@ -21,12 +21,12 @@ import (
 	"github.com/godscp/godscp/internal/nobody"
 )
 
-// Timeouts for -timeout. On IPv4 the lab looks a hundred times before it believes
-// a change, which takes long on a machine that is busy.
+// Values of -timeout. On IPv4 the lab samples a flow a hundred times before it accepts a
+// change, which takes long on a busy machine.
 const (
-	impatient = "2s" // where silence is waited for dozens of times
+	impatient = "2s" // for tests with dozens of timeouts
 	patient   = "3s" // the same on IPv4
-	forever   = "1m" // where nothing is silent
+	forever   = "1m" // for tests without timeouts
 )
 
 // pathcheck runs the program.
@@ -40,7 +40,7 @@ func pathcheck(t *testing.T, timeout string, args ...string) (code int, stdout s
 	return code, out.String()
 }
 
-// pasted are the cures for Go programs, as the compiler reads them.
+// pasted has the Dialers that the compiler makes of the advised expressions.
 var pasted = map[string]dscp.Dialer{
 	"dscp.Dialer{}":                                                                    {},
 	"dscp.Dialer{DSCP: dscp.AF21}":                                                     {DSCP: dscp.AF21},
@@ -49,7 +49,7 @@ var pasted = map[string]dscp.Dialer{
 	"dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}}": {DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}},
 }
 
-// requireCured pastes the cure and goes through the box with it.
+// requireCured connects through the box with the advised settings.
 func requireCured(t *testing.T, box *dscptest.Middlebox, c cure) {
 	t.Helper()
 	d, ok := pasted[c.dialer]
@@ -65,7 +65,7 @@ func requireCured(t *testing.T, box *dscptest.Middlebox, c cure) {
 		if os.Getenv("CI") != "" {
 			t.Fatal(err)
 		}
-		t.Logf("the line for ssh_config was not tried: %v", err)
+		t.Logf("the line for ssh_config is not tested: %v", err)
 		return
 	}
 	config := t.TempDir() + "/ssh_config"
@@ -80,8 +80,8 @@ func requireCured(t *testing.T, box *dscptest.Middlebox, c cure) {
 	assert.Equal(t, "works\n", string(out))
 }
 
-// pairs are some pairs of models, the second behind the first. TestPairsOfModels
-// has them all.
+// pairs are some pairs of models, the second after the first on the path.
+// TestPairsOfModelsAreFound has all pairs.
 var pairs = [][2]string{
 	{"VMware", "FlowKey"},
 	{"FlowKey", "VMware"},
@@ -90,7 +90,7 @@ var pairs = [][2]string{
 	{"DropMarkedData(lowdelay)", "FlowKey"},
 }
 
-// A verdict is what pathcheck -json says of a target.
+// A verdict is a verdict of pathcheck -json.
 type verdict struct {
 	Kind, Target, State string
 	Findings            []struct{ Text string }
@@ -109,20 +109,20 @@ func (v verdict) texts() []string {
 	return texts
 }
 
-// Each model of the lab, and pairs of them, on real sockets: they are named, as
-// on the simulated paths, and the cure works, pasted.
+// TestLab claims that for each model of the lab, and for pairs, the findings on real
+// sockets are those of the simulated path, and that the advised settings work.
 func TestLab(t *testing.T) {
 	t.Parallel()
 	t.Run("IPv6", func(t *testing.T) {
 		t.Parallel()
 		paths := make(labPaths)
 		for name, h := range harmful {
-			if !strings.HasSuffix(name, "()") { // all marks lost is a long silence
+			if !strings.HasSuffix(name, "()") { // if all marks are lost, the test takes long
 				paths.add(t, name, "[::1]:0", h.model)
 			}
 		}
 		for name, model := range rewriting {
-			if name != "OneMark" { // which fails a test for what pathcheck does
+			if name != "OneMark" { // it fails the test, since pathcheck changes marks
 				paths.add(t, name, "[::1]:0", model)
 			}
 		}
@@ -142,7 +142,7 @@ func TestLab(t *testing.T) {
 	})
 }
 
-// labPaths are boxes of the lab, and what is to be said of them, by target.
+// labPaths are boxes of the lab with the expected diagnosis, by target.
 type labPaths map[string]labPath
 
 type labPath struct {
@@ -157,7 +157,7 @@ func (paths labPaths) add(t *testing.T, name, family string, models ...dscptest.
 	paths["ssh://"+box.Addr()] = labPath{name, box, simulate(1, 0, ssh2, models...)}
 }
 
-// check checks all of them side by side.
+// check checks all of them concurrently.
 func (paths labPaths) check(t *testing.T, timeout string) {
 	t.Helper()
 	code, out := pathcheck(t, timeout, slices.Concat([]string{"-json", "-parallel", "100"}, slices.Collect(maps.Keys(paths)))...)
@@ -184,7 +184,7 @@ func (paths labPaths) check(t *testing.T, timeout string) {
 	assert.Equal(t, len(paths), told)
 }
 
-// The report for people.
+// TestReport claims the text of a report.
 func TestReport(t *testing.T) {
 	t.Parallel()
 	box := dscptest.NewMiddlebox(t, sshServer(t, "[::1]:0"), dscptest.VMware)
@@ -192,7 +192,7 @@ func TestReport(t *testing.T) {
 	assert.Equal(t, exitHarm, code)
 	assert.Regexp(t, `(?m)^ssh://\[::1\]:\d+ \(ssh over \[::1\]:\d+\): harm found$
   trials: 6 of 27 failed; unmarked controls: 0 of \d+ failed
-  resets a flow whose precedence changes: VMware-like
+  resets a flow whose IP precedence changes, like VMware's NAT
     DF→AF21 +3 of 3 failed: .*; by chance: 1 in \d{3,}
     AF21→CS1 +3 of 3 failed: .*; by chance: 1 in \d{3,}
   in ssh_config:     IPQoS 16
@@ -200,7 +200,7 @@ func TestReport(t *testing.T) {
 $`, out)
 }
 
-// The exchange fits what the server speaks.
+// TestSchemes claims that pathcheck tests servers of each protocol.
 func TestSchemes(t *testing.T) {
 	t.Parallel()
 	for scheme, upstream := range map[string]string{
@@ -241,21 +241,21 @@ func TestSchemes(t *testing.T) {
 		code, out := pathcheck(t, impatient, box.Addr())
 		assert.Equal(t, exitHarm, code, out)
 		assert.Contains(t, out, "drops SYNs marked EF\n")
-		assert.Contains(t, out, "only the handshake was looked at")
+		assert.Contains(t, out, "only the TCP handshake was tested")
 	})
 }
 
-// What is no matter of marks is told as what it is.
-func TestDead(t *testing.T) {
+// TestDeadServerNamesReason claims that pathcheck names the reason if unmarked connections fail.
+func TestDeadServerNamesReason(t *testing.T) {
 	t.Parallel()
 	closed := listen(t, "127.0.0.1:0", func(net.Conn) {})
 	hole := dscptest.NewMiddlebox(t, sshServer(t, "127.0.0.1:0"), func(s dscptest.Segment) dscptest.Verdict { return dscptest.Drop })
 	for name, tt := range map[string]struct{ target, says string }{
-		"a dead host":                            {"ssh://" + hole.Addr(), "could not tell: the host does not answer"},
-		"a closed port":                          {nobody.Listens(t, "127.0.0.1:0"), "could not tell: nobody listens: the connection is refused"},
-		"a server that accepts and says nothing": {"ssh://" + muteServer(t), "could not tell: the server accepts connections and says nothing"},
-		"a server that closes":                   {"http://" + closed, "could not tell: the server closes every connection"},
-		// No name server is asked for a name like that.
+		"a dead host":                   {"ssh://" + hole.Addr(), "could not tell: the host does not answer"},
+		"a closed port":                 {nobody.Listens(t, "127.0.0.1:0"), "could not tell: the connection is refused"},
+		"a server that does not answer": {"ssh://" + muteServer(t), "could not tell: the server accepts connections but does not answer"},
+		"a server that closes":          {"http://" + closed, "could not tell: the server closes every connection"},
+		// The resolver rejects this name without a query.
 		"a name that does not resolve": {"ssh://no..such.host", "could not tell: the name does not resolve"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -267,7 +267,7 @@ func TestDead(t *testing.T) {
 	}
 }
 
-// Through each rewriter the far end sees what arrives, and gives it its name.
+// TestPeer claims that with -peer, pathcheck names each kind of rewriting.
 func TestPeer(t *testing.T) {
 	t.Parallel()
 	for _, family := range []string{"127.0.0.1:0", "[::1]:0"} {
@@ -288,12 +288,13 @@ func TestPeer(t *testing.T) {
 			t.Parallel()
 			code, out := pathcheck(t, forever, "-peer", server)
 			assert.Equal(t, exitNoHarm, code, out)
-			assert.Contains(t, out, "all marks arrive as they were sent\n")
+			assert.Contains(t, out, "all marks arrive unchanged\n")
 		})
 	}
 }
 
-// A server on all addresses has clients of both families on sockets of one.
+// TestPeerOnAllAddresses claims that -serve on all addresses reads the marks of IPv4 and
+// IPv6 clients, whose connections are on sockets of one family.
 func TestPeerOnAllAddresses(t *testing.T) {
 	t.Parallel()
 	_, port, err := net.SplitHostPort(peerServer(t, ":0"))
@@ -307,14 +308,14 @@ func TestPeerOnAllAddresses(t *testing.T) {
 	}
 }
 
-func TestPeerIsNone(t *testing.T) {
+func TestPeerIsAnotherServer(t *testing.T) {
 	t.Parallel()
 	code, out := pathcheck(t, forever, "-peer", webServer(t, false))
 	assert.Equal(t, exitUncertain, code)
-	assert.Contains(t, out, "no pathcheck -serve")
+	assert.Contains(t, out, "not pathcheck -serve")
 }
 
-// Many targets side by side, a line of JSON for each trial and each target.
+// TestJSON claims that -json prints a line for each trial and each target.
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	upstream := sshServer(t, "[::1]:0")
@@ -340,7 +341,7 @@ func TestJSON(t *testing.T) {
 			trials[l.Target]++
 		case "verdict":
 			states[l.Target] = l.State
-			assert.Equal(t, trials[l.Target], l.Trials+l.Controls, "every trial is told")
+			assert.Equal(t, trials[l.Target], l.Trials+l.Controls, "there is a line for every trial")
 			if l.Target == "ssh://"+broken.Addr() {
 				require.Len(t, l.Findings, 1)
 				assert.Equal(t, vmwareLike, l.Findings[0].Text)
@@ -357,12 +358,12 @@ func TestJSON(t *testing.T) {
 	}, states)
 }
 
-// An interrupt ends it at once.
+// TestInterrupt claims that an interrupt ends pathcheck at once.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	target := listen(t, "127.0.0.1:0", func(c net.Conn) {
-		cancel() // with a connection open that says nothing
+		cancel() // the connection is open and silent
 		<-t.Context().Done()
 	})
 	var out, errs bytes.Buffer

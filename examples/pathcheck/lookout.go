@@ -8,16 +8,15 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A lookout sees the marks that arrive on one connection, as far as the system
-// shows them.
+// A lookout reads the marks that arrive on one connection, as far as the system allows.
 type lookout struct {
 	conn  *dscp.Conn
-	watch *segmentWatch // nil where this process may not capture
+	watch *segmentWatch // nil if this process may not capture packets
 	peer  netip.AddrPort
-	after []dscp.CodePoint // each mark of later segments once, in their order
+	after []dscp.CodePoint // marks of segments after the SYN, each once, in order
 }
 
-// newLookout takes its first look.
+// newLookout returns a lookout that has read the marks once.
 func newLookout(c *dscp.Conn, w *segmentWatch) *lookout {
 	peer := c.RemoteAddr().(*net.TCPAddr).AddrPort()
 	l := &lookout{conn: c, watch: w, peer: netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())}
@@ -25,7 +24,7 @@ func newLookout(c *dscp.Conn, w *segmentWatch) *lookout {
 	return l
 }
 
-// look returns all that was seen up to now.
+// look returns all marks so far.
 func (l *lookout) look() sighting {
 	var s sighting
 	if cp, ok := l.conn.PeerDSCP(); ok {

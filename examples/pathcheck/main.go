@@ -1,51 +1,49 @@
-// Command pathcheck says what a network path does to marked connections:
+// Command pathcheck tests what a network path does to marked connections:
 //
 //	go run ./examples/pathcheck example.com
 //	go run ./examples/pathcheck -dscp ef -n 5 example.com:443 [2001:db8::1]:22 https://[fe80::1%eth0]
 //	go run ./examples/pathcheck -targets hosts.txt
 //
-// It makes trial connections, each with one way to mark: not at all, with the
-// DSCP from the first packet on, with the values that are safe for NATs, with
-// marks that are known to be treated badly (EF, LE, CS1), and with a change in
-// the middle of the flow, after real bytes have gone both ways. What is said on
-// them fits the port: the key exchange of SSH (no login), a GET of HTTP or HTTPS,
-// or nothing but a look whether the connection lives. A target can say which,
-// ssh://host:port. Unmarked connections in between tell a dead server from a
-// path that breaks on marks.
+// It makes trial connections to each target, with these ways to mark: no mark, the
+// DSCP from the first packet on, marks with IP precedence 0, marks that some networks
+// treat badly (EF, LE, CS1), and a change of the mark in the middle of the flow, after
+// both sides have sent data. On each connection it does the key exchange of SSH
+// (without a login), a GET of HTTP or HTTPS, or, for an unknown protocol, only waits
+// whether the connection stays open. The port decides about the protocol, or a scheme
+// in the target, as in ssh://host:port. Unmarked connections in between show whether
+// the server fails or the path breaks on marks.
 //
-// That makes some forty connections, one after the other, more if some fail. A
-// server that counts those who do not log in (OpenSSH since 9.8, see
-// PerSourcePenalties) may refuse this machine for a while; pathcheck then says
-// that the far end went away.
+// This takes about forty connections, one after the other, and more if some fail. A
+// server that penalises clients that do not log in (OpenSSH since 9.8, see
+// PerSourcePenalties) may refuse this machine for a while; pathcheck then reports that
+// the server stopped answering.
 //
-// From the trials it says in words what the path does, how sure that is, and
-// what helps: a line for ssh_config and a dscp.Dialer. Each is tried on the path
-// first: the Dialer as it is printed, and for the line a connection for each way
-// in which versions of OpenSSH mark with it. What does not get through is not
-// advised.
+// The report says what the path does, how likely chance is as the reason, and which
+// settings work: a line for ssh_config and a dscp.Dialer. Pathcheck tries each on the
+// path before it prints it: the Dialer itself, and for the ssh_config line one
+// connection for each way in which versions of OpenSSH mark with that line.
 //
-// The exit status is 0 if no harm was seen, 1 if harm was found, 2 if it could
-// not tell, could not write its report, or was called wrongly.
+// The exit status is 0 if no target has harm, 1 if harm was found, 2 if pathcheck
+// could not tell or failed, or for wrong arguments.
 //
 // # Many machines
 //
-// With -json it prints one JSON object for each trial and one for each target,
-// a line each, with the name of the machine: what many machines print can be
-// put into one file.
+// With -json pathcheck prints one JSON object per line for each trial and each target,
+// with the name of the machine, so that one file can have the output of many machines.
 //
-// # The far end
+// # Arriving marks
 //
-// With -serve on a machine of yours and -peer on the other, the server tells
-// which marks arrive, so that bleaching and remarking are found too, with the
-// names of RFC 9435, section 4:
+// With -serve on another machine and -peer on this one, the server reports which marks
+// arrive. So pathcheck also finds bleaching and re-marking, and names them as RFC 9435,
+// section 4, does:
 //
 //	pathcheck -serve :7777
 //	pathcheck -peer server.example.com:7777
 //
-// The server (on Linux) reads the mark off the SYN. So that a path is found out
-// which changes the mark within a flow, it also reads those of later segments: on
-// IPv6 of the latest one each time it is asked, on IPv4 of the one that completes
-// the handshake, and of every one if it may open a raw socket (CAP_NET_RAW).
+// The server, on Linux, reads the mark of the SYN. To find a path that changes the mark
+// within a flow, it also reads the marks of later segments: on IPv6 that of the latest
+// segment at each question, on IPv4 that of the segment that completes the handshake,
+// or those of all segments if it may open a raw socket (CAP_NET_RAW).
 package main
 
 import (

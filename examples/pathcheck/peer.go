@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// The protocol between pathcheck -peer and -serve: the client sends a line, the
-// server answers with a line of JSON, a sighting; as often as the client likes.
+// The protocol between pathcheck -peer and -serve: the client sends the question, and the
+// server answers with a sighting as a line of JSON. The client may repeat this.
 const (
 	question    = "pathcheck: which marks?\n"
 	longestLine = 1 << 10
 )
 
-// ask asks the far end twice, before and after midway.
+// ask asks the server before and after midway.
 func ask(c net.Conn, _ target, t *trial, midway func() error) error {
 	answers := bufio.NewReader(io.LimitReader(c, longestLine))
 	if err := askOnce(c, answers, t); err != nil {
@@ -38,7 +38,7 @@ func askOnce(c net.Conn, answers *bufio.Reader, t *trial) error {
 	}
 	seen := new(sighting)
 	if err := json.Unmarshal([]byte(line), seen); err != nil {
-		return fmt.Errorf("the far end is no pathcheck -serve: it says %q", strings.TrimSpace(line))
+		return fmt.Errorf("the server is not pathcheck -serve: it sent %q", strings.TrimSpace(line))
 	}
 	seen.add(t.seen)
 	t.seen = seen

@@ -9,11 +9,11 @@ import (
 // A probe is one way to mark a connection.
 type probe struct {
 	mark    dscp.CodePoint // from the first packet on
-	changes bool           // to the mark to, after real bytes have gone both ways
+	changes bool           // it changes to the mark to, after both sides have sent data
 	to      dscp.CodePoint
 }
 
-// control is the unmarked connection that all others are compared with.
+// control is an unmarked connection, for comparison.
 var control = probe{}
 
 func constant(cp dscp.CodePoint) probe     { return probe{mark: cp} }
@@ -29,16 +29,15 @@ func (p probe) String() string {
 	return p.mark.String()
 }
 
-// samePrecedence reports whether a change leaves the upper three bits alone.
+// samePrecedence reports whether both marks of a change have the same IP precedence.
 func (p probe) samePrecedence() bool { return p.mark.Precedence() == p.to.Precedence() }
 
-// farMark is of the pool for local use (RFC 2474, section 6), and one of the few
-// marks that tell the rewriters of RFC 9435 apart which spare 11xxxx.
+// farMark is from the pool for local use (RFC 2474, section 6). It distinguishes the
+// rewriters of RFC 9435 that do not change 11xxxx.
 const farMark dscp.CodePoint = 0b110_111
 
-// plan returns the probes for a mark, each once. A silent connection has no
-// middle in which to change, and where nobody tells what arrives there is no use
-// for farMark.
+// plan returns the probes for a mark, each once. Only with -peer is farMark among them.
+// For the scheme wait there are no changes, since it sends no data.
 func plan(wanted dscp.CodePoint, scheme string) []probe {
 	probes := []probe{
 		constant(wanted),
@@ -59,7 +58,7 @@ func plan(wanted dscp.CodePoint, scheme string) []probe {
 	return slices.DeleteFunc(unique(probes), func(p probe) bool { return p == control || p.changes && p.mark == p.to })
 }
 
-// otherThan returns the mark that programs change wanted to.
+// otherThan returns the second mark of a change that begins with wanted.
 func otherThan(wanted dscp.CodePoint) dscp.CodePoint {
 	if wanted == dscp.CS1 {
 		return dscp.AF21
@@ -67,7 +66,7 @@ func otherThan(wanted dscp.CodePoint) dscp.CodePoint {
 	return dscp.CS1
 }
 
-// unique keeps the first of each.
+// unique removes duplicates.
 func unique(probes []probe) []probe {
 	var u []probe
 	for _, p := range probes {

@@ -15,11 +15,11 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// asProgram makes the test binary be the program, or dial as the program advises.
+// asProgram makes the test binary run the program, or dial with an advised Dialer.
 const asProgram = "PATHCHECK_AS_PROGRAM"
 
-// dialArgument is the first argument of a process that dials: the literal of a
-// Dialer and an address follow.
+// dialArgument is the first argument of a process that dials. The other two are the
+// expression of a Dialer and an address.
 const dialArgument = "dial"
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	}
 	d, ok := pasted[os.Args[2]]
 	if !ok {
-		fmt.Println("not known:", os.Args[2])
+		fmt.Println("unknown Dialer:", os.Args[2])
 		os.Exit(exitUncertain)
 	}
 	c, err := d.Dial("tcp", os.Args[3])
@@ -46,8 +46,7 @@ func TestMain(m *testing.M) {
 	os.Exit(exitNoHarm)
 }
 
-// runs runs this test binary as a process on the client's side, and returns what
-// it prints.
+// runs runs this test binary on the client's side, and returns its standard output.
 func (s *site) runs(t *testing.T, args ...string) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -64,8 +63,8 @@ func (s *site) runs(t *testing.T, args ...string) string {
 	return stdout.String()
 }
 
-// farEnd starts pathcheck -serve on the far side. It is a process of its own,
-// since it accepts on a goroutine that is nowhere in particular.
+// farEnd starts pathcheck -serve on the server's side, in another process, since its
+// goroutines may run on threads of any namespace.
 func (s *site) farEnd(t *testing.T, family string, capturing bool) (address string) {
 	t.Helper()
 	self, err := os.Executable()

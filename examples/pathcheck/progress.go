@@ -7,14 +7,13 @@ import (
 	"sync"
 )
 
-// A ticker shows how far the examinations have come, on one line of a terminal.
-// A nil ticker shows nothing.
+// A ticker shows the progress on one line of a terminal. A nil ticker shows nothing.
 type ticker struct {
 	mu sync.Mutex
 	w  io.Writer
 }
 
-// newTicker returns nil if w is no terminal.
+// newTicker returns nil if w is not a terminal.
 func newTicker(w io.Writer) *ticker {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -13,12 +13,12 @@ import (
 // ipPktOptions is IP_PKTOPTIONS of linux/in.h, which x/sys does not have.
 const ipPktOptions = 9
 
-// receiveMarks makes the kernel keep the mark of the segment that an IPv6
-// connection received last, and that of the segment which completed the
-// handshake of an IPv4 connection.
+// receiveMarks makes the kernel keep the mark of the latest segment of an IPv6
+// connection, and of the segment that completed the handshake of an IPv4 connection.
 func receiveMarks(network, _ string, c syscall.RawConn) error {
 	return c.Control(func(fd uintptr) {
-		// Without them there is less to tell. A dual-stack socket takes both.
+		// Ignore errors: the server then reports fewer marks. A dual-stack socket accepts
+		// both options.
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
 		if network == "tcp6" {
 			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
@@ -26,19 +26,19 @@ func receiveMarks(network, _ string, c syscall.RawConn) error {
 	})
 }
 
-// latestClass returns the mark of the segment that an IPv6 connection received
-// last. Linux still has the socket option of RFC 2292 for it, section 4.1.
+// latestClass returns the mark of the latest segment of an IPv6 connection, by the socket
+// option of RFC 2292, section 4.1, which Linux still has.
 func latestClass(c syscall.Conn) (cp dscp.CodePoint, ok bool) {
 	return packetOption(c, unix.IPPROTO_IPV6, unix.IPV6_2292PKTOPTIONS, unix.IPV6_TCLASS)
 }
 
-// handshakeMark returns the mark of the segment that completed the handshake of
-// an IPv4 connection. Linux keeps that of no later one.
+// handshakeMark returns the mark of the segment that completed the handshake of an IPv4
+// connection. Linux does not keep that of a later segment.
 func handshakeMark(c syscall.Conn) (cp dscp.CodePoint, ok bool) {
 	return packetOption(c, unix.IPPROTO_IP, ipPktOptions, unix.IP_TOS)
 }
 
-// packetOption reads the control message of a type out of a socket option.
+// packetOption returns the mark in the control message of type kind in a socket option.
 func packetOption(c syscall.Conn, level, option, kind int) (cp dscp.CodePoint, ok bool) {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -9,10 +9,9 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// remark changes the mark of a live connection, as this project tells everybody
-// not to do.
+// remark changes the mark of an established connection, to test what the path does.
 //
-//nolint:dscpvet // a probe sends two marks on one flow, to see what the path does
+//nolint:dscpvet // the change is the test
 func remark(c net.Conn, cp dscp.CodePoint) error {
 	option, err := "IPV6_TCLASS", error(nil)
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok && a.IP.To4() != nil {

@@ -7,37 +7,36 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// remedies are what may help, the best first. Each is tried on the path before
-// it is printed: what the trials say of single marks need not hold for a Dialer,
-// which does more than set one.
+// remedies are settings that may work, the best first. prescribe tries each on the path:
+// the trials of single marks do not predict a Dialer, which does more than set a mark.
 type remedies struct {
 	dialers []dscp.Dialer
 	ssh     []sshLine
 }
 
-// An sshLine is a line for ssh_config, and the connections that OpenSSH makes
-// with it.
+// An sshLine is a line for ssh_config, and the ways in which versions of OpenSSH mark
+// connections with it.
 type sshLine struct {
 	text   string
 	probes []probe
 }
 
-// An attempt is a remedy that was tried. The report for people does not show those
-// in vain: a line that can be pasted is taken for advice.
+// An attempt is a remedy that was tried. The text report does not show those that failed,
+// since a reader could take them for advice.
 type attempt struct {
 	Advice  string  `json:"advice"`
 	Outcome outcome `json:"outcome"`
 	Error   string  `json:"error,omitempty"`
 }
 
-// A path is what a remedy can be tried on.
+// A path makes trials.
 type path interface {
 	try(context.Context, probe) trial
 	tryDialer(context.Context, dscp.Dialer) trial
 }
 
-// remediesFor names what may help. arrives tells of a probe whether its mark
-// stays the same on the way.
+// remediesFor returns the remedies for a path with these tallies. arrives reports whether
+// the path leaves the mark of a probe unchanged within the flow.
 func remediesFor(tallies []tally, wanted dscp.CodePoint, arrives func(probe) bool) remedies {
 	works := func(p probe) bool {
 		return arrives(p) && slices.ContainsFunc(tallies, func(t tally) bool { return t.probe == p && t.ok > 0 && !t.unsure() })
@@ -48,15 +47,14 @@ func remediesFor(tallies []tally, wanted dscp.CodePoint, arrives func(probe) boo
 	return remedies{dialerRemedies(works, lostSYN, wanted), sshRemedies(works, wanted)}
 }
 
-// dialerRemedies are Dialers. None changes a mark, so that the marks themselves
-// are all there is to choose.
+// dialerRemedies returns Dialers. None changes a mark within a flow.
 func dialerRemedies(works func(probe) bool, lostSYN bool, wanted dscp.CodePoint) []dscp.Dialer {
 	var all []dscp.Dialer
 	safe := works(constant(wanted.NATSafe()))
 	if works(constant(wanted)) {
 		all = append(all, dscp.Dialer{DSCP: wanted})
 	}
-	if lostSYN { // elsewhere the mark may work, and only the SYN tells
+	if lostSYN { // on other networks the mark may work; Fallback needs a failure of the SYN
 		fallback := []dscp.CodePoint{dscp.DF}
 		if safe {
 			fallback = []dscp.CodePoint{wanted.NATSafe(), dscp.DF}
@@ -69,9 +67,9 @@ func dialerRemedies(works func(probe) bool, lostSYN bool, wanted dscp.CodePoint)
 	return append(all, dscp.Dialer{})
 }
 
-// sshRemedies are lines for ssh_config. OpenSSH up to 8.4, and its servers, mark
-// a connection when it is up already, so a mark helps only if the path survives
-// the change to it. One mark for both classes is never changed once it is there.
+// sshRemedies returns lines for ssh_config, each with one mark for both classes. OpenSSH
+// up to 8.4, and sshd, set the mark after the connection is established, so the change
+// from DF to the mark must work, too.
 func sshRemedies(works func(probe) bool, wanted dscp.CodePoint) []sshLine {
 	var all []sshLine
 	for _, cp := range []dscp.CodePoint{wanted, wanted.NATSafe(), dscp.LowDelay, dscp.Throughput} {
@@ -84,8 +82,8 @@ func sshRemedies(works func(probe) bool, wanted dscp.CodePoint) []sshLine {
 	return append(all, sshLine{"IPQoS none", []probe{control}})
 }
 
-// prescribe tries the remedies one after the other, until one of each kind comes
-// through. Nothing else becomes the cure.
+// prescribe tries the remedies one after the other, until one of each kind works. These
+// are the cure.
 func (d *diagnosis) prescribe(ctx context.Context, p path) {
 	if d.state != harm {
 		return
@@ -107,15 +105,15 @@ func (d *diagnosis) prescribe(ctx context.Context, p path) {
 		}
 	}
 	if d.cure.dialer == "" {
-		d.notes = append(d.notes, "no dscp.Dialer was found that gets through unharmed")
+		d.notes = append(d.notes, "no dscp.Dialer works on this path")
 	}
 	if d.cure.ssh == "" {
-		d.notes = append(d.notes, "no line for ssh_config was found that gets through unharmed")
+		d.notes = append(d.notes, "no line for ssh_config works on this path")
 	}
 }
 
-// tryOut reports whether all the connections of a remedy come through. One that
-// fails gets another chance, since any connection may fail by chance.
+// tryOut reports whether all connections of a remedy work. It repeats one that fails, up
+// to enoughTrials times, since a connection may fail by chance.
 func (d *diagnosis) tryOut(ctx context.Context, advice string, connections ...func() trial) bool {
 	a := attempt{Advice: advice, Outcome: fine}
 	for _, connect := range connections {
@@ -133,8 +131,8 @@ func (d *diagnosis) tryOut(ctx context.Context, advice string, connections ...fu
 	return a.Outcome == fine
 }
 
-// verdict returns the outcome of a trial of a remedy, for which it is not enough
-// to live: its mark has to stay the same, too.
+// verdict returns the outcome of a trial of a remedy. The remedy also fails if the path
+// changes its mark within the flow.
 func (t *trial) verdict() (o outcome, reason string) {
 	switch {
 	case t.err != nil:

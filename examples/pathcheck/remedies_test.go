@@ -13,7 +13,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A pickyPath refuses what it is told to, whatever the trials of single marks say.
+// A pickyPath refuses the Dialers and probes that its functions select.
 type pickyPath struct {
 	refusesDialer func(dscp.Dialer) bool
 	refusesProbe  func(probe) bool
@@ -36,7 +36,7 @@ func (p *pickyPath) tryDialer(_ context.Context, d dscp.Dialer) trial {
 	return p.result(p.refusesDialer != nil && p.refusesDialer(d), constant(d.DSCP))
 }
 
-// refusingAF21 is a diagnosis of a path that refuses SYNs marked AF21.
+// refusingAF21 returns the diagnosis of a path that refuses SYNs marked AF21.
 func refusingAF21(t *testing.T) diagnosis {
 	t.Helper()
 	x := &examiner{wanted: dscp.AF21, scheme: ssh2, n: 3, try: func(_ context.Context, p probe) trial {
@@ -50,8 +50,8 @@ func refusingAF21(t *testing.T) diagnosis {
 	return d
 }
 
-// Nothing is advised, and nothing that looks like advice is printed, that did not
-// get through when it was tried.
+// TestOnlyWhatWorksIsAdvised claims that the report has only settings that worked when
+// they were tried.
 func TestOnlyWhatWorksIsAdvised(t *testing.T) {
 	none := func(dscp.Dialer) bool { return true }
 	for name, tt := range map[string]struct {
@@ -63,14 +63,14 @@ func TestOnlyWhatWorksIsAdvised(t *testing.T) {
 			pickyPath{refusesDialer: func(d dscp.Dialer) bool { return len(d.Fallback) > 0 }},
 			cure{"IPQoS 16", "dscp.Dialer{DSCP: dscp.AF21, NATSafe: true}"},
 		},
-		"unmarked alone": {
+		"only unmarked": {
 			pickyPath{
 				refusesDialer: func(d dscp.Dialer) bool { return d.DSCP != dscp.DF },
 				refusesProbe:  func(p probe) bool { return p != control },
 			},
 			cure{"IPQoS none", "dscp.Dialer{}"},
 		},
-		"a change alone is refused": {
+		"only a change is refused": {
 			pickyPath{refusesProbe: func(p probe) bool { return p == change(dscp.DF, dscp.LowDelay) }},
 			cure{"IPQoS 8", "dscp.Dialer{DSCP: dscp.AF21, Fallback: []dscp.CodePoint{dscp.LowDelay, dscp.DF}}"},
 		},
@@ -78,8 +78,7 @@ func TestOnlyWhatWorksIsAdvised(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := refusingAF21(t)
-			// A substitute for the change that is refused, which the examination had no
-			// reason to try.
+			// Add a line that the examination did not need to try.
 			d.remedies.ssh = append([]sshLine{}, d.remedies.ssh...)
 			if tt.want.ssh == "IPQoS 8" {
 				line := sshLine{"IPQoS 8", []probe{constant(dscp.Throughput), change(dscp.DF, dscp.Throughput)}}
@@ -101,7 +100,7 @@ func TestOnlyWhatWorksIsAdvised(t *testing.T) {
 	}
 }
 
-// A remedy that fails by chance is tried again.
+// TestRemedyFailsByChance claims that a remedy that fails once is tried again.
 func TestRemedyFailsByChance(t *testing.T) {
 	n := 0
 	path := pickyPath{refusesDialer: func(dscp.Dialer) bool {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// printReport writes the diagnosis of one target for people, at once.
+// printReport writes the diagnosis of one target as text, in one write.
 func printReport(out io.Writer, t target, d diagnosis) error {
 	w := new(bytes.Buffer)
 	where := t.text
@@ -28,7 +28,7 @@ func printReport(out io.Writer, t target, d diagnosis) error {
 		}
 	}
 	for _, t := range d.unsure {
-		fmt.Fprintf(w, "  not sure of %v: %s, the last time: %v\n", t.probe, failedOf(t), t.err)
+		fmt.Fprintf(w, "  uncertain: %v: %s, the last with: %v\n", t.probe, failedOf(t), t.err)
 	}
 	printArrivals(w, d)
 	for _, note := range d.notes {
@@ -50,7 +50,7 @@ func printArrivals(w io.Writer, d diagnosis) {
 	}
 	if d.rewrites == "" {
 		if !slices.ContainsFunc(d.findings, func(f finding) bool { return len(f.seen) > 0 }) {
-			fmt.Fprintf(w, "  all marks arrive as they were sent\n")
+			fmt.Fprintf(w, "  all marks arrive unchanged\n")
 		}
 		return
 	}
@@ -64,10 +64,10 @@ func printArrivals(w io.Writer, d diagnosis) {
 
 func failedOf(t tally) string { return fmt.Sprintf("%d of %d failed", t.failed(), t.total()) }
 
-// oneIn writes a small probability.
+// oneIn formats a probability.
 func oneIn(p float64) string {
 	if p > 0.5 {
-		return "quite possible"
+		return "likely"
 	}
 	return fmt.Sprintf("1 in %.0f", math.Floor(1/p))
 }

@@ -19,7 +19,7 @@ const (
 	exitUncertain = 2
 )
 
-// run is the program.
+// run runs the program and returns its exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	code, err := serveOrCheck(ctx, args, stdin, stdout, stderr)
 	switch {
@@ -62,12 +62,12 @@ func serveOrCheck(ctx context.Context, args []string, stdin io.Reader, stdout, s
 type checker struct {
 	options
 	stdout io.Writer
-	json   *jsonWriter // nil: for people
+	json   *jsonWriter // nil: print text
 	ticker *ticker
 }
 
-// checkAll checks the targets side by side, reports in their order, and returns
-// the exit status.
+// checkAll checks the targets concurrently, prints the reports in the order of the
+// targets, and returns the exit status.
 func (c *checker) checkAll(ctx context.Context, targets []target) (int, error) {
 	found := make([]chan diagnosis, len(targets))
 	errs := make([]error, len(targets))
@@ -84,7 +84,7 @@ func (c *checker) checkAll(ctx context.Context, targets []target) (int, error) {
 		})
 	}
 	states := make(map[state]bool)
-	var printing error // of the first report that could not be printed
+	var printing error // the first error of printReport
 	for i := range targets {
 		d := <-found[i]
 		states[d.state] = true
@@ -105,7 +105,7 @@ func (c *checker) checkAll(ctx context.Context, targets []target) (int, error) {
 	return exitNoHarm, nil
 }
 
-// check checks one target. The error is about the output.
+// check checks one target. It returns an error only if the output failed.
 func (c *checker) check(ctx context.Context, t *target) (diagnosis, error) {
 	d, err := c.examine(ctx, t)
 	if c.json != nil {

@@ -17,11 +17,11 @@ import (
 // patienceWithClients is how long a client may be silent.
 const patienceWithClients = time.Minute
 
-// mostClients bounds how many are served at the same time.
+// mostClients is the number of clients that are served at a time.
 const mostClients = 256
 
-// serve tells clients which marks arrive, until ctx ends. It calls started when
-// it listens, and ends with its error.
+// serve reports to clients which marks arrive, until ctx ends. It calls started when it
+// listens, and returns if that fails.
 func serve(ctx context.Context, address string, started func(net.Addr) error) error {
 	lc := dscp.ListenConfig{NetListenConfig: &net.ListenConfig{Control: receiveMarks}}
 	l, err := lc.Listen(ctx, "tcp", address)
@@ -45,7 +45,7 @@ func serve(ctx context.Context, address string, started func(net.Addr) error) er
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return err
-		case err != nil: // a client that was gone at once, or no descriptors left
+		case err != nil: // for example, too many open files
 			select {
 			case <-ctx.Done():
 			case <-time.After(10 * time.Millisecond):

@@ -37,7 +37,7 @@ func listen(t *testing.T, address string, handle func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// sshServer lets everybody in, and every command succeeds.
+// sshServer accepts every client, and every command succeeds.
 func sshServer(t *testing.T, address string) string {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
@@ -78,7 +78,7 @@ func webServer(t *testing.T, secure bool) string {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "hello")
 	}))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // broken handshakes are what this is about
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // the tests break handshakes
 	if secure {
 		s.StartTLS()
 	} else {
@@ -101,7 +101,7 @@ func webServerAt(t *testing.T, address string) string {
 	return l.Addr().String()
 }
 
-// curtServer answers one request of HTTP for each connection.
+// curtServer answers one HTTP request per connection.
 func curtServer(t *testing.T) string {
 	t.Helper()
 	return listen(t, "127.0.0.1:0", func(c net.Conn) {
@@ -111,13 +111,13 @@ func curtServer(t *testing.T) string {
 	})
 }
 
-// muteServer accepts connections, reads, and says nothing.
+// muteServer accepts connections, reads, and sends nothing.
 func muteServer(t *testing.T) string {
 	t.Helper()
 	return listen(t, "127.0.0.1:0", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 }
 
-// peerServer is pathcheck -serve.
+// peerServer runs pathcheck -serve.
 func peerServer(t *testing.T, address string) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

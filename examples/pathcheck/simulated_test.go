@@ -14,11 +14,11 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// A simulated path is made of the lab's models, asked as the lab asks them, and
-// fails trials by chance. TestLab holds it against the lab itself.
+// A simulated path calls the lab's models as the lab does, and fails trials by chance.
+// TestLab compares it with the lab.
 type simulated struct {
 	models []dscptest.Model
-	rate   float64 // of trials that fail by chance
+	rate   float64 // fraction of trials that fail by chance
 	random *rand.Rand
 	peer   bool
 }
@@ -66,8 +66,7 @@ func (s *simulated) try(_ context.Context, p probe) trial {
 	return t
 }
 
-// tryDialer dials as a Dialer does: the next mark of Fallback if one does not come
-// up.
+// tryDialer dials as a Dialer does: with the next mark of Fallback if one fails.
 func (s *simulated) tryDialer(ctx context.Context, d dscp.Dialer) trial {
 	var t trial
 	for _, cp := range append([]dscp.CodePoint{d.DSCP}, d.Fallback...) {
@@ -81,7 +80,7 @@ func (s *simulated) tryDialer(ctx context.Context, d dscp.Dialer) trial {
 	return t
 }
 
-// simulate diagnoses a path of the models.
+// simulate returns the diagnosis of a path with these models.
 func simulate(seed uint64, rate float64, scheme string, models ...dscptest.Model) diagnosis {
 	return simulateN(3, seed, rate, scheme, models...)
 }
@@ -104,21 +103,21 @@ func (d diagnosis) texts() []string {
 	return texts
 }
 
-// runs is how many paths of each kind are diagnosed, each with its own chances.
+// runs is the number of paths of each kind, each with other random failures.
 const runs = 200
 
-// chance is how many trials fail by chance.
+// chance is the fraction of trials that fail by chance.
 const chance = 0.01
 
-// everything is what a path says that carries no mark.
+// everything is the list of marks in the finding about a path that carries no mark.
 const everything = "AF21, lowdelay, throughput, LE, EF, CS1"
 
-// harmful are the models that harm, and what is said of each alone.
+// harmful are the models that do harm, with the findings for each alone.
 var harmful = map[string]struct {
 	model   dscptest.Model
 	says    []string
 	cure    cure
-	changes bool // whether it is about changes
+	changes bool // it reacts to changes
 }{
 	"VMware":                   {dscptest.VMware, []string{vmwareLike}, cure{"IPQoS 16", "dscp.Dialer{DSCP: dscp.AF21}"}, true},
 	"FlowKey":                  {dscptest.FlowKey, []string{silentAny}, cure{"IPQoS none", "dscp.Dialer{DSCP: dscp.AF21}"}, true},
@@ -130,7 +129,7 @@ var harmful = map[string]struct {
 	"DropMarkedData()":         {dscptest.DropMarkedData(), []string{"loses data marked " + everything}, cure{"IPQoS none", "dscp.Dialer{}"}, false},
 }
 
-// rewriting are the models that harm nobody.
+// rewriting are the models that do no harm.
 var rewriting = map[string]dscptest.Model{
 	"Bleach": dscptest.Bleach, "BleachToSPrecedence": dscptest.BleachToSPrecedence, "BleachSomeToS": dscptest.BleachSomeToS,
 	"RemarkToS": dscptest.RemarkToS, "BleachLow": dscptest.BleachLow, "BleachSomeLow": dscptest.BleachSomeLow,
@@ -153,7 +152,7 @@ func TestCleanPath(t *testing.T) {
 	}
 }
 
-func TestEachModel(t *testing.T) {
+func TestEachModelIsFound(t *testing.T) {
 	for name, h := range harmful {
 		for seed := range uint64(runs) {
 			d := simulate(seed, chance, ssh2, h.model)
@@ -164,7 +163,8 @@ func TestEachModel(t *testing.T) {
 	}
 }
 
-// However few trials are asked for, nothing is built on one failure.
+// TestFewAndManyTrials claims that the findings do not depend on -n, and that one failure
+// makes no finding even with -n 1.
 func TestFewAndManyTrials(t *testing.T) {
 	for _, n := range []int{1, 2, 5, 10} {
 		for seed := range uint64(runs) {
@@ -179,9 +179,9 @@ func TestFewAndManyTrials(t *testing.T) {
 	}
 }
 
-// Of two models each is named if it can be seen, that is, if some probe comes
-// out otherwise without it; and nothing is named that is not there.
-func TestPairsOfModels(t *testing.T) {
+// TestPairsOfModelsAreFound claims that for two models there is a finding for each that changes
+// the outcome of a probe, and no other finding.
+func TestPairsOfModelsAreFound(t *testing.T) {
 	outcomes := func(models ...dscptest.Model) (all []failure) {
 		s := &simulated{models: models, random: rand.New(rand.NewPCG(1, 1))}
 		for _, p := range append(plan(dscp.AF21, ssh2), change(dscp.DF, dscp.CS1), change(dscp.DF, dscp.EF), change(dscp.DF, dscp.Throughput)) {
@@ -206,7 +206,7 @@ func TestPairsOfModels(t *testing.T) {
 				if second.changes && !slices.Equal(both, outcomes(first.model)) {
 					assert.Contains(t, said, second.says[0], "%s before %s, run %d", a, b, seed)
 				}
-				for _, words := range []string{vmwareLike, resetsAny, silentAny, silentPrecedent, "flow that changes", "flow changes"} {
+				for _, words := range []string{vmwareLike, resetsAny, silentAny, silentPrecedent, "flow that changes"} {
 					if slices.Contains(first.says, words) || slices.Contains(second.says, words) {
 						continue
 					}
@@ -233,14 +233,15 @@ func TestPairsOfModels(t *testing.T) {
 	}
 }
 
-// A rewriter before a model can hide it, and must not make it look like another.
+// TestRewriterBeforeAModel claims that a rewriter before a model does not cause a finding
+// for another model. It may hide the model.
 func TestRewriterBeforeAModel(t *testing.T) {
 	for rewriter, rewrites := range rewriting {
 		for name, h := range harmful {
 			d := simulate(1, 0, ssh2, rewrites, h.model)
 			for _, text := range d.texts() {
 				switch {
-				case name == "FlowKey": // a change that is bleached away is none
+				case name == "FlowKey": // the rewriter may remove a change
 					assert.Contains(t, []string{silentAny, silentPrecedent}, text, "%s before %s", rewriter, name)
 				case h.changes:
 					assert.Equal(t, h.says[0], text, "%s before %s", rewriter, name)
@@ -252,7 +253,7 @@ func TestRewriterBeforeAModel(t *testing.T) {
 	}
 }
 
-// What the far end says of arriving marks gets its name, and only that name.
+// TestRewritersNamed claims that each rewriter gets its name of RFC 9435, and no other.
 func TestRewritersNamed(t *testing.T) {
 	for name, want := range map[string]string{
 		"Bleach": "Bleach-DSCP", "BleachToSPrecedence": "Bleach-ToS-Precedence", "BleachSomeToS": "Bleach-some-ToS",
@@ -267,8 +268,8 @@ func TestRewritersNamed(t *testing.T) {
 	}
 }
 
-// A far end that dies is not the path's fault.
-func TestDeadFarEnd(t *testing.T) {
+// TestNoFindingsForDeadServer claims that there are no findings if the server stops answering.
+func TestNoFindingsForDeadServer(t *testing.T) {
 	dying := func(after int, how outcome, at stage) diagnosis {
 		n := 0
 		x := &examiner{wanted: dscp.AF21, scheme: ssh2, n: 3, try: func(_ context.Context, p probe) trial {
@@ -286,25 +287,26 @@ func TestDeadFarEnd(t *testing.T) {
 	for after := range 2 * full {
 		d := dying(after, refused, connecting)
 		if d.state == noHarm {
-			assert.GreaterOrEqual(t, after, full, "it was there to the end")
+			assert.GreaterOrEqual(t, after, full, "the server answered to the end")
 			continue
 		}
 		assert.Equal(t, couldNotTell, d.state)
 		assert.Empty(t, d.findings, "after %d trials", after)
 		if after > 0 {
-			assert.Contains(t, d.why, "went away in the middle")
+			assert.Contains(t, d.why, "stopped answering during the test")
 		}
 	}
 	assert.Equal(t, "the host does not answer", dying(0, lost, connecting).why)
-	assert.Equal(t, "nobody listens: the connection is refused", dying(0, refused, connecting).why)
-	assert.Equal(t, "the server accepts connections and says nothing", dying(0, silent, before).why)
+	assert.Equal(t, "the connection is refused", dying(0, refused, connecting).why)
+	assert.Equal(t, "the server accepts connections but does not answer", dying(0, silent, before).why)
 	assert.Contains(t, dying(0, cut, before).why, "closes every connection")
 	assert.Contains(t, dying(0, unreachable, connecting).why, "cannot be reached")
 	assert.Contains(t, dying(0, odd, before).why, "unmarked connections fail")
 }
 
-// A mark that the path loses every other time is neither clean nor a model.
-func TestNowAndThen(t *testing.T) {
+// TestFailsSometimes claims that a mark that fails in some trials is uncertain, and no
+// finding.
+func TestFailsSometimes(t *testing.T) {
 	n := 0
 	x := &examiner{wanted: dscp.AF21, scheme: ssh2, n: 3, try: func(_ context.Context, p probe) trial {
 		if p == constant(dscp.EF) {
@@ -322,9 +324,9 @@ func TestNowAndThen(t *testing.T) {
 	}
 }
 
-// A far end that is gone for a moment takes a trial and the control after it
-// with it: that trial counts for nothing.
-func TestGoneForAMoment(t *testing.T) {
+// TestTrialIsVoidIfControlFails claims that a failed trial does not count if the control after it
+// fails, too.
+func TestTrialIsVoidIfControlFails(t *testing.T) {
 	n := 0
 	x := &examiner{wanted: dscp.AF21, scheme: ssh2, n: 3, try: func(_ context.Context, p probe) trial {
 		n++
@@ -340,5 +342,5 @@ func TestGoneForAMoment(t *testing.T) {
 	assert.Equal(t, noHarm, d.state)
 	assert.Zero(t, d.trials.failed())
 	assert.Equal(t, 1, d.controls.failed())
-	assert.Equal(t, 3*len(plan(dscp.AF21, ssh2)), d.trials.total(), "and is made up for")
+	assert.Equal(t, 3*len(plan(dscp.AF21, ssh2)), d.trials.total(), "the trial is repeated")
 }

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// sniff finds out what a server on an unknown port speaks: SSH servers speak
-// first. All others are only looked at.
+// sniff returns the scheme for a server on an unknown port: ssh if the server sends an
+// SSH version first, else wait.
 func sniff(ctx context.Context, address string, timeout time.Duration) (scheme string) {
 	d := net.Dialer{Timeout: timeout}
 	c, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return quiet // the trials will tell
+		return quiet // the trials report the error
 	}
 	defer c.Close()
 	if err := c.SetReadDeadline(time.Now().Add(timeout)); err != nil {

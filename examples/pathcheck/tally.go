@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// A tally counts what became of the trials of one probe.
+// A tally counts the outcomes of one probe's trials.
 type tally struct {
 	probe probe
 	ok    int
@@ -15,13 +15,13 @@ type tally struct {
 	err   error // of the last failure
 }
 
-// A failure is a way to fail.
+// A failure is a kind of failure.
 type failure struct {
 	outcome outcome
 	stage   stage
 }
 
-// tallyOf counts the trials of p that say something of its mark.
+// tallyOf counts the trials of p that are not void.
 func tallyOf(trials []trial, p probe) tally {
 	t := tally{probe: p, fails: make(map[failure]int)}
 	for _, tr := range trials {
@@ -46,19 +46,19 @@ func (t tally) failed() (n int) {
 
 func (t tally) total() int { return t.ok + t.failed() }
 
-// harmed reports whether the probe fails, and not by chance: harm done to a mark
-// hits every trial.
+// harmed reports whether the path harms the probe: all trials fail, and there are enough
+// of them.
 func (t tally) harmed() bool {
 	return t.ok == 0 && t.failed() >= enoughTrials && !t.unjudged()
 }
 
-// unsure reports whether the probe fails too often for chance, but not always.
+// unsure reports whether the probe fails too often for chance, but is not harmed.
 func (t tally) unsure() bool {
 	return !t.unjudged() && !t.harmed() && 2*t.failed() >= t.total()
 }
 
-// unjudged reports whether this machine or the far end kept the trials from
-// telling anything.
+// unjudged reports whether the probe cannot be tested, since this machine cannot set the
+// mark or the server ends the exchange too early.
 func (t tally) unjudged() bool {
 	for f := range t.fails {
 		if f.outcome == unmarkable || f.outcome == unjudged {
@@ -75,8 +75,8 @@ func (t tally) how() failure {
 	}), func(a, b failure) int { return cmp.Compare(t.fails[a], t.fails[b]) })
 }
 
-// byChance is how likely it is that so many of the failures of both hit t rather
-// than the controls, if the mark made no difference (Fisher's exact test).
+// byChance returns the probability that at least as many of all failures are in t if the
+// mark makes no difference (Fisher's exact test, one-sided).
 func byChance(t, controls tally) float64 {
 	all, failed := t.total()+controls.total(), t.failed()+controls.failed()
 	p := 0.0

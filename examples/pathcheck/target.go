@@ -12,17 +12,17 @@ import (
 	"strings"
 )
 
-// A target is what the user asked for, and the one address of it that is
-// checked: two addresses can have two paths.
+// A target is a target of the user, and the one of its addresses that is checked: paths
+// to two addresses may differ.
 type target struct {
-	text   string // as given
+	text   string // as the user gave it
 	host   string // without brackets; an IPv6 address may have a zone
 	port   string // a number or the name of a service
-	scheme string // how to talk to it; empty until it is known
+	scheme string // empty until it is known
 	addr   netip.AddrPort
 }
 
-// schemes says how to talk to a port that says nothing of itself.
+// schemes has the schemes of ports.
 var schemes = map[string]string{
 	"22": ssh2, "80": plainHTTP, "8000": plainHTTP, "8080": plainHTTP, "443": secureHTTP, "8443": secureHTTP,
 }
@@ -68,11 +68,11 @@ func (t *target) split(text string) error {
 	case strings.ContainsAny(text, "/ \t"):
 		return errForm
 	case strings.Contains(text, "@"):
-		return errors.New("no login is made: leave out what stands before the @")
+		return errors.New("pathcheck does not log in: omit the user before the @")
 	case bracketed:
 		t.host = inside
 		if !isIPv6(inside) {
-			return fmt.Errorf("%q in the brackets is no IPv6 address", inside)
+			return fmt.Errorf("%q in brackets is not an IPv6 address", inside)
 		}
 		if after != "" {
 			port, ok := strings.CutPrefix(after, ":")
@@ -84,7 +84,7 @@ func (t *target) split(text string) error {
 	case strings.Count(text, ":") > 1:
 		t.host = text
 		if !isIPv6(text) {
-			return fmt.Errorf("%q has too many colons for host:port, and is no IPv6 address", text)
+			return fmt.Errorf("%q has too many colons for host:port, and is not an IPv6 address", text)
 		}
 	default:
 		host, port, hasPort := strings.Cut(text, ":")
@@ -112,7 +112,7 @@ func isIPv6(text string) bool {
 	return err == nil && a.Is6()
 }
 
-// checkPort refuses numbers that are no ports. A name is looked up later.
+// checkPort returns an error for a number that is not a port. A name is looked up later.
 func checkPort(port string) error {
 	if strings.Trim(port, "0123456789") != "" {
 		return nil
@@ -123,7 +123,7 @@ func checkPort(port string) error {
 	return nil
 }
 
-// readTargets reads one target a line. What follows a # is a comment.
+// readTargets reads one target per line. A # begins a comment.
 func readTargets(r io.Reader, peer bool) ([]target, error) {
 	var all []target
 	lines := bufio.NewScanner(r)
@@ -141,7 +141,7 @@ func readTargets(r io.Reader, peer bool) ([]target, error) {
 	return all, lines.Err()
 }
 
-// resolve looks up the address. The error says in full what is wrong.
+// resolve looks up the address. The report prints the error.
 func (t *target) resolve(ctx context.Context, o *options) error {
 	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", t.port)
 	if err != nil {
@@ -150,7 +150,7 @@ func (t *target) resolve(ctx context.Context, o *options) error {
 	if a, err := netip.ParseAddr(t.host); err == nil {
 		a = a.Unmap()
 		if !o.wants(a) {
-			return fmt.Errorf("%v is no %s address", a, o.version())
+			return fmt.Errorf("%v is not an %s address", a, o.version())
 		}
 		t.addr = netip.AddrPortFrom(a, uint16(port))
 		return nil
@@ -169,8 +169,7 @@ func (t *target) resolve(ctx context.Context, o *options) error {
 	return fmt.Errorf("%s has no %s address", t.host, o.version())
 }
 
-// authority is what HTTP calls the target: the host and, unless it goes without
-// saying, the port.
+// authority returns the host of HTTP requests, with the port unless it is the default.
 func (t *target) authority() string {
 	host := t.host
 	if strings.Contains(host, ":") {

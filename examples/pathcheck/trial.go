@@ -11,23 +11,23 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// An outcome is what became of a trial.
+// An outcome is the outcome of a trial.
 type outcome string
 
 const (
 	fine        outcome = "ok"
-	lost        outcome = "no answer"   // to the SYN
+	lost        outcome = "no answer"   // no answer to the SYN
 	refused     outcome = "refused"     // a RST for the SYN
-	unreachable outcome = "unreachable" // a router or a filter said no
-	silent      outcome = "silent"      // came up, and then no answer
-	cut         outcome = "reset"       // came up, and was reset or closed
-	unmarkable  outcome = "unmarkable"  // this machine cannot mark so
-	unjudged    outcome = "unjudged"    // no way to tell, the far end did not go on that far
-	odd         outcome = "error"       // something else
-	changed     outcome = "changed"     // lived, but its mark was changed on the way; of remedies alone
+	unreachable outcome = "unreachable" // a router or a filter rejected the SYN
+	silent      outcome = "silent"      // established, then no answer
+	cut         outcome = "reset"       // established, then reset or closed
+	unmarkable  outcome = "unmarkable"  // this machine cannot set the mark
+	unjudged    outcome = "unjudged"    // the server ended the exchange before midway
+	odd         outcome = "error"       // another error
+	changed     outcome = "changed"     // only for remedies: worked, but the path changed the mark
 )
 
-// A stage is how far a connection came.
+// A stage is the stage that a connection reached.
 type stage string
 
 const (
@@ -42,10 +42,10 @@ type trial struct {
 	outcome outcome
 	stage   stage
 	err     error
-	seen    *sighting // what the far end saw, if it is ours
+	seen    *sighting // the marks at the server, with -peer
 	begin   time.Time
 	took    time.Duration
-	void    bool // the far end was gone meanwhile, so it says nothing of marks
+	void    bool // does not count: an unmarked connection failed, too
 }
 
 // A tester makes the trials of one target.
@@ -68,15 +68,15 @@ func (x tester) talk(ctx context.Context, t *trial) (outcome, error) {
 	d := dscp.Dialer{DSCP: t.probe.mark}
 	dial := d.DialContext
 	if t.probe.changes {
-		dial = d.Marked().DialContext // a pinned conn would refuse
+		dial = d.Marked().DialContext // a pinned conn would refuse the change
 	}
 	return x.talkOver(ctx, t, dial)
 }
 
-// tryDialer makes one trial with a Dialer as a program would use it.
+// tryDialer makes one trial with the Dialer itself.
 func (x tester) tryDialer(ctx context.Context, d dscp.Dialer) trial {
 	t := trial{probe: constant(d.DSCP), begin: time.Now(), stage: connecting}
-	// The marks that come to nothing take their time before the one that works.
+	// Each mark of Fallback is tried after a delay.
 	ctx, cancel := context.WithDeadline(ctx, t.begin.Add(x.timeout+time.Duration(len(d.Fallback))*fallbackDelay))
 	defer cancel()
 	t.outcome, t.err = x.talkOver(ctx, &t, d.DialContext)
@@ -84,11 +84,11 @@ func (x tester) tryDialer(ctx context.Context, d dscp.Dialer) trial {
 	return t
 }
 
-// fallbackDelay is a Dialer's FallbackDelay, if that is not set.
+// fallbackDelay is the default of a Dialer's FallbackDelay.
 const fallbackDelay = 1500 * time.Millisecond
 
-// talkOver makes the connection and talks on it. It changes the mark in the
-// middle if the probe does.
+// talkOver connects and runs the exchange. At midway it changes the mark if the probe
+// does.
 func (x tester) talkOver(ctx context.Context, t *trial, dial func(context.Context, string, string) (net.Conn, error)) (outcome, error) {
 	c, err := dial(ctx, "tcp", x.target.addr.String())
 	if err != nil {
@@ -99,7 +99,7 @@ func (x tester) talkOver(ctx context.Context, t *trial, dial func(context.Contex
 	if err := c.SetDeadline(deadline); err != nil {
 		return odd, err
 	}
-	defer context.AfterFunc(ctx, func() { c.Close() })() // an interrupt need not wait
+	defer context.AfterFunc(ctx, func() { c.Close() })() // an interrupt ends it at once
 
 	t.stage = before
 	err = exchanges[x.target.scheme](c, x.target, t, func() error {
@@ -144,7 +144,7 @@ func exchangeOutcome(err error) outcome {
 		return unmarkable
 	case errors.Is(err, errNoMiddle):
 		return unjudged
-	case isTimeout(err), errors.Is(err, net.ErrClosed): // closed by us, at the deadline
+	case isTimeout(err), errors.Is(err, net.ErrClosed): // talkOver closed it when ctx ended
 		return silent
 	case isAny(err, resets), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return cut
@@ -152,8 +152,8 @@ func exchangeOutcome(err error) outcome {
 	return odd
 }
 
-// isAny reports whether err is one of errs. resets and the like, in errno_unix.go,
-// errno_windows.go and errno_other.go, are what the system has.
+// isAny reports whether err matches one of errs. Resets and the other lists are in
+// errno_unix.go, errno_windows.go and errno_other.go.
 func isAny(err error, errs []error) bool {
 	return slices.ContainsFunc(errs, func(e error) bool { return errors.Is(err, e) })
 }

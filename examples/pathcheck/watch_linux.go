@@ -17,8 +17,8 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A segmentWatch sees every segment that IPv4 delivers to a port. It takes a raw
-// socket, and so CAP_NET_RAW. A nil one sees nothing.
+// A segmentWatch reads the marks of all IPv4 segments to a port. It needs a raw socket,
+// and so CAP_NET_RAW. A nil segmentWatch reads nothing.
 type segmentWatch struct {
 	conn *net.IPConn
 	raw  syscall.RawConn
@@ -26,23 +26,23 @@ type segmentWatch struct {
 
 	mu    sync.Mutex
 	flows map[netip.AddrPort]*segments
-	lost  bool // the kernel had to drop segments: nothing is known of every flow
+	lost  bool // segments were dropped: the marks of any flow may be incomplete
 }
 
-// segments are the marks of those after the SYN, each once, in their order.
+// segments are the marks of a flow's segments after the SYN, each once, in order.
 type segments struct {
 	marks []dscp.CodePoint
 	since time.Time
 }
 
-// mostFlows bounds how many flows are remembered, and flowLife for how long if
-// no client of ours asks for them.
+// mostFlows limits the number of recorded flows, and flowLife the time for which a flow
+// is kept if no client asks for it.
 const (
 	mostFlows = 1 << 12
 	flowLife  = time.Minute
 )
 
-// watchSegments returns nil where this process may not capture.
+// watchSegments returns nil if this process may not open a raw socket.
 func watchSegments(ctx context.Context, port int) *segmentWatch {
 	var lc net.ListenConfig
 	c, err := lc.ListenPacket(ctx, "ip4:tcp", "0.0.0.0")
@@ -84,9 +84,9 @@ func (w *segmentWatch) prepare() error {
 	return failed
 }
 
-// marks returns the marks of the segments after the SYN that peer has sent, and
-// reports whether that is all of them. A raw socket gets a segment before TCP
-// does: what a connection has read has been seen here.
+// marks returns the marks of the segments that peer has sent after the SYN, and whether
+// they are complete. A raw socket gets a segment before TCP does, so the marks of all
+// data that a connection has read are here.
 func (w *segmentWatch) marks(peer netip.AddrPort) ([]dscp.CodePoint, bool) {
 	if w == nil {
 		return nil, false
@@ -106,7 +106,7 @@ func (w *segmentWatch) marks(peer netip.AddrPort) ([]dscp.CodePoint, bool) {
 	return slices.Clone(s.marks), !w.lost
 }
 
-// drain takes what the kernel has, and does not wait.
+// drain reads the queued segments, and does not wait.
 func (w *segmentWatch) drain(fd int) {
 	packet, control := make([]byte, 128), make([]byte, 64)
 	for {
@@ -117,12 +117,12 @@ func (w *segmentWatch) drain(fd int) {
 		if err != nil {
 			return
 		}
-		w.lost = w.lost || cn > 0 // SO_RXQ_OVFL says something only if segments were dropped
+		w.lost = w.lost || cn > 0 // SO_RXQ_OVFL adds a control message only if segments were dropped
 		w.see(packet[:min(n, len(packet))])
 	}
 }
 
-// see notes one IP packet.
+// see records the mark of one IP packet.
 func (w *segmentWatch) see(packet []byte) {
 	const synFlag = 0x02
 	if len(packet) < 20 || packet[0]>>4 != 4 {
@@ -134,7 +134,7 @@ func (w *segmentWatch) see(packet []byte) {
 	}
 	src, _ := netip.AddrFromSlice(packet[12:16])
 	peer := netip.AddrPortFrom(src, binary.BigEndian.Uint16(packet[header:]))
-	if packet[header+13]&synFlag != 0 { // another flow than the one that had this port before
+	if packet[header+13]&synFlag != 0 { // a new flow from this port
 		delete(w.flows, peer)
 		return
 	}
@@ -152,7 +152,7 @@ func (w *segmentWatch) see(packet []byte) {
 	}
 }
 
-// expire forgets old flows, and reports whether there were any.
+// expire deletes old flows, and reports whether there were any.
 func (w *segmentWatch) expire() bool {
 	before := len(w.flows)
 	for peer, s := range w.flows {
@@ -163,7 +163,7 @@ func (w *segmentWatch) expire() bool {
 	return len(w.flows) < before
 }
 
-// forget forgets the flow of a client that has gone, whose port may come again.
+// forget deletes the flow of a client that has closed: another may use its port.
 func (w *segmentWatch) forget(peer netip.AddrPort) {
 	if w == nil {
 		return

@@ -9,7 +9,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A segmentWatch sees nothing on this system.
+// A segmentWatch reads nothing on this system.
 type segmentWatch struct{}
 
 func watchSegments(context.Context, int) *segmentWatch { return nil }

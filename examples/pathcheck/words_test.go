@@ -48,15 +48,15 @@ func TestParseTarget(t *testing.T) {
 	for text, says := range map[string]string{
 		"": "want host", ":22": "want host", "ftp://example.com": "unknown scheme", "wait://example.com": "want host",
 		"https://example.com/path": "want host", "https://example.com:443/path": "want host", "host name": "want host",
-		"user@host":                 "leave out what stands before the @",
+		"user@host":                 "omit the user before the @",
 		"127.0.0.1:99999":           "port 99999 is not within 1 to 65535",
 		"[::1]:0":                   "port 0 is not within 1 to 65535",
 		"host:":                     "want host",
-		"[::1":                      "no IPv6 address",
+		"[::1":                      "not an IPv6 address",
 		"[::1]22":                   "want host",
-		"[127.0.0.1]:22":            "no IPv6 address",
+		"[127.0.0.1]:22":            "not an IPv6 address",
 		"a:b:c":                     "too many colons",
-		"https://[fe80::1%25]:443/": "no IPv6 address",
+		"https://[fe80::1%25]:443/": "not an IPv6 address",
 	} {
 		_, err := parseTarget(text, false)
 		assert.ErrorContains(t, err, says, text)
@@ -78,7 +78,7 @@ func TestOptions(t *testing.T) {
 		assert.Contains(t, errs.String(), "pathcheck: ", "%q", args)
 	}
 	var errs bytes.Buffer
-	assert.Equal(t, exitNoHarm, run(t.Context(), []string{"-help"}, nil, io.Discard, &errs))
+	assert.Equal(t, exitNoHarm, run(t.Context(), []string{"-h"}, nil, io.Discard, &errs))
 	assert.Contains(t, errs.String(), "usage: pathcheck")
 
 	o, err := parseOptions([]string{"-dscp", "ef", "-6", "h"}, io.Discard)
@@ -112,7 +112,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// The line for ssh_config is one that package dscp's reading of OpenSSH takes.
+// TestSSHNameIsRead claims that dscp.ParseIPQoS reads each name back.
 func TestSSHNameIsRead(t *testing.T) {
 	for cp := range dscp.CodePoint(64) {
 		if cp == dscp.DF {
@@ -131,7 +131,7 @@ func TestByChance(t *testing.T) {
 	assert.InDelta(t, 1, byChance(count(3, 0), count(18, 0)), 1e-9)
 	assert.InDelta(t, 0.5, byChance(count(1, 0), count(0, 1)), 1e-9)
 	assert.Equal(t, "1 in 1330", oneIn(1.0/1330))
-	assert.Equal(t, "quite possible", oneIn(0.9))
+	assert.Equal(t, "likely", oneIn(0.9))
 }
 
 func TestTicker(t *testing.T) {
@@ -139,10 +139,10 @@ func TestTicker(t *testing.T) {
 	f, err := os.Create(t.TempDir() + "/file")
 	require.NoError(t, err)
 	defer f.Close()
-	assert.Nil(t, newTicker(f), "a file is no terminal")
-	var nobody *ticker
-	nobody.show(target{}, trial{}, progress{}) // shows nothing
-	nobody.clear()
+	assert.Nil(t, newTicker(f), "a file is not a terminal")
+	var none *ticker
+	none.show(target{}, trial{}, progress{}) // shows nothing
+	none.clear()
 
 	var screen bytes.Buffer
 	k := &ticker{w: &screen}
@@ -150,9 +150,9 @@ func TestTicker(t *testing.T) {
 	assert.Equal(t, clearLine+"host:22  3 of 40  EF: no answer", screen.String())
 }
 
-// TestTargetsFromAList reads them from a file and from standard input.
+// TestTargetsFromAList claims that -targets reads a file and standard input.
 func TestTargetsFromAList(t *testing.T) {
-	const list = "# hosts\n\nexample.com:443 # with a word\n  [2001:db8::1]:22\n"
+	const list = "# hosts\n\nexample.com:443 # a comment\n  [2001:db8::1]:22\n"
 	file := t.TempDir() + "/targets"
 	require.NoError(t, os.WriteFile(file, []byte(list), 0o600))
 	for _, from := range []string{file, "-"} {
@@ -171,11 +171,11 @@ func TestTargetsFromAList(t *testing.T) {
 	assert.EqualError(t, err, `standard input: line 2: target "b:70000": port 70000 is not within 1 to 65535`)
 }
 
-// TestOtherVersion asks for an address of the version that a target has not.
+// TestOtherVersion claims the errors for -4 and -6 with an address of the other version.
 func TestOtherVersion(t *testing.T) {
 	for _, tt := range [][3]string{
-		{"-6", "127.0.0.1:22", "could not tell: 127.0.0.1 is no IPv6 address"},
-		{"-4", "[::1]:22", "could not tell: ::1 is no IPv4 address"},
+		{"-6", "127.0.0.1:22", "could not tell: 127.0.0.1 is not an IPv6 address"},
+		{"-4", "[::1]:22", "could not tell: ::1 is not an IPv4 address"},
 		{"-4", "localhost:no-such-service", "could not tell: no such port: "},
 	} {
 		var out bytes.Buffer
@@ -194,8 +194,8 @@ func TestAuthority(t *testing.T) {
 	}
 }
 
-// TestLiteral writes Dialers as the compiler reads them; pasted has what it made
-// of each.
+// TestLiteral claims that literal returns the expression from which the compiler made
+// each Dialer in pasted.
 func TestLiteral(t *testing.T) {
 	for text, d := range pasted {
 		assert.Equal(t, text, literal(d))
@@ -203,7 +203,7 @@ func TestLiteral(t *testing.T) {
 	assert.Equal(t, "dscp.Dialer{DSCP: dscp.CodePoint(55)}", literal(dscp.Dialer{DSCP: 55}))
 }
 
-// TestFullDisk writes the report where there is no room for it.
+// TestFullDisk claims that an error of writing the report is an error of the program.
 func TestFullDisk(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
@@ -217,7 +217,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// A broken standard output is not mistaken for a clean path.
+// TestBrokenOutput claims that an error of writing the JSON is an error of the program.
 func TestBrokenOutput(t *testing.T) {
 	var errs bytes.Buffer
 	code := run(context.Background(), []string{"-json", "ssh://no..such.host"}, nil, broken{}, &errs)

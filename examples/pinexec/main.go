@@ -1,34 +1,38 @@
-// Pinexec runs a program whose Internet sockets, and those of everything it
-// starts, carry one DSCP from the first packet on, and keep it:
+// Pinexec runs a program and gives one DSCP to its Internet sockets, from the
+// first packet to the last. The same holds for all processes that the program
+// starts:
 //
 //	pinexec AF21 ssh host
 //
-// The program need not know: it may be linked statically or written in any
-// language. It takes pinexec's place, with the same process number, terminal,
-// descriptors and exit status. No privileges are needed. Linux 5.19 or newer, on
-// amd64 or arm64.
+// The program needs no change: it may be linked statically or written in any
+// language. It replaces pinexec in the same process, with the same process
+// number, terminal, descriptors and exit status. Pinexec needs no privileges. It
+// runs on Linux 5.19 or newer, on amd64 and arm64.
 //
-// What it does not do:
+// Limits:
 //
-//   - It does not see the control messages of UDP: a program that sends a mark or
-//     an ECN field with each datagram, as QUIC does, is not held.
-//   - Sockets in another network namespace than pinexec's, sockets that another
-//     program made and passed on, and raw and ping sockets stay as they are. None
-//     of them can be re-marked from within.
-//   - Programs that gain privileges, such as sudo and su, do not gain them.
-//   - Programs inside can have no io_uring and no Multipath TCP; most do without.
+//   - Pinexec does not see the control messages of UDP: a program that sends a
+//     mark or an ECN field with each datagram, as QUIC does, can still set its own.
+//   - Sockets in another network namespace than pinexec's, sockets that the program
+//     receives from other programs, inherited sockets that are already connected,
+//     and raw and ping sockets keep the mark they have. The program cannot change
+//     that mark either.
+//   - sudo, su and other setuid programs do not gain privileges.
+//   - The program cannot use io_uring or Multipath TCP. Most programs work without
+//     them.
 //
-// A supervisor in a session of its own makes the sockets. It ends after the last
-// program that it serves. If it is killed, Internet sockets can no longer be made,
-// and socket(2) fails with ENOSYS. If root runs pinexec and the program becomes
-// another user, its sockets belong to root all the same. Each socket(2) takes 10 to
-// 30 µs more. A signal without SA_RESTART may interrupt it with EINTR. Signals
-// that the caller ignores or blocks are ignored or blocked in the program, except
-// for those for which Go has a handler in any case, SIGPIPE, SIGQUIT and SIGTERM
-// among them: the program starts with their default. A program that wants to
-// supervise others in the same way, as some container managers do, cannot (EBUSY).
+// A supervisor process makes the sockets, in a session separate from the
+// program's. It exits when the last of the programs has ended. If the supervisor
+// is killed, the programs can make no more Internet sockets: socket(2) fails with
+// ENOSYS. If root runs pinexec and the program becomes another user, root still
+// owns its sockets. Each socket(2) takes 10 to 30 µs longer, and a signal whose
+// handler has no SA_RESTART can interrupt it with EINTR. Signals that the caller
+// ignores or blocks are ignored or blocked in the program, except for those that
+// the Go runtime always handles, such as SIGPIPE, SIGQUIT and SIGTERM: for these
+// the program starts with the default action. A program that supervises others
+// with seccomp itself, as some container managers do, gets EBUSY.
 //
-// With DF there is no supervisor: the program and what it starts stay unmarked.
+// With DF there is no supervisor: a filter keeps the sockets unmarked.
 package main
 
 import (
@@ -42,8 +46,8 @@ import (
 	"github.com/godscp/godscp/examples/internal/pinexec"
 )
 
-// Some of what the caller has set belongs to the first thread, such as the signal
-// at its death. So that thread executes the program.
+// Some settings of the caller belong to the first thread, such as the signal that
+// it gets when its parent dies. So the first thread must execute the program.
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -51,7 +55,7 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns only if the program does not run.
+// run returns only if it could not execute the program.
 func run(args []string, stdout, stderr io.Writer) int {
 	o, err := parseOptions(args)
 	switch {

@@ -12,30 +12,39 @@ import (
 	"github.com/godscp/godscp/examples/internal/pinexec"
 )
 
-const usage = `usage: pinexec [-strict] [-nat-safe] [-v] MARK COMMAND [ARG...] (pinexec -h explains)`
+const usage = `usage: pinexec [-strict] [-nat-safe] [-v] MARK COMMAND [ARG...]
+Try "pinexec -h".`
 
 const help = `usage: pinexec [-strict] [-nat-safe] [-v] MARK COMMAND [ARG...]
        pinexec [-strict] [-nat-safe] [-v] -class interactive|bulk [-ipqos "af21 cs1"] COMMAND [ARG...]
 
-Runs COMMAND so that each Internet socket of it, and of what it starts, carries
-MARK from the first packet on, and keeps it. MARK is a DSCP: AF21, 18, 0x12.
+Runs COMMAND and gives MARK to all Internet sockets of COMMAND and of the
+processes that it starts, from the first packet to the last. MARK is a DSCP, by
+name or number (0-63): AF21, 18, 0x12.
 
-Not held: marks that go with single datagrams (QUIC), sockets in other network
-namespaces, sockets that come from outside, raw and ping sockets. COMMAND cannot
-gain privileges (sudo, su), and has no io_uring and no Multipath TCP.
+Pinexec does not mark raw and ping sockets, sockets in other network namespaces,
+sockets that COMMAND receives from other programs, and inherited sockets that are
+already connected. It does not see marks that a program sends with single
+datagrams (QUIC). COMMAND cannot gain privileges (sudo, su) and cannot use
+io_uring or Multipath TCP.
 
-  -strict          setting another mark fails with EPERM, instead of being ignored
-  -nat-safe        use a mark with IP precedence zero instead, for networks behind
-                   VMware's NAT and its like
+Example: pinexec AF21 ssh host
+
+The exit status is that of COMMAND; 125 if pinexec failed, 126 if COMMAND cannot
+be run, 127 if it was not found. Needs Linux 5.19 or newer on amd64 or arm64.
+
+Flags:
+  -strict          make setting another mark fail with EPERM (default: setting
+                   another mark does nothing and succeeds)
+  -nat-safe        use the NAT-safe mark, with IP precedence 0, instead of MARK, for
+                   networks behind VMware's NAT and similar NATs
   -v, -v=FILE      write a line for each socket to standard error, or to FILE
-  -class CLASS     take MARK from -ipqos: interactive or bulk
-  -ipqos "A B"     marks for interactive sessions and for bulk, as OpenSSH's IPQoS
-
-The exit status is COMMAND's, or 125 if pinexec failed, 126 if COMMAND cannot be
-run, 127 if it was not found. Linux 5.19 or newer on amd64 and arm64.
+  -class CLASS     take MARK from -ipqos: interactive or bulk (default interactive)
+  -ipqos "A B"     marks for interactive sessions and for bulk, with the words of
+                   OpenSSH's IPQoS (default "af21 cs1")
 `
 
-// parseOptions returns flag.ErrHelp where help is asked for.
+// parseOptions returns [flag.ErrHelp] for -h.
 func parseOptions(args []string) (o pinexec.Options, err error) {
 	var natSafe bool
 	var from class.Class
@@ -74,7 +83,7 @@ func parseOptions(args []string) (o pinexec.Options, err error) {
 	return o, nil
 }
 
-// verbose is the value of -v, which needs none.
+// verbose is the flag -v, which takes a file name or no value.
 type verbose pinexec.Options
 
 func (v *verbose) IsBoolFlag() bool { return true }

@@ -10,9 +10,9 @@ import (
 	"github.com/godscp/godscp/examples/internal/openssh"
 )
 
-// callerIPQoS returns the IPQoS of the ssh that runs this program: the same ssh
-// is asked again, with the same arguments and -G, what its configuration comes
-// to. The result is empty if the caller is not ssh or does not say.
+// callerIPQoS returns the IPQoS of the ssh that runs this program. It runs the same
+// ssh with the same arguments and -G, which prints the configuration. The result is
+// empty if the caller is not ssh or if that fails.
 func callerIPQoS(ctx context.Context) string {
 	caller := fmt.Sprintf("/proc/%d", os.Getppid())
 	exe, err := os.Readlink(caller + "/exe")
@@ -26,7 +26,7 @@ func callerIPQoS(ctx context.Context) string {
 	args := strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")
 	ipqos, err := openssh.Ask(ctx, exe, append([]string{"-G"}, args[1:]...)...)
 	if err != nil {
-		return "" // a warning is not worth more
+		return "" // then there is only no warning
 	}
 	return ipqos
 }

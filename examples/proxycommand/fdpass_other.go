@@ -9,7 +9,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-var errNoFdpass = errors.New("this system cannot hand a connection to another process, as -fdpass does")
+var errNoFdpass = errors.New("-fdpass: this system cannot pass a connection to another process")
 
 func canFdpass() error { return errNoFdpass }
 

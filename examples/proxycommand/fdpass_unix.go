@@ -13,12 +13,13 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// canFdpass reports whether this system can hand a connection over at all.
+// canFdpass returns an error if this system cannot pass a connection to another
+// process.
 func canFdpass() error { return nil }
 
-// takesDescriptor finds out before there is a connection whether ssh will take
-// it. With ProxyUseFdpass, standard output is a Unix socket to ssh: another socket
-// would take the one octet that is sent and lose the descriptor without a word.
+// takesDescriptor checks, before the program connects, that stdout can carry a
+// descriptor. With ProxyUseFdpass it is a Unix socket to ssh. Another socket would
+// send the one byte and silently drop the descriptor.
 func takesDescriptor(stdout io.Writer) error {
 	f, ok := stdout.(*os.File)
 	if !ok {
@@ -29,7 +30,7 @@ func takesDescriptor(stdout io.Writer) error {
 		return errNoSocket
 	}
 	local, err := unix.Getsockname(fd)
-	if _, ok := local.(*unix.SockaddrUnix); err == nil && !ok { // an address that cannot be read may be a Unix socket's
+	if _, ok := local.(*unix.SockaddrUnix); err == nil && !ok { // if err != nil, it may still be a Unix socket
 		return errNoSocket
 	}
 	return nil
@@ -40,14 +41,14 @@ var errNoSocket = errors.New("-fdpass: standard output is not a Unix socket; ssh
 // passDescriptor sends a duplicate of the connection's descriptor to ssh, with
 // the one byte of data that ssh's mm_receive_fd expects beside it.
 func passDescriptor(stdout io.Writer, conn *dscp.Conn) error {
-	f, err := conn.File() // one of the two ways out of a pin: from here on the mark is ssh's to keep
+	f, err := conn.File() // not pinned: ssh can change the mark
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	err = unix.Sendmsg(int(stdout.(*os.File).Fd()), []byte{0}, unix.UnixRights(int(f.Fd())), nil, 0)
 	if err != nil {
-		return fmt.Errorf("handing the connection to %s over: %w", conn.RemoteAddr(), os.NewSyscallError("sendmsg", err))
+		return fmt.Errorf("-fdpass: passing the connection to %s to ssh: %w", conn.RemoteAddr(), os.NewSyscallError("sendmsg", err))
 	}
 	return nil
 }

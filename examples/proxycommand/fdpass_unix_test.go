@@ -15,8 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFdpassWantsAUnixSocket gives it anything else.
-func TestFdpassWantsAUnixSocket(t *testing.T) {
+// TestFdpassRequiresUnixSocket claims that -fdpass fails, before it connects, if
+// standard output is not a Unix stream socket.
+func TestFdpassRequiresUnixSocket(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
@@ -37,7 +38,7 @@ func TestFdpassWantsAUnixSocket(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stderr bytes.Buffer
-			// Nothing listens there, and nothing is dialed.
+			// Nothing listens on port 1: an attempt to connect would fail with another error.
 			assert.Equal(t, 1, run(t.Context(), []string{"-fdpass", "127.0.0.1", "1"}, strings.NewReader(""), stdout, &stderr))
 			assert.Equal(t, "proxycommand: "+errNoSocket.Error()+"\n", stderr.String())
 		})

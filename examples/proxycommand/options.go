@@ -24,7 +24,7 @@ type options struct {
 // mark returns the mark of the class.
 func (o options) mark() dscp.CodePoint { return o.class.Of(o.ipqos) }
 
-// A markList has the marks of -fallback, in the words of IPQoS.
+// A markList is the value of -fallback: marks, in the words of IPQoS.
 type markList []dscp.CodePoint
 
 func (l markList) MarshalText() ([]byte, error) {
@@ -52,20 +52,26 @@ func (l *markList) UnmarshalText(text []byte) error {
 const usage = `usage: proxycommand [-ipqos "af21 cs1"] [-class interactive|bulk] [-nat-safe] [-fallback "16 cs0"] [-fdpass] host port
        proxycommand -print-config [the other options] >>~/.ssh/config
 
-For ssh's ProxyCommand: connects to host and port with one mark from the first
-packet on. -print-config prints what to put into ~/.ssh/config.
+Connects to host and port for ssh's ProxyCommand, with one mark from the first
+packet to the last. With -print-config it prints lines for ~/.ssh/config instead.
 
+Example: ssh -o ProxyCommand="proxycommand -- '%h' %p" host
+
+The exit status is 0 if the connection ended normally or was passed to ssh, 1 if
+it failed, 2 for wrong arguments.
+
+Flags:
 `
 
-// parseOptions reports errors on stderr itself.
+// parseOptions prints errors, and the usage for -h, to stderr.
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("proxycommand", flag.ContinueOnError)
-	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, as OpenSSH's IPQoS")
-	fs.TextVar(&o.class, "class", class.Interactive, "which of the two marks to use: `interactive or bulk`")
-	fs.BoolVar(&o.natSafe, "nat-safe", false, "use marks with IP precedence zero instead, for networks behind VMware's NAT and its like")
-	fs.TextVar(&o.fallback, "fallback", markList(nil), "`marks` to try one after another, on connections of their own, where a connection does not come up with the first")
-	fs.BoolVar(&o.fdpass, "fdpass", false, "hand the connection to ssh and exit (ProxyUseFdpass yes, IPQoS none)")
+	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, with the words of OpenSSH's IPQoS")
+	fs.TextVar(&o.class, "class", class.Interactive, "use the mark of this `class`, interactive or bulk")
+	fs.BoolVar(&o.natSafe, "nat-safe", false, "use the NAT-safe marks, with IP precedence 0, instead of those of -ipqos, for networks behind VMware's NAT and similar NATs")
+	fs.TextVar(&o.fallback, "fallback", markList(nil), "`marks` to try one after another, each on a new connection, if the connection with the first mark fails")
+	fs.BoolVar(&o.fdpass, "fdpass", false, "pass the connection to ssh and exit (needs ProxyUseFdpass yes and IPQoS none)")
 	fs.BoolVar(&o.printConfig, "print-config", false, "print lines for ~/.ssh/config and exit")
 	if err := cli.Parse(fs, usage, args, stderr); err != nil {
 		return o, err

@@ -42,7 +42,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-func TestLadder(t *testing.T) {
+func TestMarkList(t *testing.T) {
 	var l markList
 	assert.NoError(t, l.UnmarshalText([]byte(" af21 lowdelay  none ")))
 	assert.Equal(t, markList{dscp.AF21, dscp.LowDelay, dscp.DF}, l)
@@ -78,10 +78,10 @@ func TestUsageErrors(t *testing.T) {
 
 func TestWillRemark(t *testing.T) {
 	for ipqos, want := range map[string]bool{
-		"":              false, // not known
+		"":              false, // unknown
 		"none none":     false,
 		"none":          false,
-		"af21 af21":     false, // what it has
+		"af21 af21":     false, // the mark of the connection
 		"0x48 none":     false,
 		"af21 cs1":      true,
 		"none cs1":      true,
@@ -93,8 +93,8 @@ func TestWillRemark(t *testing.T) {
 	}
 }
 
-// TestConfigQuotesTheHost runs what -print-config prints as an ssh before 9.6
-// would for a host name that somebody else has made up.
+// TestConfigQuotesTheHost claims that a hostile host name, which ssh before 9.6
+// accepts, reaches the program as its host argument and runs no command.
 func TestConfigQuotesTheHost(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no /bin/sh")
@@ -140,7 +140,8 @@ func TestInConfig(t *testing.T) {
 	assert.ErrorContains(t, err, "cannot hold")
 }
 
-// FuzzPrintConfig has ssh and the shell read file names and marks back.
+// FuzzPrintConfig claims that the shell reads each quoted file name back as one word,
+// and that each list of marks is read back and is safe between double quotes.
 func FuzzPrintConfig(f *testing.F) {
 	for _, file := range []string{"/usr/bin/p", "/opt/a b/p", "/100%/%h", "o'c", "''", `\'$(x)`, "", "a\nb", "\xff", " p "} {
 		f.Add(file, "16 cs0")
@@ -150,11 +151,10 @@ func FuzzPrintConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file, fallback string) {
 		quoted, err := inConfig(file)
 		if err == nil && file != "" {
-			// ssh expands %% and nothing else that stands there, and the shell takes
-			// one word out of what is left.
+			// ssh expands only %%, and the shell reads one word from the result.
 			assert.NotContains(t, strings.ReplaceAll(quoted, "%%", ""), "%")
 			assert.Equal(t, file, shellWord(t, strings.ReplaceAll(quoted, "%%", "%")))
-			assert.Equal(t, strings.TrimSpace(quoted), quoted, "ssh_config cuts space off")
+			assert.Equal(t, strings.TrimSpace(quoted), quoted, "ssh_config trims space")
 		}
 		var l markList
 		if l.UnmarshalText([]byte(fallback)) != nil {
@@ -170,7 +170,7 @@ func FuzzPrintConfig(f *testing.F) {
 	})
 }
 
-// shellWord reads the one word that s is to a POSIX shell.
+// shellWord returns the one word that a POSIX shell reads from s.
 func shellWord(t *testing.T, s string) string {
 	var word strings.Builder
 	for quoted := false; s != ""; {
@@ -183,7 +183,7 @@ func shellWord(t *testing.T, s string) string {
 			word.WriteByte(s[1])
 			s = s[1:]
 		default:
-			assert.NotContains(t, " \t\n|&;<>()$`\"*?[#~!{}\\", string(c), "the shell's")
+			assert.NotContains(t, " \t\n|&;<>()$`\"*?[#~!{}\\", string(c), "special to the shell")
 			word.WriteByte(c)
 		}
 		s = s[1:]

@@ -7,9 +7,9 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// relay copies both ways until both are done. The end of stdin ends only what we
-// send, the end of what the server sends only stdout: each direction may outlive
-// the other.
+// relay copies in both directions until both have ended. The end of stdin closes
+// the write side of conn; the end of the server's data closes stdout. Each
+// direction can continue after the other has ended.
 func relay(ctx context.Context, conn *dscp.Conn, stdin io.Reader, stdout io.Writer) error {
 	up, down := make(chan error, 1), make(chan error, 1)
 	go func() {

@@ -15,8 +15,8 @@ import (
 	"github.com/godscp/godscp/internal/nobody"
 )
 
-// proxy runs the program against a server that treats its one connection as
-// serve does, and returns how it ended.
+// proxy runs the program against a server that calls serve for its one connection,
+// and returns the exit status and the standard error.
 func proxy(t *testing.T, ctx context.Context, stdin io.Reader, stdout io.Writer, serve func(*net.TCPConn)) (code int, stderr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -92,7 +92,7 @@ func TestRelayEndsWithItsContext(t *testing.T) {
 		c.Read(make([]byte, 1))
 	})
 	assert.Equal(t, 1, code)
-	assert.Empty(t, stderr, "whoever ends it knows why")
+	assert.Empty(t, stderr, "no message after a signal")
 }
 
 func TestNoServer(t *testing.T) {

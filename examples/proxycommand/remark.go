@@ -5,9 +5,9 @@ import (
 	"github.com/godscp/godscp/examples/internal/openssh"
 )
 
-// willRemark reports whether an ssh with that IPQoS, as "ssh -G" prints it,
-// changes the mark of a socket that has cp. An empty ipqos is not known, and none
-// is the one value with which ssh leaves its socket alone: cs0 sets 0.
+// willRemark reports whether an ssh with this IPQoS, as "ssh -G" prints it, changes
+// the mark of a socket that has cp. It returns false for an empty ipqos, which is
+// unknown. Only with none does ssh leave the socket alone: cs0 sets 0.
 func willRemark(ipqos string, cp dscp.CodePoint) bool {
 	if ipqos == "" {
 		return false

@@ -7,6 +7,6 @@ import (
 	"syscall"
 )
 
-// endings are the signals that end the program. ssh ends its ProxyCommand with a
-// SIGHUP.
+// endings are the signals that end the program. ssh sends SIGHUP to its
+// ProxyCommand.
 var endings = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}

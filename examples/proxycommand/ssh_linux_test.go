@@ -19,8 +19,8 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// TestSSH runs the real ssh through the program to the real sshd, and looks at
-// every packet that ssh's side sends.
+// TestSSH claims that ssh works through the program, and checks the marks of all
+// packets that the client side sends.
 func TestSSH(t *testing.T) {
 	sshtest.Built(t, "proxycommand")
 	if !testns.Inside(t) {
@@ -32,7 +32,7 @@ func TestSSH(t *testing.T) {
 		listen  string
 		command string
 		options []string
-		marks   []dscp.CodePoint // in their order; a second one is ssh's doing
+		marks   []dscp.CodePoint // in order; ssh sets the second one
 		warning string
 	}{
 		"relay": {
@@ -57,8 +57,8 @@ func TestSSH(t *testing.T) {
 		},
 		"fdpass with an ssh that marks again": {
 			command: "-fdpass", options: []string{"ProxyUseFdpass=yes", "IPQoS=af21 cs1"},
-			marks:   []dscp.CodePoint{dscp.AF21, dscp.CS1}, // and since 10.1 AF21 once more
-			warning: `is marked AF21, and ssh will mark it again while it lives, since its IPQoS is "af21 cs1"; set "IPQoS none"`,
+			marks:   []dscp.CodePoint{dscp.AF21, dscp.CS1}, // since 10.1, AF21 follows again
+			warning: `is marked AF21, and ssh will change its mark, since its IPQoS is "af21 cs1"; set "IPQoS none"`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -114,8 +114,8 @@ func TestFdpassWithoutProxyUseFdpass(t *testing.T) {
 	assert.Contains(t, string(out), `ssh needs "ProxyUseFdpass yes" too`)
 }
 
-// TestPrintedConfig lets the real ssh read what -print-config prints, as it is
-// started at a terminal and by git, scp and sftp, for users of various shells.
+// TestPrintedConfig claims that ssh reads the printed configuration as intended, at
+// a terminal and under git, scp and sftp, for users of various shells.
 func TestPrintedConfig(t *testing.T) {
 	ssh, program := sshtest.Tool(t, "ssh"), sshtest.Program(t, "proxycommand")
 	printed, err := exec.Command(program, "-print-config", "-ipqos", "af31 af11", "-nat-safe").Output()
@@ -125,14 +125,14 @@ func TestPrintedConfig(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, append([]byte(own), printed...), 0o600))
 
 	effective := func(shell string, stdin *os.File, host string) string {
-		cmd := exec.Command(ssh, "-F", file, "-T", "-G", host) // without -T, ssh itself says that there is no terminal
+		cmd := exec.Command(ssh, "-F", file, "-T", "-G", host) // without -T, ssh prints that there is no terminal
 		cmd.Env = append(os.Environ(), "SHELL="+shell)
 		cmd.Stdin = stdin
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
 		require.NoError(t, err, "%s", stderr.String())
-		assert.Empty(t, stderr.String(), "what nobody wants to read")
+		assert.Empty(t, stderr.String(), "ssh prints no errors")
 		return string(out)
 	}
 	ours := "proxycommand " + program + ` -fdpass -nat-safe -ipqos "af31 af11" -class `
@@ -180,9 +180,9 @@ func TestPrintedConfig(t *testing.T) {
 	assert.NotContains(t, own, "-fdpass")
 }
 
-// TestPrintedConfigElsewhere has ssh read what is printed on other systems, where
-// none of the words may be one that some version refuses, and their commands be run
-// here with answers in the form of their manuals.
+// TestPrintedConfigElsewhere claims that the lines for other systems tell a terminal
+// from other standard inputs. It replaces the systems' commands by scripts that
+// print output in the format of their manual pages.
 func TestPrintedConfigElsewhere(t *testing.T) {
 	ssh := sshtest.Tool(t, "ssh")
 	dir := t.TempDir()

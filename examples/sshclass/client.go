@@ -12,33 +12,33 @@ import (
 )
 
 // A Client reaches one SSH server over up to two connections: one for
-// interactive use and one for bulk. Each is made when it is first asked for, is
-// marked from its SYN on, and never changes its mark. A program that needs a
-// shell and a file transfer at once asks for both:
+// interactive use and one for bulk. The Client makes each on first use, marks it
+// from the SYN on, and never changes its mark. A program that needs a shell and a
+// file transfer at the same time uses both:
 //
 //	c := &sshclass.Client{Addr: "example.com:22", Config: config, IPQoS: dscp.OpenSSH78}
 //	defer c.Close()
 //	shell, err := c.Interactive(ctx) // then shell.NewSession()
 //	files, err := c.Bulk(ctx)        // then sftp.NewClient(files)
 //
-// Set the fields before the first call and do not change them afterwards. All
-// methods may be called from several goroutines at once.
+// Set the fields before the first call and do not change them afterwards. The
+// methods are safe for concurrent use.
 type Client struct {
 	// Addr is the server's host:port.
 	Addr string
 
-	// Config is used for both connections. Its Timeout limits how long each
-	// may take to connect, as in [ssh.Dial]. A host key that its
-	// HostKeyCallback has accepted is not asked about again, so that a person
-	// confirms one only once; a second connection that shows another key is.
+	// Config is for both connections. Its Timeout limits the time to connect, as
+	// in [ssh.Dial]. The Client does not call its HostKeyCallback again for the
+	// host key that the callback accepted last, so that a user confirms a key only
+	// once.
 	Config *ssh.ClientConfig
 
-	// IPQoS has the two marks. The zero value leaves both connections
-	// unmarked, each pinned all the same.
+	// IPQoS has the two marks. With the zero value both connections have DF, and
+	// both are pinned.
 	IPQoS dscp.IPQoS
 
-	// Dialer makes the connections. Its DSCP is not used; NATSafe and the
-	// others are.
+	// Dialer makes the connections. The Client ignores its DSCP and uses the
+	// other fields.
 	Dialer dscp.Dialer
 
 	setUp       sync.Once
@@ -49,23 +49,22 @@ type Client struct {
 	hostKey     acceptedKey
 }
 
-// Interactive returns the connection for sessions that a person waits for. It
-// connects if there is none, or if the one there was has ended. The context is
-// for connecting only.
+// Interactive returns the connection for interactive sessions. It connects if
+// there is none or if the last one has ended. ctx applies only to connecting.
 func (c *Client) Interactive(ctx context.Context) (*ssh.Client, error) {
 	c.setUp.Do(c.init)
 	return c.get(ctx, &c.interactive, c.IPQoS.Interactive)
 }
 
-// Bulk is as Interactive, for everything else.
+// Bulk is like Interactive, for the connection for bulk.
 func (c *Client) Bulk(ctx context.Context) (*ssh.Client, error) {
 	c.setUp.Do(c.init)
 	return c.get(ctx, &c.bulk, c.IPQoS.Bulk)
 }
 
-// Close closes the connections and ends those that are being made. When it
-// returns, nothing of c is left running. It may be called more than once; after
-// it, Interactive and Bulk return an error that matches [net.ErrClosed].
+// Close closes the connections and cancels attempts to connect. It returns when all
+// goroutines of c have ended. It may be called more than once. After Close,
+// Interactive and Bulk return an error that matches [net.ErrClosed].
 func (c *Client) Close() error {
 	c.setUp.Do(c.init)
 	c.end()
@@ -80,8 +79,8 @@ func (c *Client) init() {
 	c.bulk.turn = make(chan struct{}, 1)
 }
 
-// get returns the connection in s, made anew if need be. Whoever comes while
-// another is connecting waits for its turn.
+// get returns the connection in s, or makes one. Concurrent calls wait for the one
+// that connects.
 func (c *Client) get(ctx context.Context, s *slot, cp dscp.CodePoint) (*ssh.Client, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -94,8 +93,8 @@ func (c *Client) get(ctx context.Context, s *slot, cp dscp.CodePoint) (*ssh.Clie
 	return client, err
 }
 
-// dial runs in a slot's turn, and Close waits for that turn: what is made here
-// before Close gets closed by it, and afterwards nothing is made.
+// dial runs while get holds the slot's turn, for which Close waits. So Close closes
+// a connection that dial made before, and after Close dial makes none.
 func (c *Client) dial(ctx context.Context, cp dscp.CodePoint) (*ssh.Client, error) {
 	if err := c.life.Err(); err != nil {
 		return nil, err
@@ -107,7 +106,7 @@ func (c *Client) dial(ctx context.Context, cp dscp.CodePoint) (*ssh.Client, erro
 		return nil, err
 	}
 	config := *c.Config
-	if config.HostKeyCallback != nil { // without one, x/crypto/ssh has the right error
+	if config.HostKeyCallback != nil { // if nil, x/crypto/ssh returns an error
 		config.HostKeyCallback = c.hostKey.once(config.HostKeyCallback)
 	}
 	return Handshake(ctx, conn, c.Addr, &config)

@@ -33,7 +33,7 @@ func TestClientConnectsWhenNeeded(t *testing.T) {
 	files, err := c.Bulk(t.Context())
 	require.NoError(t, err)
 	assert.NotSame(t, shell, files)
-	assert.Equal(t, 1, asked, "the same host key, asked about once")
+	assert.Equal(t, 1, asked, "one call for the same host key")
 	assert.Equal(t, "one", command(t, shell, "one"))
 	assert.Equal(t, "two", command(t, files, "two"))
 
@@ -75,7 +75,7 @@ func TestClientAsksAgainForAnotherHostKey(t *testing.T) {
 	c := &sshclass.Client{Addr: s.Addr(), Config: s.Config()}
 	_, err := c.Interactive(t.Context())
 	require.NoError(t, err)
-	c.Addr = other.Addr() // as if another machine had taken the address
+	c.Addr = other.Addr() // stands for the same address on another machine
 	_, err = c.Bulk(t.Context())
 	assert.ErrorContains(t, err, "host key mismatch")
 	require.NoError(t, c.Close())
@@ -123,20 +123,20 @@ func TestClientContext(t *testing.T) {
 		_, err := c.Interactive(first)
 		result <- err
 	}()
-	peer := <-accepted // the first is connecting
+	peer := <-accepted // the first call is connecting
 	defer peer.Close()
 
 	waiting, cancelWaiting := context.WithCancel(t.Context())
 	cancelWaiting()
 	_, err := c.Interactive(waiting)
-	require.ErrorIs(t, err, context.Canceled, "one that waits its turn need not wait")
+	require.ErrorIs(t, err, context.Canceled, "a call that waits for another ends with its context")
 
 	cancelFirst()
 	require.ErrorIs(t, <-result, context.Canceled)
 }
 
 func TestClientClose(t *testing.T) {
-	t.Run("ends what is being made", func(t *testing.T) {
+	t.Run("while connecting", func(t *testing.T) {
 		addr, accepted := silent(t, "")
 		c := &sshclass.Client{Addr: addr, Config: &ssh.ClientConfig{HostKeyCallback: ssh.InsecureIgnoreHostKey()}}
 		result := make(chan error)
@@ -151,7 +151,7 @@ func TestClientClose(t *testing.T) {
 		require.ErrorIs(t, err, net.ErrClosed)
 		assert.ErrorContains(t, err, addr)
 	})
-	t.Run("ends what is there", func(t *testing.T) {
+	t.Run("with a connection", func(t *testing.T) {
 		s := startServer()
 		defer s.Close()
 		c := &sshclass.Client{Addr: s.Addr(), Config: s.Config()}

@@ -1,17 +1,15 @@
-// Package sshclass opens SSH connections with one mark each, on
+// Package sshclass opens SSH connections that each keep one mark. It uses
 // golang.org/x/crypto/ssh and package dscp.
 //
-// OpenSSH since 10.1 marks a connection as interactive or bulk by the channels
-// that are open on it at the moment, and changes the mark of the live TCP
-// connection whenever that changes. A [Client] reaches the same goal without it:
-// it opens its channels on two connections, one marked for interactive use and
-// one for bulk, each made when it is first needed.
+// OpenSSH since 10.1 marks a connection as interactive or bulk by its open
+// channels, and changes the mark of the established TCP connection when they
+// change. A [Client] separates the two classes without changing a mark: it uses two
+// connections, one marked for interactive use and one for bulk, and makes each on
+// first use.
 //
-// [Handshake] is the part that every wrapper of x/crypto/ssh needs: that package
-// knows no contexts.
+// [Handshake] adds a context to the handshake of x/crypto/ssh, which has none.
 //
-// The package lives beside the examples, and not in package dscp, because what it
-// adds is about SSH alone: the host key, the configuration, the handshake. Without
-// those, one connection per class is two Dialers. So dscp stays free of
-// x/crypto, and programs that want this type import it from here.
+// The package is an example, and not part of package dscp, because it is specific
+// to SSH and needs x/crypto. Without the host key, the configuration and the
+// handshake, one connection per class is two Dialers.
 package sshclass

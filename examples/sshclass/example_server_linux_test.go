@@ -12,9 +12,9 @@ import (
 	"github.com/godscp/godscp/examples/sshclass"
 )
 
-// A server marks its listener, so that its SYN-ACKs carry the mark already. It
-// does not know yet what a connection will be for: take the mark of interactive
-// sessions, or listen on one address for each class.
+// A server marks its listener, so that the SYN-ACKs have the mark, too. At that time
+// it does not know the use of a connection: take the mark of interactive sessions,
+// or listen on one address per class.
 func Example_server() {
 	ctx := context.Background()
 	lc := dscp.ListenConfig{DSCP: dscp.OpenSSH78.Interactive}
@@ -32,7 +32,7 @@ func Example_server() {
 		}
 		defer c.Close()
 		pinned, _ := dscp.Of(c)
-		theirs, known := pinned.PeerDSCP() // known on Linux
+		theirs, known := pinned.PeerDSCP() // known on Linux only
 		fmt.Println("ours", pinned.DSCP(), "theirs", theirs, known)
 		conn, channels, requests, err := ssh.NewServerConn(c, config)
 		if err != nil {

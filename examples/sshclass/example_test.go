@@ -13,8 +13,8 @@ import (
 	"github.com/godscp/godscp/examples/sshclass"
 )
 
-// A client decides what the connection is for before it dials. Of finds the
-// mark again under any wrapper that has a NetConn method.
+// A client chooses the class of the connection before it dials. Of returns the
+// marked connection under any wrapper that has a NetConn method.
 func Example_client() {
 	server := startServer()
 	defer server.Close()
@@ -45,9 +45,8 @@ func Example_client() {
 	// Output: a command over CS1
 }
 
-// Behind a jump host the connection that leaves this machine is the one to the
-// jump host, so that is the one to mark. What the jump host makes of its own
-// connection to the target is its own business.
+// With a jump host, mark the connection to the jump host: it is the only one that
+// leaves this machine. The jump host decides about its connection to the target.
 func Example_jumpHost() {
 	jump, target := startServer(), startServer()
 	defer jump.Close()
@@ -88,7 +87,7 @@ func Example_jumpHost() {
 	// Output: through two
 }
 
-// A terminal and a transfer at once, on two connections.
+// A terminal and a transfer at the same time, on two connections.
 func ExampleClient() {
 	server := startServer()
 	defer server.Close()
@@ -118,7 +117,8 @@ func ExampleClient() {
 	// done
 }
 
-// A server that accepts and says nothing would hold x/crypto/ssh for ever.
+// Without a context, x/crypto/ssh would wait forever for a server that accepts the
+// connection and sends nothing.
 func ExampleHandshake() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -133,9 +133,9 @@ func ExampleHandshake() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go cancel() // somebody has lost patience
+	go cancel()
 	_, err = sshclass.Handshake(ctx, conn, addr, &ssh.ClientConfig{
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // there will be none
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // this server sends no host key
 	})
 	fmt.Println(errors.Is(err, context.Canceled))
 	// Output: true

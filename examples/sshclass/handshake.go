@@ -8,15 +8,17 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Handshake makes an SSH client of conn, a connection to addr, which is the
-// name that config.HostKeyCallback gets. It closes conn if it fails.
+// Handshake performs the SSH handshake on conn, a connection to addr, and returns
+// the client. addr is the name that config.HostKeyCallback gets. If Handshake fails,
+// it closes conn.
 //
-// When ctx ends before the handshake, Handshake closes conn, for x/crypto/ssh
-// has no other way to be interrupted, and returns an error that matches ctx's. A
-// callback of config that is running then is waited for. Once Handshake has
-// returned a client, ctx has no influence on it.
+// If ctx ends during the handshake, Handshake closes conn, since nothing else
+// interrupts x/crypto/ssh, waits for a running callback of config, and returns an
+// error that matches ctx.Err. After Handshake has returned a client, ctx has no
+// effect on it.
 //
-// For a deadline use a context, not conn.SetDeadline, which would stay.
+// For a deadline, use ctx. A deadline that conn.SetDeadline sets would also apply
+// after the handshake.
 func Handshake(ctx context.Context, conn net.Conn, addr string, config *ssh.ClientConfig) (*ssh.Client, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	c, channels, requests, err := ssh.NewClientConn(conn, addr, config)

@@ -17,7 +17,7 @@ import (
 	"github.com/godscp/godscp/examples/sshclass"
 )
 
-// silent listens, accepts one connection, and says nothing but banner.
+// silent listens, accepts one connection, and sends only banner.
 func silent(t *testing.T, banner string) (addr string, accepted <-chan net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -67,7 +67,7 @@ func TestHandshakeEndsWithItsContext(t *testing.T) {
 			assert.ErrorIs(t, err, net.ErrClosed)
 			require.NoError(t, peer.SetReadDeadline(time.Now().Add(10*time.Second)))
 			_, err = io.Copy(io.Discard, peer) // an EOF, or a reset if data was unread
-			assert.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the peer sees the end")
+			assert.NotErrorIs(t, err, os.ErrDeadlineExceeded, "conn is closed")
 		})
 	}
 
@@ -81,7 +81,7 @@ func TestHandshakeEndsWithItsContext(t *testing.T) {
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 
-	t.Run("while the host key is looked at", func(t *testing.T) {
+	t.Run("in the host key callback", func(t *testing.T) {
 		s := startServer()
 		defer s.Close()
 		conn, err := (&dscp.Dialer{}).Dial("tcp", s.Addr())
@@ -93,7 +93,7 @@ func TestHandshakeEndsWithItsContext(t *testing.T) {
 		assert.ErrorIs(t, err, context.Canceled)
 	})
 
-	t.Run("in its last moment", func(t *testing.T) {
+	t.Run("after a handshake that succeeded anyway", func(t *testing.T) {
 		s := startServer()
 		defer s.Close()
 		conn, err := (&dscp.Dialer{}).Dial("tcp", s.Addr())
@@ -108,7 +108,7 @@ func TestHandshakeEndsWithItsContext(t *testing.T) {
 		assert.ErrorIs(t, err, net.ErrClosed)
 	})
 
-	t.Run("before it began", func(t *testing.T) {
+	t.Run("before the handshake", func(t *testing.T) {
 		s := startServer()
 		defer s.Close()
 		conn, err := (&dscp.Dialer{}).Dial("tcp", s.Addr())
@@ -119,7 +119,7 @@ func TestHandshakeEndsWithItsContext(t *testing.T) {
 		assert.ErrorIs(t, err, context.Canceled)
 	})
 
-	t.Run("but not after", func(t *testing.T) {
+	t.Run("not after the handshake", func(t *testing.T) {
 		s := startServer()
 		defer s.Close()
 		conn, err := (&dscp.Dialer{}).Dial("tcp", s.Addr())
@@ -134,15 +134,15 @@ func TestHandshakeEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// A lateConn does not yet close when it is first told to, so that a handshake
-// comes through although its context has ended.
+// A lateConn ignores the first call of Close, so that a handshake succeeds although
+// its context has ended.
 type lateConn struct {
 	net.Conn
-	told atomic.Bool
+	called atomic.Bool
 }
 
 func (c *lateConn) Close() error {
-	if !c.told.Swap(true) {
+	if !c.called.Swap(true) {
 		return nil
 	}
 	return c.Conn.Close()

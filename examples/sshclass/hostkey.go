@@ -10,13 +10,12 @@ import (
 
 // An acceptedKey remembers the host key that was accepted last.
 type acceptedKey struct {
-	mu  sync.Mutex // held while a person is asked: the other connection waits for the answer
+	mu  sync.Mutex // held during check: the other connection waits for its result
 	key []byte
 }
 
-// once returns a callback that asks check about each key unless it was the last
-// to be accepted. x/crypto/ssh calls it again for each key exchange of a
-// connection.
+// once returns a callback that calls check unless the key is the last accepted one.
+// x/crypto/ssh calls it again for each key exchange of a connection.
 func (a *acceptedKey) once(check ssh.HostKeyCallback) ssh.HostKeyCallback {
 	return func(hostname string, remote net.Addr, key ssh.PublicKey) error {
 		a.mu.Lock()

@@ -18,8 +18,8 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// TestMarksOnTheWire uses a terminal and a transfer at once, with OpenSSH's
-// server on the other end, and looks at every packet.
+// TestMarksOnTheWire claims that a terminal and a transfer at the same time use two
+// connections to OpenSSH's server, and that all packets of each have one mark.
 func TestMarksOnTheWire(t *testing.T) {
 	if !testns.Inside(t) {
 		return

@@ -15,7 +15,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A testServer is an SSH server in this process that lets everybody in. It
+// A testServer is an SSH server in this process that accepts every client. It
 // answers every command with the command itself, and forwards connections.
 type testServer struct {
 	l       net.Listener
@@ -38,7 +38,7 @@ func startServer() *testServer {
 	return s
 }
 
-// serverConfig returns a configuration that lets everybody in, and its new host
+// serverConfig returns a configuration that accepts every client, and its new host
 // key.
 func serverConfig() (*ssh.ServerConfig, ssh.Signer) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -56,12 +56,12 @@ func serverConfig() (*ssh.ServerConfig, ssh.Signer) {
 
 func (s *testServer) Addr() string { return s.l.Addr().String() }
 
-// Config returns what a client needs to be let in.
+// Config returns a client configuration for this server.
 func (s *testServer) Config() *ssh.ClientConfig {
 	return &ssh.ClientConfig{User: "gopher", HostKeyCallback: ssh.FixedHostKey(s.key)}
 }
 
-// Drop closes the connections that there are.
+// Drop closes all open connections.
 func (s *testServer) Drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,18 +9,18 @@ import (
 
 // A slot holds the connection of one class.
 type slot struct {
-	turn   chan struct{} // has room for one: whoever uses the fields below
+	turn   chan struct{} // a lock for the fields below; its capacity is one
 	client *ssh.Client
 	ended  chan struct{} // closed when client has ended
 }
 
-// get returns the live connection, or the one that dial makes.
+// get returns the open connection, or a new one from dial.
 func (s *slot) get(ctx context.Context, dial func() (*ssh.Client, error)) (*ssh.Client, error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for another to connect: %w", ctx.Err())
+		return nil, fmt.Errorf("waiting for another call to connect: %w", ctx.Err())
 	}
 	if s.client != nil {
 		select {

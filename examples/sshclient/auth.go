@@ -20,14 +20,14 @@ type authenticator struct {
 	hostKeys *hostKeys
 	warn     func(format string, args ...any)
 	signers  []ssh.Signer
-	skipped  []string // why keys are not used, in words; told if the login fails
+	skipped  []string // why keys are not used; printed if the login fails
 	done     func()   // ends the connection to the agent
 }
 
-// errBatch says that a question must not be asked.
-var errBatch = errors.New("BatchMode is on: nothing is asked")
+// errBatch is the reason for not asking the user.
+var errBatch = errors.New("BatchMode is on")
 
-// newAuthenticator gathers the keys.
+// newAuthenticator collects the keys.
 func newAuthenticator(ctx context.Context, c *connector, h *hostKeys) *authenticator {
 	a := &authenticator{ctx: ctx, settings: c.settings, hostKeys: h, warn: c.warn, done: func() {}}
 	held := a.agentKeys()
@@ -51,8 +51,8 @@ func newAuthenticator(ctx context.Context, c *connector, h *hostKeys) *authentic
 			}
 		}
 	}
-	// A passphrase is asked for only when no other key will do. Also x/crypto/ssh
-	// tries no further key when one cannot sign.
+	// Encrypted keys come last, so that the user enters a passphrase only if the server
+	// accepts no other key, and because x/crypto/ssh stops at a key that cannot sign.
 	a.signers = append(a.signers, locked...)
 	return a
 }
@@ -60,7 +60,8 @@ func newAuthenticator(ctx context.Context, c *connector, h *hostKeys) *authentic
 // close ends the connection to the agent.
 func (a *authenticator) close() { a.done() }
 
-// agentSocket expands IdentityAgent. Where it is not set, the environment says.
+// agentSocket returns the socket of the agent: IdentityAgent or, if that is not set,
+// $SSH_AUTH_SOCK.
 func agentSocket(agent string, expand func(string) string) string {
 	switch {
 	case agent == "", agent == "SSH_AUTH_SOCK":
@@ -73,7 +74,7 @@ func agentSocket(agent string, expand func(string) string) string {
 	return expand(agent)
 }
 
-// agentKeys returns the keys that the agent holds.
+// agentKeys returns the agent's keys.
 func (a *authenticator) agentKeys() []ssh.Signer {
 	if a.settings.agent == "" {
 		return nil
@@ -84,8 +85,8 @@ func (a *authenticator) agentKeys() []ssh.Signer {
 		a.skipped = append(a.skipped, fmt.Sprintf("the agent: %v", err))
 		return nil
 	}
-	// The agent's protocol knows no context: only this ends a call that waits for
-	// an answer, here or when the agent signs.
+	// The agent package has no contexts: closing the connection ends a call that waits
+	// for an answer, here or when the agent signs.
 	stop := context.AfterFunc(a.ctx, func() { c.Close() })
 	a.done = func() {
 		stop()
@@ -98,9 +99,9 @@ func (a *authenticator) agentKeys() []ssh.Signer {
 	return held
 }
 
-// identity returns the key of a file: from the agent, which needs no passphrase,
-// if that has it. It returns nil for a key that cannot be used, with a word about
-// it; but the default ones need not exist.
+// identity returns the key of a file, or the same key from the agent, which needs no
+// passphrase. If the key cannot be used, identity returns nil and warns or adds to
+// a.skipped. It ignores default files that do not exist.
 func (a *authenticator) identity(file string, held []ssh.Signer) ssh.Signer {
 	signer, err := loadIdentity(a.ctx, file)
 	public, _ := publicKey(signer, file)
@@ -112,7 +113,7 @@ func (a *authenticator) identity(file string, held []ssh.Signer) ssh.Signer {
 	}
 	if _, encrypted := signer.(*encryptedKey); encrypted {
 		if why := a.mute(); why != nil {
-			err = fmt.Errorf("the key is encrypted, and is skipped: %w", why)
+			err = fmt.Errorf("skipped, since the key is encrypted: %w", why)
 		}
 	}
 	switch {
@@ -127,8 +128,8 @@ func (a *authenticator) identity(file string, held []ssh.Signer) ssh.Signer {
 	return nil
 }
 
-// certified returns the key with each certificate of it: those of CertificateFile,
-// and the one beside the key. Like ssh, it tries them before the bare key.
+// certified returns the key with each of its certificates: those of CertificateFile,
+// and the file-cert.pub. Like ssh, the client tries them before the key alone.
 func (a *authenticator) certified(signer ssh.Signer, file string) []ssh.Signer {
 	var all []ssh.Signer
 	for _, name := range append(slices.Clone(a.settings.certificates), file+"-cert.pub") {
@@ -146,7 +147,7 @@ func (a *authenticator) certified(signer ssh.Signer, file string) []ssh.Signer {
 		case err != nil:
 			a.skipped = append(a.skipped, fmt.Sprintf("certificate %s: %v", name, err))
 		case !ok:
-			a.skipped = append(a.skipped, fmt.Sprintf("certificate %s: it is none", name))
+			a.skipped = append(a.skipped, fmt.Sprintf("certificate %s: not a certificate", name))
 		case sameKey(cert.Key, signer.PublicKey()):
 			if s, err := ssh.NewCertSigner(cert, signer); err == nil {
 				all = append(all, s)
@@ -156,18 +157,18 @@ func (a *authenticator) certified(signer ssh.Signer, file string) []ssh.Signer {
 	return all
 }
 
-// mute tells why no question can be asked; nil if one can.
+// mute returns why the user cannot be asked, or nil.
 func (a *authenticator) mute() error {
 	if a.settings.batch {
 		return errBatch
 	}
 	if !canAsk() {
-		return errNobody
+		return errNoTerminal
 	}
 	return nil
 }
 
-// methods are the ways to log in, in the order in which to try them.
+// methods returns the authentication methods in the order in which to try them.
 func (a *authenticator) methods() []ssh.AuthMethod {
 	who := a.settings.user + "@" + a.settings.hostName
 	all := map[string]ssh.AuthMethod{}
@@ -205,15 +206,15 @@ func (a *authenticator) methods() []ssh.AuthMethod {
 	return methods
 }
 
-// retryable asks as often as NumberOfPasswordPrompts says.
+// retryable tries the method as often as NumberOfPasswordPrompts allows.
 func (a *authenticator) retryable(m ssh.AuthMethod) ssh.AuthMethod {
 	return ssh.RetryableAuthMethod(m, max(a.settings.prompts, 1))
 }
 
-// errChanged keeps a password from whoever has taken the host's place.
-var errChanged = errors.New("no password is asked for: the host key has changed")
+// errChanged keeps passwords from a server that may be an impostor.
+var errChanged = errors.New("no passwords are sent, since the host key has changed")
 
-// answers puts a server's questions to the person at the terminal.
+// answers asks the user the server's questions.
 func (a *authenticator) answers(who, instruction string, questions []string, echos []bool) ([]string, error) {
 	if a.hostKeys.changed {
 		return nil, errChanged
@@ -232,15 +233,14 @@ func (a *authenticator) answers(who, instruction string, questions []string, ech
 	return all, nil
 }
 
-// explain adds to the error of a failed login what was not tried, and says what
-// x/crypto/ssh does not.
+// explain adds the user and host to the error of a failed login, and prints which
+// keys and methods were not tried.
 func (a *authenticator) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	// A server that offers keyboard-interactive and has no way to ask refuses at
-	// once. The package takes that for a breach of the protocol: it has no error
-	// of its own for it.
+	// Some servers offer keyboard-interactive and refuse it at once. x/crypto/ssh
+	// reports that as an unexpected message (51 is SSH_MSG_USERAUTH_FAILURE).
 	refused := strings.HasSuffix(err.Error(), "unexpected message type 51 (expected 60)")
 	if refused {
 		err = errors.New("unable to authenticate: the server offers keyboard-interactive, and refuses it without a question")
@@ -254,9 +254,8 @@ func (a *authenticator) explain(err error) error {
 	return err
 }
 
-// publicKey returns the public half of a key, from the file beside it if the key
-// itself is not there or cannot be used. Where an agent has the private half, the
-// file may be the public one.
+// publicKey returns the public key of signer or, if that is nil, of file.pub or file.
+// The file is a public key if only an agent has the private key.
 func publicKey(signer ssh.Signer, file string) (ssh.PublicKey, error) {
 	if signer != nil {
 		return signer.PublicKey(), nil

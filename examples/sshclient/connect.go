@@ -14,13 +14,13 @@ import (
 	"github.com/godscp/godscp/examples/sshclass"
 )
 
-// A connection is an SSH client, and what it goes through.
+// A connection is an SSH client and the jump host's connection that carries it.
 type connection struct {
 	*ssh.Client
-	below io.Closer // the connection of the last jump; nil without one
+	below io.Closer // the connection to the last jump; nil without jumps
 }
 
-// Close closes it, and what it goes through behind it.
+// Close closes the client and the connection that carries it.
 func (c *connection) Close() error {
 	err := c.Client.Close()
 	if c.below != nil {
@@ -33,7 +33,7 @@ func (c *connection) Close() error {
 type connector struct {
 	options
 	settings
-	interactive bool // the class of the session, which is that of its jumps
+	interactive bool // the class of the session, also for its jumps
 	stderr      io.Writer
 }
 
@@ -44,7 +44,7 @@ func connect(ctx context.Context, o options, s settings, interactive bool, stder
 		c.warn("%s", note)
 	}
 	if len(s.quiet) > 0 {
-		c.say("not acted on: %s", strings.Join(s.quiet, ", "))
+		c.say("not supported, and ignored: %s", strings.Join(s.quiet, ", "))
 	}
 	conn, below, err := c.dial(ctx)
 	if err != nil {
@@ -72,10 +72,11 @@ func (c *connector) say(format string, args ...any) {
 	}
 }
 
-// addr is where to connect.
+// addr returns the address to connect to.
 func (c *connector) addr() string { return net.JoinHostPort(c.hostName, c.port) }
 
-// dial connects, directly or through something, which is below then.
+// dial connects, directly or through a jump host or ProxyCommand. below is the
+// connection to the jump host.
 func (c *connector) dial(ctx context.Context) (conn net.Conn, below io.Closer, err error) {
 	switch {
 	case len(c.jumps) > 0:
@@ -104,12 +105,10 @@ func (c *connector) dial(ctx context.Context) (conn net.Conn, below io.Closer, e
 	return conn, nil, nil
 }
 
-// mostJumps bounds how many jumps one session may need: those of ProxyJump may
-// have one of their own.
+// mostJumps limits the jumps of a session, since a jump can have a ProxyJump, too.
 const mostJumps = 8
 
-// jump connects through the last of the jumps, which goes through those before
-// it.
+// jump connects through the last of the jumps, which it reaches through the others.
 func (c *connector) jump(ctx context.Context) (net.Conn, io.Closer, error) {
 	last := len(c.jumps) - 1
 	hop := c.jumps[last].options(c.options, c.jumps[:last])
@@ -121,7 +120,7 @@ func (c *connector) jump(ctx context.Context) (net.Conn, io.Closer, error) {
 		return nil, nil, err
 	}
 	if set.hostName == c.hostName && set.port == c.port {
-		return nil, nil, fmt.Errorf("ProxyJump: %s would be reached through itself", c.addr())
+		return nil, nil, fmt.Errorf("ProxyJump: %s is its own jump host", c.addr())
 	}
 	via, err := connect(ctx, hop, set, c.interactive, c.stderr)
 	if err != nil {
@@ -136,7 +135,7 @@ func (c *connector) jump(ctx context.Context) (net.Conn, io.Closer, error) {
 	return conn, via, nil
 }
 
-// logIn checks the host's key and logs in.
+// logIn checks the host key and logs in.
 func (c *connector) logIn(ctx context.Context, conn net.Conn) (*ssh.Client, error) {
 	keys, err := newHostKeys(ctx, c)
 	if err != nil {
@@ -144,7 +143,7 @@ func (c *connector) logIn(ctx context.Context, conn net.Conn) (*ssh.Client, erro
 	}
 	a := newAuthenticator(ctx, c, keys)
 	defer a.close()
-	// Less than the package would take by default, which has SHA-1 among it.
+	// The defaults of package ssh include SHA-1.
 	algorithms := ssh.SupportedAlgorithms()
 	client, err := sshclass.Handshake(ctx, conn, c.addr(), &ssh.ClientConfig{
 		Config:            ssh.Config{KeyExchanges: algorithms.KeyExchanges, Ciphers: algorithms.Ciphers, MACs: algorithms.MACs},

@@ -19,19 +19,19 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// judges names the environment variable with further ssh programs to compare
-// with, a list like PATH of their file names.
+// judges is an environment variable with the file names of further ssh programs to
+// compare with, separated as in PATH.
 const judges = "GODSCP_SSH"
 
 // A corpusCase is one configuration of testdata/corpus.txt.
 type corpusCase struct {
 	name    string
 	args    []string
-	differs map[string]string // why, by the age of the ssh
+	differs map[string]string // the reason for a known difference, by the age of the ssh
 	config  string
 }
 
-// readCorpus returns the cases, and puts the files that they include into dir.
+// readCorpus returns the cases, and writes the files that they include into dir.
 func readCorpus(t *testing.T, dir string) []corpusCase {
 	t.Helper()
 	text, err := os.ReadFile("testdata/corpus.txt")
@@ -50,7 +50,7 @@ func readCorpus(t *testing.T, dir string) []corpusCase {
 		}
 		head, config, ok := strings.Cut(rest, "---\n")
 		if !ok {
-			continue // what stands before the first case
+			continue // the text before the first case
 		}
 		c := corpusCase{name: name, differs: map[string]string{}, config: place.Replace(config)}
 		for line := range strings.Lines(place.Replace(head)) {
@@ -72,7 +72,7 @@ func readCorpus(t *testing.T, dir string) []corpusCase {
 	return cases
 }
 
-// An sshJudge is an ssh that says what it makes of a configuration.
+// An sshJudge is an installed ssh, whose -G prints how it reads a configuration.
 type sshJudge struct{ file, version, age string }
 
 func sshJudges(t *testing.T) []sshJudge {
@@ -84,7 +84,7 @@ func sshJudges(t *testing.T) []sshJudge {
 		require.NoError(t, err, file)
 		j := sshJudge{file, strings.TrimSpace(string(version)), "old"}
 		if exec.Command(file, "-G", "-F", "none", "-o", "IPQoS='ef' # x", "host").Run() != nil {
-			t.Logf("%s has the rules for quotes and comments of OpenSSH before 8.7: no judge", j.version)
+			t.Logf("%s is not compared: it has the rules for quotes and comments of OpenSSH before 8.7", j.version)
 			continue
 		}
 		if exec.Command(file, "-G", "-F", "none", "-o", "IPQoS=0x10", "host").Run() != nil {
@@ -95,7 +95,8 @@ func sshJudges(t *testing.T) []sshJudge {
 	return all
 }
 
-// says returns the options by their keys, each with its values.
+// says returns the options that ssh -G prints, by key, the standard error, and whether
+// ssh succeeded.
 func (j sshJudge) says(t *testing.T, config string, args []string) (map[string][]string, string, bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), j.file, append([]string{"-G", "-F", config}, args...)...)
@@ -111,7 +112,7 @@ func (j sshJudge) says(t *testing.T, config string, args []string) (map[string][
 	return all, stderr.String(), err == nil
 }
 
-// inSSHsWords returns what was set, as ssh -G prints it: it expands some names.
+// inSSHsWords returns the settings as ssh -G prints them, with some names expanded.
 func inSSHsWords(t *testing.T, s settings, o options, me string) map[string][]string {
 	yes := func(b bool) string {
 		if b {
@@ -164,7 +165,7 @@ func inSSHsWords(t *testing.T, s settings, o options, me string) map[string][]st
 	return all
 }
 
-// compared are the keys that are.
+// compared are the keys that TestCorpus compares.
 var compared = []string{
 	"hostname", "port", "user", "ipqos", "identityfile", "userknownhostsfile", "globalknownhostsfile", "hostkeyalias",
 	"stricthostkeychecking", "batchmode", "identitiesonly", "proxyusefdpass", "hashknownhosts", "requesttty", "remotecommand",
@@ -172,13 +173,14 @@ var compared = []string{
 	"bindaddress", "identityagent", "connecttimeout", "addressfamily", "proxyjump", "proxycommand",
 }
 
-// TestCorpus reads configurations as ssh does, or says why not.
+// TestCorpus claims that the client reads the configurations of the corpus as ssh does,
+// except for the differences that the corpus names.
 func TestCorpus(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("SHELL", "/bin/sh")
 	who, err := user.Current()
 	require.NoError(t, err)
-	t.Setenv("HOME", who.HomeDir) // which ssh takes from there
+	t.Setenv("HOME", who.HomeDir) // ssh takes it from the passwd file
 	cases := readCorpus(t, dir)
 	require.GreaterOrEqual(t, len(cases), 60)
 	for _, judge := range sshJudges(t) {
@@ -198,9 +200,9 @@ func TestCorpus(t *testing.T) {
 					ours, err := readSettings(t.Context(), o)
 					switch {
 					case ok && err != nil:
-						differ("ssh takes it, and ours says: %v", err)
+						differ("ssh accepts it, sshclient fails: %v", err)
 					case !ok && err == nil:
-						differ("ours takes it, and ssh says: %s", complaint)
+						differ("sshclient accepts it, ssh fails: %s", complaint)
 					case ok:
 						said := inSSHsWords(t, ours, o, none["user"][0])
 						for _, key := range compared {
@@ -209,7 +211,7 @@ func TestCorpus(t *testing.T) {
 								got = none[key]
 							}
 							if !sameValue(key, want, got) {
-								differ("%s: ssh says %q, and ours %q", key, want, got)
+								differ("%s: ssh has %q, sshclient %q", key, want, got)
 							}
 						}
 					}
@@ -218,7 +220,7 @@ func TestCorpus(t *testing.T) {
 						why, expected = c.differs["all"]
 					}
 					if expected {
-						assert.NotEmpty(t, differences, "does not differ any more: %s", why)
+						assert.NotEmpty(t, differences, "the corpus names a difference, and there is none: %s", why)
 						return
 					}
 					assert.Empty(t, differences, "%s", c.config)
@@ -228,7 +230,7 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// sameValue compares two values of an option, those of IPQoS by what they mean.
+// sameValue compares two values of an option, those of IPQoS by their marks.
 func sameValue(key string, theirs, ours []string) bool {
 	marks := func(values []string) string {
 		q, err := dscp.ParseIPQoS(strings.Join(values, " "))

@@ -2,5 +2,5 @@
 
 package main
 
-// hideInput fails: without a /dev/tty nothing asks for it.
-func hideInput(int) error { return errNobody }
+// hideInput is not called: there is no /dev/tty here.
+func hideInput(int) error { return errNoTerminal }

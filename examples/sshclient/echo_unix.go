@@ -4,7 +4,7 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// hideInput makes a terminal read lines that it does not show, as
+// hideInput switches the echo of a terminal off and leaves it in line mode, as
 // term.ReadPassword does.
 func hideInput(fd int) error {
 	state, err := unix.IoctlGetTermios(fd, getTermios)

@@ -15,8 +15,8 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshtest"
 )
 
-// FuzzConfig reads configurations: what comes of one is complete and valid, and
-// more lines at its end change nothing that was set.
+// FuzzConfig claims that the settings of any configuration are complete and valid, and
+// that more lines at its end do not change values that are set.
 func FuzzConfig(f *testing.F) {
 	text, err := os.ReadFile("testdata/corpus.txt")
 	require.NoError(f, err)
@@ -50,18 +50,18 @@ func FuzzConfig(f *testing.F) {
 		require.NoError(t, checkHost(s.hostName))
 		require.NotContains(t, s.hostName, "\n")
 
-		more, err := read(text + "\nHost *\n  Port 4\n  User somebody\n  IPQoS ef\n")
+		more, err := read(text + "\nHost *\n  Port 4\n  User other\n  IPQoS ef\n")
 		if err != nil {
-			return // an open Match, for one
+			return // for example, the text ends in a Match block
 		}
 		require.Equal(t, s.hostName, more.hostName)
 		require.Contains(t, []string{s.port, "4"}, more.port)
-		require.Contains(t, []string{s.user, "somebody"}, more.user)
+		require.Contains(t, []string{s.user, "other"}, more.user)
 	})
 }
 
-// FuzzKnownHosts adds a key to files that look like anything: a file that said
-// nothing of a host names its key then, and says of others what it said.
+// FuzzKnownHosts claims that after a key is added to any known_hosts file, the host is
+// known by that key, and nothing changes for another host.
 func FuzzKnownHosts(f *testing.F) {
 	key, other := sshtest.NewKey(f, ""), sshtest.NewKey(f, "")
 	f.Add([]byte("# comment"), "example.com", uint16(22))
@@ -71,13 +71,13 @@ func FuzzKnownHosts(f *testing.F) {
 	f.Add([]byte("|1|AAAA|AAAA "+other.Line), "fe80::1%eth0", uint16(22))
 	f.Fuzz(func(t *testing.T, before []byte, host string, port uint16) {
 		if checkHost(host) != nil || host == "" || port == 0 {
-			return // nobody connects there
+			return // no valid address
 		}
 		file := filepath.Join(t.TempDir(), "known_hosts")
 		require.NoError(t, os.WriteFile(file, before, 0o600))
 		addr, elsewhere := net.JoinHostPort(host, strconv.Itoa(int(port))), "elsewhere.example.net:1"
 		if name, _, err := net.SplitHostPort(addr); err != nil || name != host {
-			return // no address can have such a name, "]" for one
+			return // an address cannot have this name, for example "]"
 		}
 		ask := func(addr string) error {
 			host, port, err := net.SplitHostPort(addr)
@@ -85,7 +85,7 @@ func FuzzKnownHosts(f *testing.F) {
 			return knownIn(t, file, settings{hostName: host, port: port, strict: strictYes}).check(addr, nil, key.Signer.PublicKey())
 		}
 		if ask(addr) == nil {
-			return // then nothing is added
+			return // the key is known, and nothing is added
 		}
 		told := ask(elsewhere)
 		var stderr bytes.Buffer

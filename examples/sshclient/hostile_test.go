@@ -13,8 +13,8 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshtest"
 )
 
-// TestHostileServer has a server put orders to the terminal into whatever is
-// shown outside a session.
+// TestHostileServer claims that escape sequences in a server's banner and errors do not
+// reach the terminal.
 func TestHostileServer(t *testing.T) {
 	const orders = "\x1b]0;title\a\x1b[2J\u009b31m"
 	key := sshtest.NewKey(t, "")

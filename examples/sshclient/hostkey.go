@@ -20,21 +20,21 @@ import (
 // A hostKeys checks the key of one host against known_hosts files.
 type hostKeys struct {
 	ctx       context.Context
-	name      string   // what known_hosts calls the host
-	withoutIt string   // the name without the port, for a host that is known so; may be empty
-	principal string   // what certificates call it
-	files     []string // the first is added to
+	name      string   // the host's name in known_hosts
+	withoutIt string   // the name without the port, as known_hosts may have it; may be empty
+	principal string   // the host's name in certificates
+	files     []string // new keys go to the first
 	hash      bool
 	strict    strictness
 	batch     bool
 	known     []knownKey
 	stderr    io.Writer
-	changed   bool // connected all the same, so no password may be typed
+	changed   bool // connected although the key has changed: send no password
 }
 
 var errHostKey = errors.New("host key verification failed")
 
-// mostSkipped bounds how many lines of a file are named that were not read.
+// mostSkipped limits the warnings about invalid lines of a file.
 const mostSkipped = 3
 
 func newHostKeys(ctx context.Context, c *connector) (*hostKeys, error) {
@@ -65,7 +65,7 @@ func newHostKeys(ctx context.Context, c *connector) (*hostKeys, error) {
 	return h, nil
 }
 
-// about returns the lines with a marker about a host by that name.
+// about returns the lines with this marker that match the name.
 func (h *hostKeys) about(name, marker string) []knownKey {
 	var all []knownKey
 	for _, k := range h.known {
@@ -76,11 +76,11 @@ func (h *hostKeys) about(name, marker string) []knownKey {
 	return all
 }
 
-// algorithms returns the host key algorithms in the order to ask for them: those
-// of certificates if an authority is known for the host, then those of the keys
-// that are known for it, or the server could choose to show one that is not.
+// algorithms returns the host key algorithms in order of preference: those of
+// certificates if an authority is known for the host, then those of the host's known
+// keys. Otherwise the server could choose a key that is not known.
 func (h *hostKeys) algorithms() []string {
-	secure := ssh.SupportedAlgorithms().HostKeys // so no DSA, even if that is what is known
+	secure := ssh.SupportedAlgorithms().HostKeys // without DSA, even if the known key is DSA
 	var first []string
 	if len(h.about(h.name, "cert-authority")) > 0 {
 		for _, a := range secure {
@@ -109,7 +109,7 @@ func (h *hostKeys) algorithms() []string {
 	return unique
 }
 
-// check is the ssh.HostKeyCallback.
+// check is an [ssh.HostKeyCallback].
 func (h *hostKeys) check(_ string, _ net.Addr, key ssh.PublicKey) error {
 	for _, k := range h.about(h.name, "revoked") {
 		if cert, ok := key.(*ssh.Certificate); sameKey(k.key, key) || ok && (sameKey(k.key, cert.Key) || sameKey(k.key, cert.SignatureKey)) {
@@ -120,7 +120,7 @@ func (h *hostKeys) check(_ string, _ net.Addr, key ssh.PublicKey) error {
 		if slices.ContainsFunc(h.about(h.name, "cert-authority"), func(k knownKey) bool { return sameKey(k.key, cert.SignatureKey) }) {
 			return h.checkCertificate(cert)
 		}
-		key = cert.Key // nobody here vouches for the certificate
+		key = cert.Key // the authority is not known: check the key alone
 	}
 	known := h.about(h.name, "")
 	same := func(k knownKey) bool { return sameKey(k.key, key) }
@@ -139,13 +139,13 @@ func (h *hostKeys) check(_ string, _ net.Addr, key ssh.PublicKey) error {
 	return h.mismatch(key, offending)
 }
 
-// checkCertificate checks a certificate of an authority that is known.
+// checkCertificate checks a certificate of a known authority.
 func (h *hostKeys) checkCertificate(cert *ssh.Certificate) error {
 	if cert.CertType != ssh.HostCert {
-		return fmt.Errorf("%w: %s shows a certificate that is none of a host", errHostKey, h.name)
+		return fmt.Errorf("%w: the certificate of %s is not a host certificate", errHostKey, h.name)
 	}
 	name := h.principal
-	for _, pattern := range cert.ValidPrincipals { // patterns to OpenSSH 10.6, names to 10.0
+	for _, pattern := range cert.ValidPrincipals { // OpenSSH 10.6 reads them as patterns, 10.0 as names
 		if sshconfig.MatchPattern(pattern, name) {
 			name = pattern
 			break
@@ -157,11 +157,11 @@ func (h *hostKeys) checkCertificate(cert *ssh.Certificate) error {
 	return nil
 }
 
-// mismatch is about a host that is known by another key.
+// mismatch handles a host whose known key of this type is another.
 func (h *hostKeys) mismatch(key ssh.PublicKey, offending []knownKey) error {
 	fmt.Fprintf(h.stderr, `WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!
-Somebody may be eavesdropping on you, or the host key was changed.
-The %s key that %s shows is %s.
+This may be an attack on the connection, or the host has a new key.
+The %s key of %s is now %s.
 `, keyType(key), h.name, ssh.FingerprintSHA256(key))
 	for _, k := range offending {
 		fmt.Fprintf(h.stderr, "Offending %s key in %s:%d\n", keyType(k.key), k.file, k.line)
@@ -169,16 +169,16 @@ The %s key that %s shows is %s.
 	if h.strict != strictOff {
 		return errHostKey
 	}
-	fmt.Fprintln(h.stderr, "StrictHostKeyChecking is off: connecting all the same, without passwords")
+	fmt.Fprintln(h.stderr, "StrictHostKeyChecking is off: connecting anyway, without passwords")
 	h.changed = true
 	return nil
 }
 
-// unknown is about a host that is not known, or not by a key of that type.
+// unknown handles a host without a known key of this type.
 func (h *hostKeys) unknown(key ssh.PublicKey, others []knownKey) error {
 	fingerprint := ssh.FingerprintSHA256(key)
 	refuse := func(why error) error {
-		return fmt.Errorf("%w: %s is not known, its %s key is %s, and %w", errHostKey, h.name, keyType(key), fingerprint, why)
+		return fmt.Errorf("%w: %s is not known, its %s key is %s: %w", errHostKey, h.name, keyType(key), fingerprint, why)
 	}
 	switch {
 	case h.strict == strictYes:
@@ -191,14 +191,14 @@ func (h *hostKeys) unknown(key ssh.PublicKey, others []knownKey) error {
 	}
 	question := fmt.Sprintf("The authenticity of host '%s' can't be established.\n", h.name)
 	for _, k := range others {
-		question += fmt.Sprintf("It is known by another key, of type %s, in %s:%d.\n", keyType(k.key), k.file, k.line)
+		question += fmt.Sprintf("Another key of this host, of type %s, is known in %s:%d.\n", keyType(k.key), k.file, k.line)
 	}
 	question += fmt.Sprintf("%s key fingerprint is %s.\n"+
 		"Are you sure you want to continue connecting (yes/no/[fingerprint])? ", keyType(key), fingerprint)
 	for {
 		answer, err := ask(h.ctx, question, false)
 		switch {
-		case errors.Is(err, errNobody):
+		case errors.Is(err, errNoTerminal):
 			return refuse(err)
 		case err != nil:
 			return err
@@ -212,7 +212,7 @@ func (h *hostKeys) unknown(key ssh.PublicKey, others []knownKey) error {
 	}
 }
 
-// remember adds a key to known_hosts. If that fails the session can go on.
+// remember adds a key to known_hosts. If that fails, it warns, and the session goes on.
 func (h *hostKeys) remember(key ssh.PublicKey) {
 	if len(h.files) == 0 {
 		return
@@ -232,8 +232,8 @@ func (h *hostKeys) remember(key ssh.PublicKey) {
 	fmt.Fprintf(h.stderr, "Warning: Permanently added '%s' (%s) to the list of known hosts.\n", h.name, keyType(key))
 }
 
-// appendLine adds a line to file in one write. The last line that is there may
-// lack its end, and must not run into the new one.
+// appendLine adds a line to file in one write. If the last line has no newline, it adds
+// one first.
 func appendLine(file, line string) (err error) {
 	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -258,7 +258,7 @@ func appendLine(file, line string) (err error) {
 	return err
 }
 
-// keyType returns the type as people call it.
+// keyType returns the short name of a key's type, such as ED25519.
 func keyType(key ssh.PublicKey) string {
 	t := strings.TrimPrefix(key.Type(), "ssh-")
 	if strings.HasPrefix(t, "ecdsa-") {

@@ -15,7 +15,7 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshtest"
 )
 
-// knownIn knows hosts by a file alone.
+// knownIn returns the host keys of one file.
 func knownIn(t *testing.T, file string, s settings) *hostKeys {
 	t.Helper()
 	s.knownHosts = []string{file}
@@ -24,8 +24,8 @@ func knownIn(t *testing.T, file string, s settings) *hostKeys {
 	return h
 }
 
-// TestAlgorithmsAreSecure knows a host by a DSA key, which is signed with SHA-1,
-// and by a better one.
+// TestAlgorithmsAreSecure claims that the client does not request DSA, which uses
+// SHA-1, even if known_hosts has a DSA key of the host.
 func TestAlgorithmsAreSecure(t *testing.T) {
 	one := big.NewInt(1)
 	dsa, err := ssh.ParsePublicKey(ssh.Marshal(struct {
@@ -38,6 +38,6 @@ func TestAlgorithmsAreSecure(t *testing.T) {
 	lines := knownhosts.Line([]string{"host"}, dsa) + "\n" + knownhosts.Line([]string{"host"}, better) + "\n"
 	require.NoError(t, os.WriteFile(file, []byte(lines), 0o600))
 	algorithms := knownIn(t, file, settings{hostName: "host", port: "22"}).algorithms()
-	assert.Equal(t, better.Type(), algorithms[0], "what is known comes first")
+	assert.Equal(t, better.Type(), algorithms[0], "the type of the known key comes first")
 	assert.Subset(t, ssh.SupportedAlgorithms().HostKeys, algorithms)
 }

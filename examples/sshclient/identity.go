@@ -10,8 +10,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// loadIdentity reads a private key. If it is encrypted, the passphrase is not
-// asked for before the server has said that it would take the key.
+// loadIdentity reads a private key. It does not ask for the passphrase of an encrypted
+// key: the key does that when the server has accepted it.
 func loadIdentity(ctx context.Context, file string) (ssh.Signer, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -29,16 +29,16 @@ func loadIdentity(ctx context.Context, file string) (ssh.Signer, error) {
 		return signer, nil
 	}
 	public := encrypted.PublicKey
-	if public == nil { // an older format, which hides it
+	if public == nil { // an older format, which does not have it in clear
 		if public, err = publicKey(nil, file); err != nil {
-			return nil, fmt.Errorf("the key is encrypted, and its public key is not there: %w", err)
+			return nil, fmt.Errorf("the key is encrypted, and its public key is missing: %w", err)
 		}
 	}
 	return &encryptedKey{ctx: ctx, file: file, text: text, public: public}, nil
 }
 
-// errTooOpen refuses a private key that is private no more.
-var errTooOpen = errors.New("others can read it, so it is not used; try chmod 600")
+// errTooOpen is the error for a private key that other users can read.
+var errTooOpen = errors.New("not used, since other users can read it; try chmod 600")
 
 // An encryptedKey asks for its passphrase when it has to sign.
 type encryptedKey struct {
@@ -70,7 +70,7 @@ func (k *encryptedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm 
 		if err != nil {
 			continue
 		}
-		k.signer = signer.(ssh.AlgorithmSigner) // as x/crypto/ssh says of those it parses
+		k.signer = signer.(ssh.AlgorithmSigner) // as all signers that x/crypto/ssh parses are
 	}
 	return k.signer.SignWithAlgorithm(rand, data, algorithm)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -12,8 +13,8 @@ import (
 // A jump is one hop of ProxyJump.
 type jump struct{ user, host, port string }
 
-// parseJumps reads [user@]host[:port], or ssh://[user@]host[:port], and more of
-// them behind commas. None is no hop.
+// parseJumps reads a list of [user@]host[:port] or ssh://[user@]host[:port], separated
+// by commas. The word none is an empty list.
 func parseJumps(text string) ([]jump, error) {
 	if strings.EqualFold(text, "none") {
 		return nil, nil
@@ -43,13 +44,13 @@ func parseJump(hop string) (jump, error) {
 	var j jump
 	if at := strings.LastIndex(hop, "@"); at >= 0 {
 		if j.user, hop = hop[:at], hop[at+1:]; j.user == "" {
-			return jump{}, fmt.Errorf("no user before the @")
+			return jump{}, errors.New("no user before the @")
 		}
 	}
 	if host, port, err := net.SplitHostPort(hop); err == nil {
 		j.host, j.port = host, port
 		if port == "" {
-			return jump{}, fmt.Errorf("no port behind the colon")
+			return jump{}, errors.New("no port after the colon")
 		}
 	} else {
 		j.host = strings.Trim(hop, "[]")
@@ -69,8 +70,8 @@ func (j jump) check() (jump, error) {
 	return j, nil
 }
 
-// options are those of a session with the hop, as ssh -J gives them to the ssh
-// that it starts: the file of -F, and nothing else of the command line.
+// options returns the options of the session with the hop: like ssh -J, the file of -F
+// but no other option of the command line, except -v and -nat-safe.
 func (j jump) options(o options, before []jump) options {
 	hop := options{config: o.config, verbose: o.verbose, natSafe: o.natSafe, host: j.host, through: o.through + 1}
 	preset := func(key, word string) {

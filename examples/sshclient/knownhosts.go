@@ -25,8 +25,7 @@ type knownKey struct {
 	line   int
 }
 
-// readKnownHosts reads a file. A line that cannot be read is none of the others'
-// fault: it is returned as one of skipped, in words.
+// readKnownHosts reads a file. It skips invalid lines and returns a message about each.
 func readKnownHosts(file string) (known []knownKey, skipped []string, err error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
@@ -69,19 +68,19 @@ func parseKnownKey(line string) (k knownKey, ok bool, err error) {
 	}
 	blob, err := base64.StdEncoding.DecodeString(fields[2])
 	if err != nil {
-		return knownKey{}, false, fmt.Errorf("the key is no base64: %w", err)
+		return knownKey{}, false, fmt.Errorf("the key is not valid base64: %w", err)
 	}
 	if k.key, err = ssh.ParsePublicKey(blob); err != nil {
 		return knownKey{}, false, fmt.Errorf("a key of type %s: %w", fields[1], err)
 	}
 	if k.key.Type() != fields[1] {
-		return knownKey{}, false, fmt.Errorf("a key of type %s is said to be %s", k.key.Type(), fields[1])
+		return knownKey{}, false, fmt.Errorf("the key has type %s, not %s", k.key.Type(), fields[1])
 	}
 	k.hosts = fields[0]
 	return k, true, nil
 }
 
-// matches reports whether the line is about a host by that name.
+// matches reports whether the line is for a host with this name.
 func (k *knownKey) matches(name string) bool {
 	salt, hash, hashed := strings.Cut(strings.TrimPrefix(k.hosts, "|1|"), "|")
 	if !strings.HasPrefix(k.hosts, "|1|") || !hashed {
@@ -100,7 +99,7 @@ func (k *knownKey) matches(name string) bool {
 	return hmac.Equal(mac.Sum(nil), want)
 }
 
-// knownName is what known_hosts calls a host: with its port, unless that is 22.
+// knownName returns the name of a host in known_hosts: with the port unless that is 22.
 func knownName(host, port string) string {
 	if port == "22" {
 		return host

@@ -6,10 +6,9 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshconfig"
 )
 
-// leftOut are options of OpenSSH that this program does not have and that nobody
-// needs to be told about: they are about comfort, about what it never does, or it
-// has its own ways for them. The others are worth a word, above all those that
-// change where a connection goes or who is let in.
+// leftOut are the options of OpenSSH that this program ignores without a warning: they
+// do not change where a connection goes or whom it trusts. With -v it lists them. It
+// warns about other options that it does not support.
 var leftOut = func() map[string]bool {
 	m := make(map[string]bool)
 	for key := range strings.FieldsSeq(`
@@ -29,15 +28,15 @@ var leftOut = func() map[string]bool {
 	return m
 }()
 
-// worthAWord reports whether somebody who set an option may wonder why nothing
-// comes of it. To switch something off that this program has not is no wonder.
-func worthAWord(set sshconfig.Setting) bool {
+// needsWarning reports whether the program must warn that it ignores an option. It
+// need not if the option switches off something that the program does not have.
+func needsWarning(set sshconfig.Setting) bool {
 	off := len(set.Words) == 1 && (strings.EqualFold(set.Words[0], "no") || strings.EqualFold(set.Words[0], "none"))
 	return !leftOut[set.Key] && !(off && offIsOurs[set.Key])
 }
 
-// offIsOurs are the options that this program has not: switched off, they say
-// what it does.
+// offIsOurs are options of features that this program does not have. Set to no or none
+// they describe what it does.
 var offIsOurs = map[string]bool{
 	"canonicalizehostname": true, "tunnel": true, "forkafterauthentication": true, "pkcs11provider": true,
 	"securitykeyprovider": true, "localcommand": true, "revokedhostkeys": true, "knownhostscommand": true,

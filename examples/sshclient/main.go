@@ -1,38 +1,43 @@
-// Sshclient is an SSH client whose connection carries one mark from the first
-// packet on:
+// Sshclient is an SSH client whose connection keeps one mark from the first packet to
+// the last:
 //
 //	sshclient [-F config] [-J jumps] [-p port] [-l user] [-i identity] [-o IPQoS="af21 cs1"]
 //	          [-nat-safe] [-seal] [-t] [-s] [-v] [user@]host [command…]
 //
-// It knows before it connects what the session is for: with a terminal it is
-// interactive, without one, as for a command or for sftp, it is bulk. The mark of
-// that class goes onto the SYN and stays; there is no second one. -v tells it.
+// It chooses the mark before it connects: a session with a terminal is interactive, a
+// session without one, such as a command or sftp, is bulk. It marks the SYN and all
+// later packets with the mark of that class. -v prints the mark.
 //
-// It reads ~/.ssh/config and /etc/ssh/ssh_config, or the file that -F names, as
-// OpenSSH does: Host, Match, Include, the quotes and the comments. Of the options
-// it has those that say where to connect and through what (HostName, Port,
-// AddressFamily, BindAddress, ConnectTimeout, ProxyJump, ProxyCommand,
-// ProxyUseFdpass), who logs in and how (User, IdentityFile, CertificateFile,
-// IdentitiesOnly, IdentityAgent, PreferredAuthentications, the switches of the
-// methods, BatchMode), whom to trust (UserKnownHostsFile,
-// GlobalKnownHostsFile, HostKeyAlias, StrictHostKeyChecking, HashKnownHosts),
-// what runs (RemoteCommand, RequestTTY) and IPQoS. It names the options and the
-// criteria of Match that it leaves out, unless nobody would miss them.
+// It reads ~/.ssh/config and /etc/ssh/ssh_config, or the file of -F, as OpenSSH does,
+// with Host, Match, Include, quotes and comments. It supports IPQoS and these options:
 //
-// Through a ProxyJump the connection to the first hop has the mark of the
-// session's class, by the IPQoS of that hop. A ProxyCommand marks what it
-// connects; with ProxyUseFdpass its mark is read and kept.
+//   - for the connection: HostName, Port, AddressFamily, BindAddress, ConnectTimeout,
+//     ProxyJump, ProxyCommand, ProxyUseFdpass
+//   - for the login: User, IdentityFile, CertificateFile, IdentitiesOnly,
+//     IdentityAgent, PreferredAuthentications, PubkeyAuthentication,
+//     PasswordAuthentication, KbdInteractiveAuthentication, NumberOfPasswordPrompts,
+//     BatchMode
+//   - for host keys: UserKnownHostsFile, GlobalKnownHostsFile, HostKeyAlias,
+//     StrictHostKeyChecking, HashKnownHosts
+//   - for the session: RemoteCommand, RequestTTY
 //
-// With -seal the kernel holds the client to its mark: see [dscp.Seal]. Then a
-// ProxyCommand cannot mark either.
+// It warns about other options and criteria of Match, except those that do not change
+// where the connection goes or whom it trusts.
 //
-// It checks host keys and certificates against known_hosts, and asks about
-// unknown ones. It logs in with identity files and the agent, and asks for a
-// passphrase or a password where there is a terminal.
+// With ProxyJump the connection to the first hop has the mark of the session's class,
+// by the IPQoS of that hop. A ProxyCommand marks its own connection; with
+// ProxyUseFdpass the client keeps the mark of the connection that it receives.
 //
-// Its exit status is that of the command, or 255 if something went wrong.
-// With -s it starts a subsystem instead of a command, which makes it a transport
-// for OpenSSH's sftp: sftp -D "sshclient -s host sftp".
+// With -seal the kernel refuses to change marks in this process, see [dscp.Seal]. Then
+// a ProxyCommand cannot set a mark, either.
+//
+// It checks host keys and certificates against known_hosts, and asks the user about
+// unknown host keys. It logs in with identity files and the agent. If there is a
+// terminal, it asks for passphrases and passwords.
+//
+// The exit status is that of the command, or 255 after an error. With -s it starts a
+// subsystem instead of a command, as a transport for OpenSSH's sftp:
+// sftp -D "sshclient -s host sftp".
 package main
 
 import (
@@ -47,7 +52,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// statusError is what ssh exits with if it failed itself.
+// statusError is the exit status after an error, as that of ssh.
 const statusError = 255
 
 func main() {
@@ -58,9 +63,9 @@ func main() {
 	os.Exit(code)
 }
 
-// run is the program. When ctx ends it closes the connection, puts the terminal
-// back as it was, and returns. A goroutine that reads stdin, or the terminal,
-// may stay behind until that has something to read.
+// run runs the program and returns its exit status. When ctx ends, it closes the
+// connection, restores the terminal, and returns. A goroutine may remain until its
+// read of stdin or of the terminal returns.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o, err := parseOptions(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -71,10 +76,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		status, err = connectAndRun(ctx, o, stdin, stdout, stderr)
 	}
 	if ctx.Err() != nil {
-		err = context.Cause(ctx) // which signal it was
+		err = context.Cause(ctx) // names the signal
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "sshclient:", plain(err.Error())) // a server may have a part in it
+		fmt.Fprintln(stderr, "sshclient:", plain(err.Error())) // err may have text of the server
 		return statusError
 	}
 	return status

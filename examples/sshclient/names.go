@@ -10,7 +10,8 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshconfig"
 )
 
-// checkHost refuses names that no host has. One with a colon is an IPv6 address.
+// checkHost returns an error for a name that no host can have. A name with a colon must
+// be an IPv6 address.
 func checkHost(name string) error {
 	if _, err := netip.ParseAddr(name); err != nil && strings.Contains(name, ":") {
 		return fmt.Errorf("bad host name %q", name)
@@ -18,13 +19,13 @@ func checkHost(name string) error {
 	return checkName(name)
 }
 
-// shellMeaning is what a shell may take for more than a name. A name comes into
-// the commands of ProxyCommand and Match exec, and not always from the person who
-// wrote those: git takes it from a submodule (CVE-2023-51385).
+// shellMeaning are characters with a meaning to a shell. The commands of ProxyCommand
+// and Match exec contain names, which may come from a stranger, for example from a git
+// submodule (CVE-2023-51385).
 const shellMeaning = "'`\"$\\;&<>|(){}"
 
-// checkName refuses names, of a host or of a place in the configuration, that could
-// stand for more than a name in known_hosts, in a shell or on the terminal.
+// checkName returns an error for a name of a host, or of a Host block, that has a
+// special meaning in known_hosts, to a shell or to the terminal.
 func checkName(name string) error {
 	bad := func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }
 	if name == "" || strings.HasPrefix(name, "-") || !utf8.ValidString(name) || strings.ContainsFunc(name, bad) || strings.ContainsAny(name, ",#*?!@"+shellMeaning) {
@@ -33,13 +34,13 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkUser refuses likewise a user on the command line. In a file it is by who
-// wrote the commands.
+// checkUser does the same for a user name on the command line. One in a configuration
+// file comes from the author of the commands.
 func checkUser(set sshconfig.Setting) error {
 	if set.Key != "user" || len(set.Words) != 1 {
 		return nil
 	}
-	// As OpenSSH since 9.6, which lets a backslash pass: Windows has it in names.
+	// As OpenSSH since 9.6, which allows a backslash: Windows user names have it.
 	if name := set.Words[0]; strings.HasPrefix(name, "-") || strings.ContainsAny(name, strings.ReplaceAll(shellMeaning, `\`, "")) {
 		return fmt.Errorf("bad user name %q", name)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 type options struct {
-	config    string // of -F; empty means those of the user and of the machine
+	config    string // file of -F; empty means the user's and the machine's files
 	settings  []sshconfig.Setting
 	natSafe   bool
 	terminal  bool // -t
@@ -20,10 +20,10 @@ type options struct {
 	seal      bool
 	host      string   // as on the command line, without user
 	command   []string // empty for a shell
-	through   int      // how many jumps this one serves: zero for the session that was asked for
+	through   int      // number of jumps after this one; zero for the session itself
 }
 
-// session is what runs on the server, as Match sessiontype calls it.
+// session returns the type of the session, as Match sessiontype has it.
 func (o options) session() string {
 	switch {
 	case o.through > 0:
@@ -39,29 +39,37 @@ func (o options) session() string {
 const usage = `usage: sshclient [-F config] [-J jumps] [-p port] [-l user] [-i identity] [-o IPQoS="af21 cs1"]
                  [-nat-safe] [-seal] [-t] [-s] [-v] [user@]host [command...]
 
+Logs in to an SSH server over a connection that keeps one mark from the first
+packet to the last: the interactive mark of IPQoS with a terminal, the mark for
+bulk without one.
+
+Example: sshclient -o IPQoS="af21 cs1" user@example.com
+
+The exit status is that of the command, or 255 after an error.
+
+Flags:
 `
 
-// fromCommandLine is where a setting stands that is on none of a file's lines.
+// fromCommandLine is the origin of settings that come from the command line.
 const fromCommandLine = "command line"
 
-// parseOptions prints the usage to stderr if that is asked for, and returns
-// [flag.ErrHelp] then.
+// parseOptions returns [flag.ErrHelp] for -h, after it has printed the usage to stderr.
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("sshclient", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // package flag would print the usage below each error, and the error would scroll away
+	fs.SetOutput(io.Discard) // package flag would print the whole usage after each error
 	as := func(key string) func(string) error {
 		return func(value string) error {
 			o.settings = append(o.settings, sshconfig.Setting{Key: key, Words: []string{value}, Text: value, From: fromCommandLine})
 			return nil
 		}
 	}
-	fs.StringVar(&o.config, "F", "", "configuration `file` instead of ~/.ssh/config and /etc/ssh/ssh_config, or none")
-	fs.Func("J", "`hosts` to go through, as ProxyJump", as("proxyjump"))
-	fs.Func("p", "`port` to connect to", as("port"))
-	fs.Func("l", "`user` to log in as", as("user"))
-	fs.Func("i", "`file` with a private key; can be given more than once", as("identityfile"))
-	fs.Func("o", "`option`=value as in the configuration file", func(s string) error {
+	fs.StringVar(&o.config, "F", "", "read this configuration `file`, or none (default ~/.ssh/config and /etc/ssh/ssh_config)")
+	fs.Func("J", "connect through these `hosts`, as ProxyJump", as("proxyjump"))
+	fs.Func("p", "connect to this `port` (default 22)", as("port"))
+	fs.Func("l", "log in as this `user` (default the local user)", as("user"))
+	fs.Func("i", "use the private key in this `file`; may be repeated", as("identityfile"))
+	fs.Func("o", "set an `option`=value, as in the configuration file; may be repeated", func(s string) error {
 		set, ok, err := sshconfig.ParseLine(s, fromCommandLine)
 		if err == nil && !ok {
 			err = errors.New("no option")
@@ -69,11 +77,11 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		o.settings = append(o.settings, set)
 		return err
 	})
-	fs.BoolVar(&o.natSafe, "nat-safe", false, "use a mark with IP precedence zero instead, for networks behind VMware's NAT and its like")
-	fs.BoolVar(&o.seal, "seal", false, "have Linux refuse every change of a mark in this process, and in a ProxyCommand, from the start on")
-	fs.BoolVar(&o.terminal, "t", false, "ask the server for a terminal, whatever runs there and whether or not there is one here")
-	fs.BoolVar(&o.subsystem, "s", false, "the command is the name of a subsystem")
-	fs.BoolVar(&o.verbose, "v", false, "say what happens")
+	fs.BoolVar(&o.natSafe, "nat-safe", false, "use the NAT-safe marks, with IP precedence 0, instead of those of IPQoS, for networks behind VMware's NAT and similar NATs")
+	fs.BoolVar(&o.seal, "seal", false, "make Linux refuse all changes of marks in this process and in a ProxyCommand")
+	fs.BoolVar(&o.terminal, "t", false, "request a terminal on the server, also for a command and if standard input is not a terminal")
+	fs.BoolVar(&o.subsystem, "s", false, "run the command as a subsystem, such as sftp")
+	fs.BoolVar(&o.verbose, "v", false, "print the steps of the connection, and its mark")
 	err := fs.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -82,7 +90,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		fs.PrintDefaults()
 		return o, err
 	case err != nil:
-		return o, fmt.Errorf("%w; try sshclient -help", err)
+		return o, fmt.Errorf("%w; try sshclient -h", err)
 	}
 	o.host, o.command = fs.Arg(0), fs.Args()
 	if len(o.command) > 0 {
@@ -94,9 +102,9 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	}
 	switch {
 	case o.host == "":
-		return o, errors.New("which host? try sshclient -help")
+		return o, errors.New("no host; try sshclient -h")
 	case o.subsystem && len(o.command) != 1:
-		return o, errors.New("-s wants the name of one subsystem")
+		return o, errors.New("-s: want the name of one subsystem")
 	}
 	return o, nil
 }

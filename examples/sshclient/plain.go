@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// plain returns what a server says for a terminal, as ssh shows it: everything
-// but printable characters, no-break spaces, tabs and the ends of lines is written out as in a
-// string of Go. An escape sequence is shown, not obeyed.
+// plain returns text of a server in a form that is safe on a terminal: printable
+// characters, no-break spaces, tabs and newlines unchanged, all others, such as escape
+// sequences, as escapes of a Go string.
 func plain(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	var b strings.Builder

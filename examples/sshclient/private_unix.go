@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// checkPrivate refuses a private key of this user that others can read. Another
-// owner may have had reasons.
+// checkPrivate returns an error if this user owns the private key and others can read
+// it. Like OpenSSH, it accepts any mode of another user's file.
 func checkPrivate(file string) error {
 	info, err := os.Stat(file)
 	if err != nil {

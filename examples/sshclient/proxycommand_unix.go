@@ -17,8 +17,8 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// throughCommand runs the ProxyCommand. It either relays, or passes a connection
-// and ends.
+// throughCommand runs the ProxyCommand, which relays or, with ProxyUseFdpass, passes a
+// connection and ends.
 func (c *connector) throughCommand(ctx context.Context) (net.Conn, error) {
 	shell := os.Getenv("SHELL")
 	if shell == "" {
@@ -33,8 +33,8 @@ func (c *connector) throughCommand(ctx context.Context) (net.Conn, error) {
 	return relayed(cmd)
 }
 
-// passed takes the connection that the command passes over its standard output.
-// The mark that it has stays.
+// passed returns the connection that the command passes over its standard output,
+// pinned to the mark that it has.
 func (c *connector) passed(ctx context.Context, cmd *exec.Cmd) (net.Conn, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
@@ -59,11 +59,11 @@ func (c *connector) passed(ctx context.Context, cmd *exec.Cmd) (net.Conn, error)
 	defer context.AfterFunc(ctx, func() { cmd.Process.Kill() })()
 	conn, err := receiveConn(passing.(*net.UnixConn))
 	if failed := cmd.Wait(); err != nil {
-		return nil, fmt.Errorf("the ProxyCommand passes no connection: %w", errors.Join(failed, err))
+		return nil, fmt.Errorf("ProxyCommand passed no connection: %w", errors.Join(failed, err))
 	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
-		c.say("the ProxyCommand has connected to %v", conn.RemoteAddr())
+		c.say("ProxyCommand connected to %v", conn.RemoteAddr())
 		return conn, nil
 	}
 	pinned, err := dscp.Pin(tcp)
@@ -71,11 +71,11 @@ func (c *connector) passed(ctx context.Context, cmd *exec.Cmd) (net.Conn, error)
 		conn.Close()
 		return nil, err
 	}
-	c.say("the ProxyCommand has connected to %v from %v, marked %v", pinned.RemoteAddr(), pinned.LocalAddr(), pinned.DSCP())
+	c.say("ProxyCommand connected to %v from %v, marked %v", pinned.RemoteAddr(), pinned.LocalAddr(), pinned.DSCP())
 	return pinned, nil
 }
 
-// receiveConn receives one descriptor (SCM_RIGHTS), and makes a conn of it.
+// receiveConn receives one descriptor (SCM_RIGHTS) and returns its connection.
 func receiveConn(c *net.UnixConn) (net.Conn, error) {
 	control := make([]byte, unix.CmsgSpace(4))
 	_, n, _, _, err := c.ReadMsgUnix(make([]byte, 1), control)
@@ -94,14 +94,14 @@ func receiveConn(c *net.UnixConn) (net.Conn, error) {
 		for _, fd := range fds {
 			unix.CloseOnExec(fd)
 			f := os.NewFile(uintptr(fd), "passed")
-			defer f.Close() // FileConn has one of its own
+			defer f.Close() // FileConn duplicates it
 			return net.FileConn(f)
 		}
 	}
-	return nil, errors.New("no descriptor came")
+	return nil, errors.New("received no descriptor")
 }
 
-// relayed is a conn over the standard input and output of the command.
+// relayed returns a connection over the standard input and output of the command.
 func relayed(cmd *exec.Cmd) (net.Conn, error) {
 	theirIn, ourOut, err := os.Pipe()
 	if err != nil {
@@ -121,7 +121,7 @@ func relayed(cmd *exec.Cmd) (net.Conn, error) {
 	return &pipes{in: ourIn, out: ourOut, cmd: cmd}, nil
 }
 
-// pipes are a conn to a program.
+// pipes is a net.Conn over the standard input and output of a program.
 type pipes struct {
 	in, out *os.File
 	cmd     *exec.Cmd
@@ -130,7 +130,7 @@ type pipes struct {
 func (p *pipes) Read(b []byte) (int, error)  { return p.in.Read(b) }
 func (p *pipes) Write(b []byte) (int, error) { return p.out.Write(b) }
 
-// Close ends the program, if it does not end of itself.
+// Close closes the pipes and sends the program SIGHUP.
 func (p *pipes) Close() error {
 	err := errors.Join(p.out.Close(), p.in.Close())
 	if err != nil {
@@ -150,7 +150,7 @@ func (p *pipes) SetDeadline(t time.Time) error {
 func (p *pipes) SetReadDeadline(t time.Time) error  { return p.in.SetReadDeadline(t) }
 func (p *pipes) SetWriteDeadline(t time.Time) error { return p.out.SetWriteDeadline(t) }
 
-// pipeAddr is the address of a program.
+// pipeAddr is the address of both ends of pipes.
 type pipeAddr struct{}
 
 func (pipeAddr) Network() string { return "pipe" }

@@ -2,5 +2,5 @@
 
 package main
 
-// onResize does nothing: nothing here tells of a new size.
+// onResize does nothing: this system has no SIGWINCH.
 func onResize(func()) (stop func()) { return func() {} }

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// onResize calls f whenever the terminal has got another size, until stop.
+// onResize calls f whenever the size of the terminal changes, until stop.
 func onResize(f func()) (stop func()) {
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, syscall.SIGWINCH)

@@ -24,7 +24,7 @@ type session struct {
 	stderr   io.Writer
 }
 
-// run runs the session and returns the exit status of what ran there.
+// run runs the session and returns the exit status of the remote program.
 func (s *session) run(ctx context.Context) (int, error) {
 	defer context.AfterFunc(ctx, func() { s.client.Close() })()
 	if s.options.subsystem {
@@ -36,8 +36,8 @@ func (s *session) run(ctx context.Context) (int, error) {
 	}
 	defer session.Close()
 	session.Stdout, session.Stderr = s.stdout, s.stderr
-	// Not as session.Stdin: Wait would then fail if the command ended with input
-	// unread, which is no error, and its exit status would be lost.
+	// Do not set session.Stdin: if the command ended before it had read all input,
+	// Wait would return an error and lose the exit status.
 	input, err := session.StdinPipe()
 	if err != nil {
 		return 0, err
@@ -64,8 +64,8 @@ func (s *session) run(ctx context.Context) (int, error) {
 	return s.outcome(session.Wait())
 }
 
-// useTerminal asks the server for a terminal like ours, and makes ours pass
-// everything on to that. If it fails, ours is as it was, and there is no restore.
+// useTerminal requests a terminal on the server, and puts the local terminal, if there
+// is one, into raw mode. If it fails, the local terminal is unchanged and restore nil.
 func (s *session) useTerminal(session *ssh.Session) (restore func(), err error) {
 	name := os.Getenv("TERM")
 	if name == "" {
@@ -101,8 +101,7 @@ func (s *session) useTerminal(session *ssh.Session) (restore func(), err error) 
 	}, nil
 }
 
-// outcome returns the exit status that is in the error of Session.Wait, or of
-// runSubsystem.
+// outcome returns the exit status in the error of Session.Wait or runSubsystem.
 func (s *session) outcome(err error) (int, error) {
 	var exit *ssh.ExitError
 	var status statusOf
@@ -119,8 +118,8 @@ func (s *session) outcome(err error) (int, error) {
 	return exit.ExitStatus(), nil
 }
 
-// lost explains an error of a session by that of its connection, if it was that
-// which ended. Nil stays nil.
+// lost returns the error of the connection if err means that the connection has ended,
+// else err. It returns nil for nil.
 func (s *session) lost(err error) error {
 	var missing *ssh.ExitMissingError
 	if err == nil || !errors.As(err, &missing) && !errors.Is(err, io.EOF) {

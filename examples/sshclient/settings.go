@@ -14,18 +14,18 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshconfig"
 )
 
-// settings are what the options and the configuration come to.
+// settings are the result of the command line and the configuration.
 type settings struct {
-	hostName     string // what to connect to
+	hostName     string // the host to connect to
 	alias        string // HostKeyAlias; empty means hostName and port
 	port         string
 	user         string
-	identities   []string // private keys, those that were named first
-	named        bool     // somebody named them: a missing one is worth a word
+	identities   []string // private key files, in order
+	named        bool     // identities are not the defaults: warn about a missing one
 	onlyNamed    bool     // IdentitiesOnly: no other keys of the agent
 	agent        string   // its socket; empty means none
-	knownHosts   []string // of the user; the first is the one to add to
-	globalHosts  []string // of the machine
+	knownHosts   []string // UserKnownHostsFile; new keys go to the first
+	globalHosts  []string // GlobalKnownHostsFile
 	hashHosts    bool     // HashKnownHosts
 	strict       strictness
 	ipqos        dscp.IPQoS
@@ -36,24 +36,24 @@ type settings struct {
 	timeout      time.Duration
 	network      string   // tcp, tcp4 or tcp6
 	bind         string   // BindAddress
-	requestTTY   string   // as OpenSSH has it, empty for auto
+	requestTTY   string   // RequestTTY; empty for auto
 	command      string   // RemoteCommand
-	unknown      string   // IgnoreUnknown: not worth a word
+	unknown      string   // IgnoreUnknown: no warning about these
 	auth         []string // PreferredAuthentications; nil means the usual order
 	noPublicKey  bool
 	noPassword   bool
 	noKeyboard   bool
 	prompts      int      // NumberOfPasswordPrompts
 	certificates []string // CertificateFile
-	notes        []string // what is not acted on, worth a word
-	quiet        []string // keys that are not acted on either, and are named with -v
+	notes        []string // warnings about unsupported options
+	quiet        []string // keys of unsupported options that only -v prints
 
-	seen      map[string]bool // what a setting was taken of
-	jumpHosts string          // as ProxyJump has it
+	seen      map[string]bool // keys that have a value
+	jumpHosts string          // the text of ProxyJump
 	proxy     proxy
 }
 
-// A proxy is which of ProxyCommand and ProxyJump came first: it counts.
+// A proxy tells which of ProxyCommand and ProxyJump came first. The other is ignored.
 type proxy int
 
 const (
@@ -62,14 +62,14 @@ const (
 	proxyJumped
 )
 
-// loadSettings puts the command line and the configuration together: of each
-// option the first value counts, and of IdentityFile all do.
+// loadSettings reads the command line and the configuration. The first value of each
+// option counts; for IdentityFile and CertificateFile all do.
 func loadSettings(ctx context.Context, o options) (settings, error) {
 	s, err := readSettings(ctx, o)
 	if err != nil {
 		return settings{}, err
 	}
-	err = s.expand(o.host) // before s is copied
+	err = s.expand(o.host) // must run before return copies s
 	return s, err
 }
 
@@ -87,7 +87,7 @@ func readSettings(ctx context.Context, o options) (settings, error) {
 		},
 	}
 	if err := checkName(o.host); err != nil {
-		return settings{}, err // before it gets into a command of Match exec
+		return settings{}, err // before a command of Match exec uses the name
 	}
 	for _, set := range o.settings {
 		if err := checkUser(set); err != nil {
@@ -100,12 +100,12 @@ func readSettings(ctx context.Context, o options) (settings, error) {
 	if err := r.Read(ctx, configFiles(o.config)...); err != nil {
 		return settings{}, err
 	}
-	err := s.complete(o.host) // before s is copied
+	err := s.complete(o.host) // must run before return copies s
 	return s, err
 }
 
-// configFiles are the files to read. One that is named has to exist, and may be
-// anybody's.
+// configFiles returns the files to read. The file of -F must exist and may belong to
+// any user.
 func configFiles(named string) []sshconfig.File {
 	switch named {
 	case "none":
@@ -119,17 +119,17 @@ func configFiles(named string) []sshconfig.File {
 	return []sshconfig.File{{Name: named}}
 }
 
-// additive are the options of which all lines count.
+// additive are the options for which all lines count.
 var additive = map[string]bool{"identityfile": true, "certificatefile": true}
 
-// apply checks a setting, and takes it if it is active and the first of its kind.
+// apply checks a setting, and uses it if it is active and the first of its key.
 func (s *settings) apply(set sshconfig.Setting, active bool) error {
 	read, ok := values[set.Key]
 	if !ok {
 		switch {
 		case !active, s.seen[set.Key], sshconfig.MatchList(strings.ToLower(s.unknown), set.Key):
-		case worthAWord(set):
-			s.notes = append(s.notes, fmt.Sprintf("%s: %s is not acted on", set.From, set.Key))
+		case needsWarning(set):
+			s.notes = append(s.notes, fmt.Sprintf("%s: %s is not supported", set.From, set.Key))
 		default:
 			s.quiet = append(s.quiet, set.Key)
 		}
@@ -147,7 +147,7 @@ func (s *settings) apply(set sshconfig.Setting, active bool) error {
 	return nil
 }
 
-// complete fills in what nobody has set.
+// complete sets the defaults, and checks the host name.
 func (s *settings) complete(host string) error {
 	name := host
 	if s.hostName != "" {
@@ -157,7 +157,7 @@ func (s *settings) complete(host string) error {
 		}
 	}
 	s.hostName = name
-	if _, err := netip.ParseAddr(name); err != nil { // an address can have a zone, whose case counts
+	if _, err := netip.ParseAddr(name); err != nil { // not for an address: the case of its zone matters
 		s.hostName = strings.ToLower(name)
 	}
 	if err := checkHost(s.hostName); err != nil {
@@ -173,7 +173,7 @@ func (s *settings) complete(host string) error {
 	}
 	if s.user == "" {
 		if s.user = sshconfig.LocalUser(); s.user == "" {
-			return errors.New("who are you? no user was named, and the system knows none")
+			return errors.New("no user name: the system has none for this user; try -l")
 		}
 	}
 	if !s.seen["identityfile"] {

@@ -38,7 +38,7 @@ func load(t *testing.T, args ...string) (settings, error) {
 	return loadSettings(t.Context(), o)
 }
 
-// TestSettings looks at what ssh -G does not show; TestCorpus has the rest.
+// TestSettings checks settings that ssh -G does not print. TestCorpus checks the rest.
 func TestSettings(t *testing.T) {
 	dir := withConfig(t, "Host web\n  Include more\n  UserKnownHostsFile %d/%n-%p ~/second\n  IdentityFile ${HOME}/%r\nIPQoS ef none\n")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "more"), []byte("Port 7\nUser me\nHostName %h.example.com\n"), 0o600))
@@ -74,7 +74,7 @@ func TestSettingsErrors(t *testing.T) {
 		"Include loop":                        "loop: too many levels of Include",
 		"Match all host x":                    "config line 1: Match all cannot be combined",
 		"IdentityFile ${GODSCP_NO_SUCH_NAME}": "GODSCP_NO_SUCH_NAME is not set",
-		"IdentityFile %y":                     "%y is not known",
+		"IdentityFile %y":                     "unknown token %y",
 		"HostName *":                          `bad host name "*"`,
 		"HostKeyAlias a,b":                    `bad host name "a,b"`,
 		"ProxyJump a@b@c@:1":                  "invalid ProxyJump",
@@ -96,7 +96,8 @@ func TestSettingsErrors(t *testing.T) {
 	}
 }
 
-// TestConfigThatOthersCanWrite is refused, as by ssh, unless it is named.
+// TestConfigThatOthersCanWrite claims that the client, as ssh, rejects a ~/.ssh/config
+// that other users can write, but accepts it with -F.
 func TestConfigThatOthersCanWrite(t *testing.T) {
 	dir := withConfig(t, "Port 7\n")
 	file := filepath.Join(dir, "config")
@@ -108,8 +109,9 @@ func TestConfigThatOthersCanWrite(t *testing.T) {
 	assert.Equal(t, "7", s.port)
 }
 
-// TestNotes names what has no effect, once, and nothing that nobody would miss.
-func TestNotes(t *testing.T) {
+// TestWarnsAboutUnsupportedOptions claims that the client warns once about each
+// unsupported option, except the harmless ones.
+func TestWarnsAboutUnsupportedOptions(t *testing.T) {
 	dir := withConfig(t, `
 IgnoreUnknown Wanted*
 LocalForward 8080 localhost:80
@@ -128,9 +130,9 @@ Host other
 	s, err := load(t, "-F", file, "host")
 	require.NoError(t, err)
 	assert.Equal(t, []string{
-		file + " line 3: localforward is not acted on",
-		file + " line 7: usetelepathy is not acted on",
-		file + " line 10: Match weather is not evaluated: the lines below it are left out",
+		file + " line 3: localforward is not supported",
+		file + " line 7: usetelepathy is not supported",
+		file + " line 10: Match weather is not supported: the lines below it are ignored",
 	}, s.notes)
 	assert.Equal(t, []string{"serveraliveinterval", "controlmaster", "canonicalizehostname"}, s.quiet)
 }
@@ -140,11 +142,11 @@ func TestUsage(t *testing.T) {
 		args []string
 		says string
 	}{
-		{nil, "which host?"},
-		{[]string{"user@"}, "which host?"},
+		{nil, "no host"},
+		{[]string{"user@"}, "no host"},
 		{[]string{"-o", "IPQoS", "host"}, "has no value"},
 		{[]string{"-o", "# nothing", "host"}, "no option"},
-		{[]string{"-s", "host"}, "-s wants"},
+		{[]string{"-s", "host"}, "-s: want"},
 		{[]string{"-bogus", "host"}, "-bogus"},
 	} {
 		var stderr bytes.Buffer
@@ -153,19 +155,21 @@ func TestUsage(t *testing.T) {
 		assert.Equal(t, 1, bytes.Count(stderr.Bytes(), []byte("\n")), "one line: %s", stderr.String())
 	}
 	var stderr bytes.Buffer
-	assert.Zero(t, run(t.Context(), []string{"-help"}, nil, nil, &stderr))
+	assert.Zero(t, run(t.Context(), []string{"-h"}, nil, nil, &stderr))
 	assert.Contains(t, stderr.String(), "usage: sshclient")
 }
 
-// TestAliasWithAColon has a place in the configuration whose name no host has.
+// TestAliasWithAColon claims that a Host block can have a name with a colon if it sets a
+// HostName.
 func TestAliasWithAColon(t *testing.T) {
 	s := settings{hostName: "git.example.com"}
 	require.NoError(t, s.complete("work:git"))
 	require.ErrorContains(t, new(settings).complete("work:git"), `bad host name "work:git"`)
 }
 
-// TestNamesThatAShellObeys have nothing done by Match exec or ProxyCommand.
-func TestNamesThatAShellObeys(t *testing.T) {
+// TestRejectsNamesWithShellSyntax claims that host and user names with shell commands are
+// rejected before Match exec or ProxyCommand uses them.
+func TestRejectsNamesWithShellSyntax(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "made")
 	config := writeFile(t, "config", "Match exec \"true %n %r\"\nProxyCommand true %h %r\n")
 	for _, args := range [][]string{{"`>" + made + "`"}, {"a;>" + made}, {"$(>" + made + ")@host"}, {"-l", "a|>" + made, "host"}, {"-o", "User=a&>" + made, "host"}} {

@@ -45,7 +45,7 @@ func client(t *testing.T, sshd *sshtest.SSHD, key *sshtest.Key, args ...string) 
 	return cmd
 }
 
-// TestMarks looks at every packet that the client sends to the real sshd.
+// TestMarks checks the marks of all packets that the client sends to sshd.
 func TestMarks(t *testing.T) {
 	sshtest.Built(t, "sshclient")
 	if !testns.Inside(t) {
@@ -81,20 +81,20 @@ func TestMarks(t *testing.T) {
 			capture := wire.Start(t, "lo", server.Port())
 			cmd := client(t, sshd, key, tt.args...)
 			if tt.terminal {
-				p := sshtest.SitDown(t, cmd)
+				p := sshtest.StartTerminal(t, cmd)
 				if slices.Contains(tt.args, "cat") {
-					p.Types("echo\n")
-					p.Sees("echo\r\necho\r\n") // the terminal's, then cat's
-					p.Types("\x04")
+					p.Type("echo\n")
+					p.Expect("echo\r\necho\r\n") // the terminal's, then cat's
+					p.Type("\x04")
 				} else {
-					p.Types("echo $((6*7))\n")
-					p.Sees("42\r\n")
-					p.Types("exit\n")
+					p.Type("echo $((6*7))\n")
+					p.Expect("42\r\n")
+					p.Type("exit\n")
 				}
-				p.Waits()
+				p.Wait()
 			} else {
 				cmd.Stdin = io.LimitReader(zeros{}, 300000)
-				if err := cmd.Run(); err != nil { // the sftp server does not like zeros
+				if err := cmd.Run(); err != nil { // the zeros are no sftp packets
 					require.Contains(t, tt.args, "sftp", "%v", err)
 				}
 			}
@@ -160,7 +160,7 @@ func TestSftp(t *testing.T) {
 		return sftp.CombinedOutput()
 	}
 	out, err := put(line)
-	if strings.Contains(string(out), "exec: "+line) { // before 9.1 sftp takes no arguments there
+	if strings.Contains(string(out), "exec: "+line) { // before 9.1, -D takes a command without arguments
 		script := filepath.Join(dir, "transport")
 		require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\nexec "+line+"\n"), 0o700))
 		out, err = put(script)
@@ -171,7 +171,8 @@ func TestSftp(t *testing.T) {
 	assert.True(t, bytes.Equal(data, got))
 }
 
-// TestSeal has a ProxyCommand, which inherits the filter, tell of it.
+// TestSeal claims that -seal installs a filter: the ProxyCommand, which inherits it,
+// prints its seccomp mode.
 func TestSeal(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
@@ -179,7 +180,7 @@ func TestSeal(t *testing.T) {
 		cmd := client(t, sshd, key, append(args, "-o", "ProxyCommand=grep Seccomp: /proc/self/status >&2", "HOST", "true")...)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
-		require.Error(t, cmd.Run(), "that is no transport")
+		require.Error(t, cmd.Run(), "the ProxyCommand does not relay")
 		if len(args) == 0 {
 			if !strings.Contains(stderr.String(), "Seccomp:\t0") {
 				t.Skipf("this process is under a filter already: %s", &stderr)
@@ -187,7 +188,7 @@ func TestSeal(t *testing.T) {
 			continue
 		}
 		if strings.Contains(stderr.String(), "seccomp: ") {
-			testns.Lacks(t, "a seal: %s", &stderr)
+			testns.Lacks(t, "no seal here: %s", &stderr)
 		}
 		assert.Contains(t, stderr.String(), "Seccomp:\t2")
 	}
@@ -213,7 +214,7 @@ func TestRefusals(t *testing.T) {
 			cmd := client(t, sshd, tt.key, args...)
 			// The options of the test come first, so they win.
 			cmd.Args = append(append([]string{cmd.Args[0]}, tt.options...), cmd.Args[1:]...)
-			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // nobody to ask
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal
 			var stdout, stderr bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
 			assert.Error(t, cmd.Run())
@@ -230,36 +231,36 @@ func TestUnknownHostIsAskedAbout(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
 	file := filepath.Join(t.TempDir(), "new", "known_hosts")
-	connect := func() *sshtest.Person {
+	connect := func() *sshtest.Terminal {
 		cmd := client(t, sshd, key, "HOST", "echo in")
 		cmd.Args = append([]string{cmd.Args[0], "-o", "UserKnownHostsFile=" + file}, cmd.Args[1:]...)
-		return sshtest.SitDown(t, cmd)
+		return sshtest.StartTerminal(t, cmd)
 	}
 	p := connect()
-	p.Sees("can't be established")
-	p.Sees("(yes/no/[fingerprint])? ")
-	p.Types("no\n")
-	p.Sees("host key verification failed")
-	assert.Equal(t, statusError, p.Waits())
+	p.Expect("can't be established")
+	p.Expect("(yes/no/[fingerprint])? ")
+	p.Type("no\n")
+	p.Expect("host key verification failed")
+	assert.Equal(t, statusError, p.Wait())
 	assert.NoFileExists(t, file)
 
 	p = connect()
-	p.Sees("(yes/no/[fingerprint])? ")
-	p.Types("maybe\n")
-	p.Sees("Please type")
-	p.Types("yes\n")
-	p.Sees("Permanently added")
-	p.Sees("in\r\n")
-	assert.Zero(t, p.Waits())
+	p.Expect("(yes/no/[fingerprint])? ")
+	p.Type("maybe\n")
+	p.Expect("Please type")
+	p.Type("yes\n")
+	p.Expect("Permanently added")
+	p.Expect("in\r\n")
+	assert.Zero(t, p.Wait())
 
 	p = connect()
-	p.Sees("in\r\n")
-	assert.Zero(t, p.Waits())
-	assert.NotContains(t, p.Shown(), "authenticity")
+	p.Expect("in\r\n")
+	assert.Zero(t, p.Wait())
+	assert.NotContains(t, p.Unread(), "authenticity")
 }
 
-// TestKnownHostsWithoutNewline adds a host to a file whose last line somebody has
-// left without its end.
+// TestKnownHostsWithoutNewline claims that the client adds a host on a new line to a
+// file that does not end with a newline.
 func TestKnownHostsWithoutNewline(t *testing.T) {
 	key, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
@@ -267,21 +268,21 @@ func TestKnownHostsWithoutNewline(t *testing.T) {
 	before, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, bytes.TrimSuffix(before, []byte("\n")), 0o600))
-	connect := func() *sshtest.Person {
+	connect := func() *sshtest.Terminal {
 		cmd := client(t, sshd, key, "HOST", "echo in")
 		cmd.Args = append([]string{cmd.Args[0], "-o", "UserKnownHostsFile=" + file}, cmd.Args[1:]...)
-		return sshtest.SitDown(t, cmd)
+		return sshtest.StartTerminal(t, cmd)
 	}
 	p := connect()
-	p.Sees("(yes/no/[fingerprint])? ")
-	p.Types("yes\n")
-	p.Sees("in\r\n")
-	assert.Zero(t, p.Waits())
+	p.Expect("(yes/no/[fingerprint])? ")
+	p.Type("yes\n")
+	p.Expect("in\r\n")
+	assert.Zero(t, p.Wait())
 
 	p = connect()
-	p.Sees("in\r\n")
-	assert.Zero(t, p.Waits())
-	assert.NotContains(t, p.Everything(), "authenticity")
+	p.Expect("in\r\n")
+	assert.Zero(t, p.Wait())
+	assert.NotContains(t, p.Output(), "authenticity")
 	after, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Equal(t, string(before)+knownhosts.Line([]string{sshd.Addr}, sshd.HostKey)+"\n", string(after))
@@ -290,14 +291,14 @@ func TestKnownHostsWithoutNewline(t *testing.T) {
 func TestPassphrase(t *testing.T) {
 	key := sshtest.NewKey(t, "open sesame")
 	sshd := sshtest.StartSSHD(t, key)
-	p := sshtest.SitDown(t, client(t, sshd, key, "HOST", "echo in"))
-	p.Sees("Enter passphrase for key '" + key.File + "': ")
-	p.Types("wrong\n")
-	p.Sees("Enter passphrase for key '" + key.File + "': ")
-	p.Types("open sesame\n")
-	p.Sees("in\r\n")
-	assert.NotContains(t, p.Shown(), "sesame")
-	assert.Zero(t, p.Waits())
+	p := sshtest.StartTerminal(t, client(t, sshd, key, "HOST", "echo in"))
+	p.Expect("Enter passphrase for key '" + key.File + "': ")
+	p.Type("wrong\n")
+	p.Expect("Enter passphrase for key '" + key.File + "': ")
+	p.Type("open sesame\n")
+	p.Expect("in\r\n")
+	assert.NotContains(t, p.Unread(), "sesame")
+	assert.Zero(t, p.Wait())
 }
 
 func TestAgent(t *testing.T) {
@@ -326,15 +327,15 @@ func TestAgent(t *testing.T) {
 	cmd := client(t, sshd, public, "HOST", "echo in")
 	cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
 	stdout, stderr, _ := alone(t, before(cmd, "-o", "IdentitiesOnly=yes"))
-	assert.Equal(t, "in\n", stdout, "by a public key: %s", stderr)
+	assert.Equal(t, "in\n", stdout, "-i names a public key, and the agent has the private one: %s", stderr)
 	cmd = client(t, sshd, other, "HOST", "echo in")
 	cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
 	_, stderr, status := alone(t, before(cmd, "-o", "IdentitiesOnly=yes"))
-	assert.Equal(t, statusError, status, "the agent's other keys are not asked for: %s", stderr)
+	assert.Equal(t, statusError, status, "IdentitiesOnly excludes the agent's other keys: %s", stderr)
 	_, stderr, status = alone(t, client(t, sshd, public, "HOST", "echo in"))
 	assert.Equal(t, statusError, status)
 	assert.Contains(t, stderr, "this is a public key, and no agent has its private key")
-	for _, identity := range []*sshtest.Key{key, other} { // in the file too, which then needs no passphrase, or in the agent alone
+	for _, identity := range []*sshtest.Key{key, other} { // in the agent and in an encrypted file, or only in the agent
 		cmd := client(t, sshd, identity, "HOST", "echo in")
 		cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -344,8 +345,8 @@ func TestAgent(t *testing.T) {
 	}
 }
 
-// TestInterruptedAtTheAgent interrupts the program while an agent leaves it
-// without an answer.
+// TestInterruptedAtTheAgent claims that SIGTERM ends the program while it waits for an
+// agent that does not answer.
 func TestInterruptedAtTheAgent(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
@@ -394,7 +395,7 @@ func TestInterruptedAtTheAgent(t *testing.T) {
 			select {
 			case <-ring.asked:
 			case <-ended:
-				t.Fatalf("the agent was not asked: %s", stderr.String())
+				t.Fatalf("the program ended without a request to the agent: %s", stderr.String())
 			}
 			cmd.Process.Signal(syscall.SIGTERM)
 			select {
@@ -402,7 +403,7 @@ func TestInterruptedAtTheAgent(t *testing.T) {
 				assert.Equal(t, statusError, cmd.ProcessState.ExitCode())
 				assert.Contains(t, stderr.String(), "terminated signal received")
 			case <-time.After(20 * time.Second):
-				t.Fatal("the agent keeps the program")
+				t.Fatal("the program does not end while it waits for the agent")
 			}
 		})
 	}
@@ -420,8 +421,8 @@ func (m muteKeyring) Sign(key ssh.PublicKey, data []byte) (*ssh.Signature, error
 	return m.Agent.Sign(key, data)
 }
 
-// TestSecondSignalKills stops the program where nothing can interrupt it: it
-// opens a known_hosts that is a pipe to which nobody writes.
+// TestSecondSignalKills claims that a second signal ends the program while it blocks in
+// a call without a context: it opens a known_hosts that is a FIFO without a writer.
 func TestSecondSignalKills(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
@@ -429,8 +430,8 @@ func TestSecondSignalKills(t *testing.T) {
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
 	cmd := client(t, sshd, key, "-v", "HOST", "echo in")
 	cmd.Args = append([]string{cmd.Args[0], "-o", "UserKnownHostsFile=" + pipe}, cmd.Args[1:]...)
-	p := sshtest.SitDown(t, cmd)
-	p.Sees("connected to")
+	p := sshtest.StartTerminal(t, cmd)
+	p.Expect("connected to")
 	deadline := time.After(20 * time.Second)
 	for tick := time.Tick(10 * time.Millisecond); ; {
 		select {
@@ -438,30 +439,30 @@ func TestSecondSignalKills(t *testing.T) {
 			cmd.Process.Signal(syscall.SIGTERM)
 			continue
 		case <-p.Ended():
-			assert.Equal(t, -1, p.Waits())
+			assert.Equal(t, -1, p.Wait())
 		case <-deadline:
-			t.Fatal("only SIGKILL would end it")
+			t.Fatal("SIGTERM does not end the program")
 		}
 		return
 	}
 }
 
-// stty runs the program under a shell that tells the state of the terminal
-// before and after.
-func stty(t *testing.T, cmd *exec.Cmd) *sshtest.Person {
+// stty runs the program under a shell that prints the state of the terminal before and
+// after.
+func stty(t *testing.T, cmd *exec.Cmd) *sshtest.Terminal {
 	t.Helper()
 	script := `stty -g; trap : INT; "$@"; echo status=$?; stty -g; echo over`
 	shell := exec.Command("/bin/sh", append([]string{"-c", script, "sh"}, cmd.Args...)...)
 	shell.Env = cmd.Env
-	return sshtest.SitDown(t, shell)
+	return sshtest.StartTerminal(t, shell)
 }
 
-// restored checks that the terminal is as it was.
-func restored(t *testing.T, p *sshtest.Person, before, status string) {
+// restored checks the exit status, and that the terminal has the same state as before.
+func restored(t *testing.T, p *sshtest.Terminal, before, status string) {
 	t.Helper()
-	p.Sees("status=" + status + "\r\n")
+	p.Expect("status=" + status + "\r\n")
 	assert.Equal(t, before, p.Line())
-	p.Sees("over")
+	p.Expect("over")
 }
 
 func TestTerminal(t *testing.T) {
@@ -469,19 +470,19 @@ func TestTerminal(t *testing.T) {
 	sshd := sshtest.StartSSHD(t, key)
 	p := stty(t, client(t, sshd, key, "HOST"))
 	before := p.Line()
-	p.Types("PS1=; stty -echo; echo re''ady\n")
-	p.Sees("ready\r\n")
-	p.Types("stty size\n")
-	p.Sees("24 80")
-	p.Resizes(50, 132)
-	p.Types("while [ \"$(stty size)\" != '50 132' ]; do sleep 0.01; done; echo resized\n")
-	p.Sees("resized")
-	p.Types("sh -c 'trap \"echo interrupted; exit\" INT; echo set; while :; do sleep 0.01; done'\n")
-	p.Sees("set")
-	p.Types("\x03") // goes to the other side
-	p.Sees("interrupted")
-	p.Types("exit 5\n")
-	p.Sees("Connection to 127.0.0.1 closed.")
+	p.Type("PS1=; stty -echo; echo re''ady\n")
+	p.Expect("ready\r\n")
+	p.Type("stty size\n")
+	p.Expect("24 80")
+	p.Resize(50, 132)
+	p.Type("while [ \"$(stty size)\" != '50 132' ]; do sleep 0.01; done; echo resized\n")
+	p.Expect("resized")
+	p.Type("sh -c 'trap \"echo interrupted; exit\" INT; echo set; while :; do sleep 0.01; done'\n")
+	p.Expect("set")
+	p.Type("\x03") // goes to the server
+	p.Expect("interrupted")
+	p.Type("exit 5\n")
+	p.Expect("Connection to 127.0.0.1 closed.")
 	restored(t, p, before, "5")
 }
 
@@ -491,9 +492,9 @@ func TestInterrupted(t *testing.T) {
 	t.Run("at a prompt", func(t *testing.T) {
 		p := stty(t, client(t, sshd, key, "HOST"))
 		before := p.Line()
-		p.Sees("Enter passphrase")
-		p.Types("\x03")
-		p.Sees("interrupt signal received")
+		p.Expect("Enter passphrase")
+		p.Type("\x03")
+		p.Expect("interrupt signal received")
 		restored(t, p, before, "255")
 	})
 	t.Run("during a command", func(t *testing.T) {
@@ -501,9 +502,9 @@ func TestInterrupted(t *testing.T) {
 		sshd := sshtest.StartSSHD(t, plain)
 		p := stty(t, client(t, sshd, plain, "HOST", "echo up; sleep 600"))
 		before := p.Line()
-		p.Sees("up")
-		p.Types("\x03")
-		p.Sees("interrupt signal received")
+		p.Expect("up")
+		p.Type("\x03")
+		p.Expect("interrupt signal received")
 		restored(t, p, before, "255")
 	})
 	t.Run("by SIGTERM in a shell", func(t *testing.T) {
@@ -512,12 +513,12 @@ func TestInterrupted(t *testing.T) {
 		cmd := client(t, sshd, plain, "HOST")
 		p := stty(t, cmd)
 		before := p.Line()
-		p.Types("PS1=; stty -echo; echo re''ady\n")
-		p.Sees("ready\r\n")
+		p.Type("PS1=; stty -echo; echo re''ady\n")
+		p.Expect("ready\r\n")
 		for _, pid := range p.Processes() {
 			syscall.Kill(pid, syscall.SIGTERM)
 		}
-		p.Sees("terminated signal received")
+		p.Expect("terminated signal received")
 		restored(t, p, before, "255")
 	})
 }
@@ -527,9 +528,9 @@ func TestServerGone(t *testing.T) {
 	sshd := sshtest.StartSSHD(t, key)
 	p := stty(t, client(t, sshd, key, "HOST"))
 	before := p.Line()
-	p.Types("PS1=; stty -echo; echo re''ady\n")
-	p.Sees("ready\r\n")
+	p.Type("PS1=; stty -echo; echo re''ady\n")
+	p.Expect("ready\r\n")
 	sshd.KillSessions()
-	p.Sees("connection to 127.0.0.1")
+	p.Expect("connection to 127.0.0.1")
 	restored(t, p, before, "255")
 }

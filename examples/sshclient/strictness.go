@@ -7,15 +7,14 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshconfig"
 )
 
-// A strictness is what to do about a host key that is not known, or another than
-// the known one: StrictHostKeyChecking.
+// A strictness is a value of StrictHostKeyChecking.
 type strictness int
 
 const (
-	strictAsk strictness = iota // ask about an unknown one, refuse a changed one
-	strictYes                   // refuse both
-	strictNew                   // take an unknown one, refuse a changed one
-	strictOff                   // take both, a changed one with a warning and without passwords
+	strictAsk strictness = iota // ask about an unknown host key, reject a changed one
+	strictYes                   // reject both
+	strictNew                   // accept an unknown host key, reject a changed one
+	strictOff                   // accept both, a changed one with a warning and without passwords
 )
 
 var strictWords = map[string]strictness{

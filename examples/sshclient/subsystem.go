@@ -9,14 +9,13 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A statusOf is the exit status of a subsystem, if it is not 0.
+// A statusOf is the exit status of a subsystem if it is not 0.
 type statusOf uint32
 
 func (s statusOf) Error() string { return fmt.Sprint("exit status ", uint32(s)) }
 
-// runSubsystem runs a subsystem on standard input and output. x/crypto/ssh can
-// start one, but only for programs that speak its protocol themselves: its Wait
-// does not know of subsystems.
+// runSubsystem runs a subsystem on standard input and output. It does not use
+// ssh.Session.RequestSubsystem, since ssh.Session.Wait does not work with it.
 func (s *session) runSubsystem(name string) error {
 	channel, requests, err := s.client.OpenChannel("session", nil)
 	if err != nil {

@@ -11,14 +11,14 @@ import (
 	"golang.org/x/term"
 )
 
-// A terminal says what there is to sit before. ssh asks its questions on the
-// controlling terminal, whatever its standard input is.
+// A terminal tells whether the session has a terminal on the server and here.
+// Questions to the user do not depend on it: they go to the controlling terminal.
 type terminal struct {
-	wanted bool     // the server shall give us one: the session is interactive
+	wanted bool     // request one on the server: the session is interactive
 	local  *os.File // standard input, if it is a terminal and wanted
 }
 
-// openTerminal decides what the session will be, before there is a connection.
+// openTerminal decides before the client connects whether the session is interactive.
 // request is RequestTTY.
 func openTerminal(o options, request string, stdin io.Reader) terminal {
 	f, ok := stdin.(*os.File)
@@ -39,10 +39,10 @@ func openTerminal(o options, request string, stdin io.Reader) terminal {
 	return t
 }
 
-// errNobody says that a question could not be asked.
-var errNobody = errors.New("there is no terminal to ask on")
+// errNoTerminal is the reason why the user cannot be asked.
+var errNoTerminal = errors.New("no terminal to ask on")
 
-// canAsk reports whether a question could be asked.
+// canAsk reports whether there is a terminal to ask on.
 func canAsk() bool {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
@@ -52,25 +52,25 @@ func canAsk() bool {
 	return term.IsTerminal(int(tty.Fd()))
 }
 
-// ask puts a question to the person at the terminal. A secret answer is not
-// shown. However it ends, the terminal is as it was before: ask alone changes
-// it, never the goroutine that may stay behind and read.
+// ask asks the user a question on the controlling terminal. The terminal does not show
+// a secret answer. ask always restores the terminal. If ctx ends, a goroutine may
+// remain that reads from the terminal, but it does not change its state.
 func ask(ctx context.Context, question string, secret bool) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
-		return "", errNobody
+		return "", errNoTerminal
 	}
 	defer tty.Close()
 	fd := int(tty.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
-		return "", errNobody
+		return "", errNoTerminal
 	}
 	if secret {
-		defer fmt.Fprintln(tty) // the person's newline was not shown
+		defer fmt.Fprintln(tty) // the user's newline was not shown
 		defer term.Restore(fd, before)
 		if err := hideInput(fd); err != nil {
 			return "", err
@@ -101,8 +101,7 @@ func ask(ctx context.Context, question string, secret bool) (string, error) {
 	}
 }
 
-// readLine reads up to the end of the line, and no further: what follows is the
-// session's.
+// readLine reads one line, byte by byte: later input is for the session.
 func readLine(r io.Reader) (string, error) {
 	var line strings.Builder
 	for b := make([]byte, 1); ; {

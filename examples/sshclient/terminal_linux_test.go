@@ -15,11 +15,11 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshtest"
 )
 
-// asker tells a child process of the tests what it is to do at its terminal.
+// asker is an environment variable that makes a test run its child's part.
 const asker = "SSHCLIENT_ASKER"
 
-// TestAskRestores ends ask at each moment: before, while and after it hides what
-// is typed.
+// TestAskRestores claims that ask restores the terminal if its context ends at any
+// time: before, while or after it hides the input.
 func TestAskRestores(t *testing.T) {
 	if os.Getenv(asker) != "" {
 		askAndCompare(t)
@@ -27,9 +27,9 @@ func TestAskRestores(t *testing.T) {
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestAskRestores$", "-test.count=1")
 	cmd.Env = append(os.Environ(), asker+"=1")
-	p := sshtest.SitDown(t, cmd)
-	assert.Zero(t, p.Waits(), "%s", p.Everything())
-	assert.Contains(t, p.Everything(), "PASS")
+	p := sshtest.StartTerminal(t, cmd)
+	assert.Zero(t, p.Wait(), "%s", p.Output())
+	assert.Contains(t, p.Output(), "PASS")
 }
 
 func askAndCompare(t *testing.T) {
@@ -53,14 +53,15 @@ func askAndCompare(t *testing.T) {
 			changed++
 		}
 	}
-	assert.Zero(t, changed, "at once")
+	assert.Zero(t, changed, "state of the terminal when ask has returned")
+	// The goroutines that remain must not change it later: watch it for a while.
 	for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); {
-		require.Equal(t, before, state(), "what has stayed behind")
+		require.Equal(t, before, state(), "state of the terminal later")
 	}
 }
 
-// TestAskKeepsTheSecret types a secret with blanks around it, and one that ends
-// without a newline.
+// TestAskKeepsTheSecret claims that ask does not show a secret, keeps the blanks around
+// it, and accepts one without a newline.
 func TestAskKeepsTheSecret(t *testing.T) {
 	if os.Getenv(asker) != "" {
 		for range 2 {
@@ -73,16 +74,16 @@ func TestAskKeepsTheSecret(t *testing.T) {
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestAskKeepsTheSecret$", "-test.count=1")
 	cmd.Env = append(os.Environ(), asker+"=1")
-	p := sshtest.SitDown(t, cmd)
-	p.Sees("secret? ")
-	p.Types(" open sesame \n")
-	p.Sees("length 13, <nil>\r\n")
-	p.Sees("secret? ")
-	p.Types("sesame\x04\x04")
-	p.Sees("length 6, <nil>\r\n")
-	p.Sees("answer? ")
-	p.Types(" yes \n")
-	p.Sees("answer \"yes\", <nil>\r\n")
-	assert.Zero(t, p.Waits())
-	assert.NotContains(t, p.Everything(), "sesame")
+	p := sshtest.StartTerminal(t, cmd)
+	p.Expect("secret? ")
+	p.Type(" open sesame \n")
+	p.Expect("length 13, <nil>\r\n")
+	p.Expect("secret? ")
+	p.Type("sesame\x04\x04")
+	p.Expect("length 6, <nil>\r\n")
+	p.Expect("answer? ")
+	p.Type(" yes \n")
+	p.Expect("answer \"yes\", <nil>\r\n")
+	assert.Zero(t, p.Wait())
+	assert.NotContains(t, p.Output(), "sesame")
 }

@@ -18,8 +18,7 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// configured returns a client that has a configuration alone, and all options of
-// the host in it.
+// configured returns a client with this configuration file.
 func configured(t *testing.T, config string, args ...string) *exec.Cmd {
 	t.Helper()
 	home := t.TempDir()
@@ -31,7 +30,7 @@ func configured(t *testing.T, config string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// block is the configuration of one host.
+// block returns the configuration of one host.
 func block(t *testing.T, name string, sshd *sshtest.SSHD, key *sshtest.Key, more ...string) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(sshd.Addr)
@@ -43,7 +42,7 @@ func block(t *testing.T, name string, sshd *sshtest.SSHD, key *sshtest.Key, more
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// requireOneMark looks at all that was sent to the server.
+// requireOneMark checks the marks of all packets to the server.
 func requireOneMark(t *testing.T, packets []wire.Packet, server netip.AddrPort, mark dscp.CodePoint) {
 	t.Helper()
 	sent := 0
@@ -56,8 +55,9 @@ func requireOneMark(t *testing.T, packets []wire.Packet, server netip.AddrPort, 
 	assert.Greater(t, sent, 10)
 }
 
-// TestPrintedConfiguration goes with what proxycommand -print-config prints: the
-// mark of the class from the first packet to the last, and -v says which.
+// TestPrintedConfiguration claims that with the configuration that proxycommand
+// -print-config prints, all packets have the mark of the session's class, which -v
+// prints.
 func TestPrintedConfiguration(t *testing.T) {
 	sshtest.Built(t, "sshclient", "proxycommand")
 	if !testns.Inside(t) {
@@ -78,11 +78,11 @@ func TestPrintedConfiguration(t *testing.T) {
 				capture := wire.Start(t, "lo", server.Port())
 				config := block(t, "web", sshd, key) + string(printed)
 				if terminal {
-					p := sshtest.SitDown(t, configured(t, config, "-v", "web"))
-					p.Sees("marked " + mark.String())
-					p.Types("echo $((6*7)); exit\n")
-					p.Sees("42\r\n")
-					p.Waits()
+					p := sshtest.StartTerminal(t, configured(t, config, "-v", "web"))
+					p.Expect("marked " + mark.String())
+					p.Type("echo $((6*7)); exit\n")
+					p.Expect("42\r\n")
+					p.Wait()
 				} else {
 					cmd := configured(t, config, "-v", "web", "head -c 300000 /dev/zero | wc -c; cat >/dev/null")
 					cmd.Stdin = strings.NewReader(strings.Repeat("x", 300000))
@@ -98,8 +98,8 @@ func TestPrintedConfiguration(t *testing.T) {
 	}
 }
 
-// TestProxyJump goes through one host and through two, with the mark on the
-// connection to the first.
+// TestProxyJump claims that through one or two jump hosts, all packets of the
+// connection to the first have the mark.
 func TestProxyJump(t *testing.T) {
 	sshtest.Built(t, "sshclient")
 	if !testns.Inside(t) {
@@ -135,16 +135,17 @@ func TestProxyJump(t *testing.T) {
 	t.Run("through itself", func(t *testing.T) {
 		_, stderr, status := alone(t, configured(t, config+"Host *\nProxyJump first\n", "first", "true"))
 		assert.Equal(t, statusError, status)
-		assert.Contains(t, stderr, "would be reached through itself")
+		assert.Contains(t, stderr, "is its own jump host")
 	})
-	t.Run("in a ring", func(t *testing.T) {
+	t.Run("in a circle", func(t *testing.T) {
 		_, stderr, status := alone(t, configured(t, config+"Host first\nProxyJump second\nHost second\nProxyJump first\n", "-J", "first", "last", "true"))
 		assert.Equal(t, statusError, status)
 		assert.Contains(t, stderr, "more than 8 jumps")
 	})
 }
 
-// TestProxyCommandRelays has a command between that relays.
+// TestProxyCommandRelays claims that the client works through a ProxyCommand that
+// relays, and reports one that fails.
 func TestProxyCommandRelays(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)

@@ -20,7 +20,7 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshtest"
 )
 
-// alone runs a client that has no terminal to ask on.
+// alone runs a client without a terminal.
 func alone(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, status int) {
 	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -30,13 +30,13 @@ func alone(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, status int) {
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// before puts arguments in front of those of client, so that they win.
+// before puts arguments before those of client: the first value of an option counts.
 func before(cmd *exec.Cmd, args ...string) *exec.Cmd {
 	cmd.Args = append(append([]string{cmd.Args[0]}, args...), cmd.Args[1:]...)
 	return cmd
 }
 
-// certify returns the host's key, certified by the authority for names.
+// certify returns a host certificate of the authority for the key and names.
 func certify(t *testing.T, authority ssh.Signer, key ssh.PublicKey, names ...string) *ssh.Certificate {
 	t.Helper()
 	cert := &ssh.Certificate{
@@ -46,8 +46,8 @@ func certify(t *testing.T, authority ssh.Signer, key ssh.PublicKey, names ...str
 	return cert
 }
 
-// TestTrust shows one sshd to clients who know it in different ways.
-func TestTrust(t *testing.T) {
+// TestHostKeyTrust claims which host keys the client accepts, by the content of known_hosts.
+func TestHostKeyTrust(t *testing.T) {
 	key, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
 	_, port, err := net.SplitHostPort(sshd.Addr)
@@ -67,7 +67,7 @@ func TestTrust(t *testing.T) {
 		"without its port":                 {known: "127.0.0.1 " + hostKey, in: true},
 		"without its port, another":        {known: "127.0.0.1 " + otherKey, says: []string{"is not known"}, not: "CHANGED"},
 		"by a hash":                        {known: knownhosts.HashHostname(name) + " " + hostKey, in: true},
-		"but for a negation":               {known: "!127.0.0.1,!" + name + ",* " + hostKey, says: []string{"is not known"}},
+		"except by a negation":             {known: "!127.0.0.1,!" + name + ",* " + hostKey, says: []string{"is not known"}},
 		"by an alias":                      {known: "cluster " + hostKey, options: []string{"-o", "HostKeyAlias=cluster"}, in: true},
 		"by another alias":                 {known: name + " " + hostKey, options: []string{"-o", "HostKeyAlias=cluster"}, says: []string{"cluster is not known"}},
 		"revoked":                          {known: "@revoked * " + hostKey + "\n" + name + " " + hostKey, says: []string{"is revoked"}},
@@ -113,12 +113,13 @@ func TestTrust(t *testing.T) {
 			}
 			after, err := os.ReadFile(file)
 			require.NoError(t, err)
-			assert.Equal(t, tt.known+"\n", string(after), "nothing was to be added")
+			assert.Equal(t, tt.known+"\n", string(after), "the client adds nothing")
 		})
 	}
 }
 
-// TestNewHostIsRemembered has StrictHostKeyChecking take what is not known.
+// TestNewHostIsRemembered claims that with StrictHostKeyChecking accept-new or no, the
+// client adds an unknown host key to known_hosts.
 func TestNewHostIsRemembered(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key)
@@ -140,8 +141,8 @@ func TestNewHostIsRemembered(t *testing.T) {
 	}
 }
 
-// TestHostCertificate has an sshd whose key is certified, and clients who know the
-// authority alone.
+// TestHostCertificate claims which host certificates the client accepts from an
+// authority in known_hosts.
 func TestHostCertificate(t *testing.T) {
 	key, authority, hostKey := sshtest.NewKey(t, ""), sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
 	for title, tt := range map[string]struct {
@@ -175,9 +176,9 @@ func TestHostCertificate(t *testing.T) {
 	}
 }
 
-// TestCertificateOfNobody looks at the key in a certificate whose authority is not
-// known, as ssh does.
-func TestCertificateOfNobody(t *testing.T) {
+// TestCertificateOfUnknownAuthority claims that the client, as ssh, checks the key alone
+// if the authority of its certificate is not known.
+func TestCertificateOfUnknownAuthority(t *testing.T) {
 	authority, hostKey := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
 	cert := certify(t, authority.Signer, hostKey.Signer.PublicKey(), "elsewhere")
 	file := writeFile(t, "known_hosts", "host "+hostKey.Line)
@@ -185,8 +186,8 @@ func TestCertificateOfNobody(t *testing.T) {
 	require.ErrorIs(t, knownIn(t, file, settings{hostName: "other", port: "22", strict: strictYes}).check("", nil, cert), errHostKey)
 }
 
-// TestKeysThatAreNotUsed says why.
-func TestKeysThatAreNotUsed(t *testing.T) {
+// TestReasonForUnusedKeys claims that the client says why it does not use a key.
+func TestReasonForUnusedKeys(t *testing.T) {
 	key, encrypted := sshtest.NewKey(t, ""), sshtest.NewKey(t, "secret")
 	sshd := sshtest.StartSSHD(t, key)
 	locked := sshtest.StartSSHD(t, encrypted)
@@ -196,14 +197,14 @@ func TestKeysThatAreNotUsed(t *testing.T) {
 		require.NoError(t, os.Chmod(open, 0o644))
 		_, stderr, status := alone(t, client(t, sshd, &sshtest.Key{File: open}, "HOST", "echo in"))
 		assert.Equal(t, statusError, status)
-		assert.Contains(t, stderr, "identity "+open+": permissions 0644: others can read it")
+		assert.Contains(t, stderr, "identity "+open+": permissions 0644: not used, since other users can read it")
 		assert.Contains(t, stderr, "unable to authenticate")
 	})
-	t.Run("nobody can be asked for its passphrase", func(t *testing.T) {
+	t.Run("encrypted, without a terminal", func(t *testing.T) {
 		_, stderr, status := alone(t, client(t, locked, encrypted, "HOST", "echo in"))
 		assert.Equal(t, statusError, status)
-		assert.Contains(t, stderr, "identity "+encrypted.File+": the key is encrypted, and is skipped: there is no terminal to ask on")
-		assert.Contains(t, stderr, "passwords and keyboard-interactive: there is no terminal")
+		assert.Contains(t, stderr, "identity "+encrypted.File+": skipped, since the key is encrypted: no terminal to ask on")
+		assert.Contains(t, stderr, "passwords and keyboard-interactive: no terminal")
 	})
 	t.Run("a default key", func(t *testing.T) {
 		home := t.TempDir()
@@ -217,26 +218,27 @@ func TestKeysThatAreNotUsed(t *testing.T) {
 		cmd.Env = append(os.Environ(), "HOME="+home, "SSH_AUTH_SOCK=")
 		_, stderr, status := alone(t, cmd)
 		assert.Equal(t, statusError, status)
-		assert.Contains(t, stderr, "not used: identity "+file+": the key is encrypted")
-		assert.NotContains(t, stderr, "id_rsa", "which does not exist")
+		assert.Contains(t, stderr, "not used: identity "+file+": skipped, since the key is encrypted")
+		assert.NotContains(t, stderr, "id_rsa", "a default key that does not exist")
 	})
-	t.Run("another one behind it", func(t *testing.T) {
+	t.Run("encrypted, before another key", func(t *testing.T) {
 		stdout, stderr, _ := alone(t, before(client(t, sshd, key, "HOST", "echo in"), "-i", encrypted.File))
 		assert.Equal(t, "in\n", stdout, stderr)
 	})
-	t.Run("another one behind it, with a terminal", func(t *testing.T) {
-		p := sshtest.SitDown(t, before(client(t, sshd, key, "HOST", "echo in"), "-i", encrypted.File))
-		p.Sees("in\r\n")
-		assert.Zero(t, p.Waits())
-		assert.NotContains(t, p.Everything(), "passphrase")
+	t.Run("encrypted, before another key, with a terminal", func(t *testing.T) {
+		p := sshtest.StartTerminal(t, before(client(t, sshd, key, "HOST", "echo in"), "-i", encrypted.File))
+		p.Expect("in\r\n")
+		assert.Zero(t, p.Wait())
+		assert.NotContains(t, p.Output(), "passphrase")
 	})
 	t.Run("batch mode", func(t *testing.T) {
 		_, stderr, _ := alone(t, before(client(t, locked, encrypted, "HOST", "echo in"), "-o", "BatchMode=yes"))
-		assert.Contains(t, stderr, "the key is encrypted, and is skipped: BatchMode is on")
+		assert.Contains(t, stderr, "skipped, since the key is encrypted: BatchMode is on")
 	})
 }
 
-// TestUserCertificate logs in with a certificate, beside the key or named.
+// TestUserCertificate claims that the client logs in with a certificate of
+// CertificateFile, or in a file next to the key.
 func TestUserCertificate(t *testing.T) {
 	key, authority, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
 	trusted := writeFile(t, "authorities", authority.Line)
@@ -250,7 +252,7 @@ func TestUserCertificate(t *testing.T) {
 	text := string(ssh.MarshalAuthorizedKey(cert))
 
 	_, stderr, status := alone(t, client(t, sshd, key, "HOST", "echo in"))
-	require.Equal(t, statusError, status, "without one: %s", stderr)
+	require.Equal(t, statusError, status, "without a certificate: %s", stderr)
 	named := writeFile(t, "named", text)
 	stdout, stderr, _ := alone(t, before(client(t, sshd, key, "HOST", "echo in"), "-o", "CertificateFile="+named))
 	assert.Equal(t, "in\n", stdout, stderr)
@@ -265,14 +267,15 @@ func TestUserCertificate(t *testing.T) {
 	assert.Equal(t, statusError, status)
 }
 
-// TestSSHDWithoutPAM offers keyboard-interactive and has no question.
+// TestSSHDWithoutPAM claims that the client explains the refusal of an sshd that offers
+// keyboard-interactive but asks no question.
 func TestSSHDWithoutPAM(t *testing.T) {
 	key, other := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, other, "Match all", "KbdInteractiveAuthentication yes")
-	p := sshtest.SitDown(t, client(t, sshd, key, "HOST", "echo in"))
-	p.Sees("unable to authenticate")
-	assert.Equal(t, statusError, p.Waits())
-	assert.NotContains(t, p.Everything(), "unexpected message")
+	p := sshtest.StartTerminal(t, client(t, sshd, key, "HOST", "echo in"))
+	p.Expect("unable to authenticate")
+	assert.Equal(t, statusError, p.Wait())
+	assert.NotContains(t, p.Output(), "unexpected message")
 }
 
 func readFile(t *testing.T, name string) string {
@@ -282,8 +285,8 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestKeyboardInteractiveWithoutAQuestion has a server that offers it and refuses
-// at once, as sshd does without PAM.
+// TestKeyboardInteractiveWithoutAQuestion claims the same for a server in this process,
+// which refuses at once as sshd does without PAM.
 func TestKeyboardInteractiveWithoutAQuestion(t *testing.T) {
 	key, hostKey := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
 	config := &ssh.ServerConfig{
@@ -304,8 +307,8 @@ func TestKeyboardInteractiveWithoutAQuestion(t *testing.T) {
 		_, _, _, _ = ssh.NewServerConn(c, config)
 	}()
 	sshd := &sshtest.SSHD{Addr: l.Addr().String(), User: "me", HostKey: hostKey.Signer.PublicKey()}
-	p := sshtest.SitDown(t, client(t, sshd, key, "HOST", "echo in"))
-	p.Sees("unable to authenticate: the server offers keyboard-interactive, and refuses it without a question")
-	assert.Equal(t, statusError, p.Waits())
-	assert.NotContains(t, p.Everything(), "unexpected message")
+	p := sshtest.StartTerminal(t, client(t, sshd, key, "HOST", "echo in"))
+	p.Expect("unable to authenticate: the server offers keyboard-interactive, and refuses it without a question")
+	assert.Equal(t, statusError, p.Wait())
+	assert.NotContains(t, p.Output(), "unexpected message")
 }

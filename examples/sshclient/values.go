@@ -12,11 +12,10 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshconfig"
 )
 
-// A value reads the arguments of an option, and returns a function that takes
-// them.
+// A value parses the arguments of an option, and returns a function that sets them.
 type value func(s *settings, set sshconfig.Setting) (take func(), err error)
 
-// values are the options that count, by their keys.
+// values are the supported options, by key.
 var values = map[string]value{
 	"hostname":                        text(func(s *settings) *string { return &s.hostName }),
 	"hostkeyalias":                    text(func(s *settings) *string { return &s.alias }),
@@ -37,7 +36,7 @@ var values = map[string]value{
 	"pubkeyauthentication":            switchedOff(func(s *settings) *bool { return &s.noPublicKey }, "unbound", "host-bound"),
 	"passwordauthentication":          switchedOff(func(s *settings) *bool { return &s.noPassword }),
 	"kbdinteractiveauthentication":    switchedOff(func(s *settings) *bool { return &s.noKeyboard }),
-	"challengeresponseauthentication": switchedOff(func(s *settings) *bool { return &s.noKeyboard }), // as it was called before 8.7
+	"challengeresponseauthentication": switchedOff(func(s *settings) *bool { return &s.noKeyboard }), // its name before 8.7
 	"proxyusefdpass":                  flagValue(func(s *settings) *bool { return &s.fdpass }),
 	"identitiesonly":                  flagValue(func(s *settings) *bool { return &s.onlyNamed }),
 	"batchmode":                       flagValue(func(s *settings) *bool { return &s.batch }),
@@ -50,10 +49,10 @@ var values = map[string]value{
 	"ignoreunknown":                   text(func(s *settings) *string { return &s.unknown }),
 }
 
-// one returns the one argument that an option has.
+// one returns the only argument of an option, or an error.
 func one(set sshconfig.Setting) (string, error) {
 	if len(set.Words) != 1 || set.Words[0] == "" {
-		return "", fmt.Errorf("%s wants one value, not %q", set.Key, set.Words)
+		return "", fmt.Errorf("%s: want one value, got %q", set.Key, set.Words)
 	}
 	return set.Words[0], nil
 }
@@ -65,7 +64,7 @@ func text(field func(*settings) *string) value {
 	}
 }
 
-// choice is text that is one of some words, in any case.
+// choice is a text that must be one of some words, in any case.
 func choice(field func(*settings) *string, words ...string) value {
 	return func(s *settings, set sshconfig.Setting) (func(), error) {
 		v, err := one(set)
@@ -92,8 +91,8 @@ func flagValue(field func(*settings) *bool) value {
 	}
 }
 
-// switchedOff is a flag whose field tells that it is off. Other words than yes may
-// say that it is on.
+// switchedOff is a flag whose field is true if the option is no. The words of on mean
+// yes, too.
 func switchedOff(field func(*settings) *bool, on ...string) value {
 	return func(s *settings, set sshconfig.Setting) (func(), error) {
 		v, err := one(set)
@@ -114,9 +113,9 @@ func files(field func(*settings) *[]string) value {
 		none := slices.ContainsFunc(set.Words, func(w string) bool { return strings.EqualFold(w, "none") })
 		switch {
 		case len(set.Words) == 0 || slices.Contains(set.Words, ""):
-			return nil, fmt.Errorf("%s wants a value", set.Key)
+			return nil, fmt.Errorf("%s: want a value", set.Key)
 		case none && len(set.Words) > 1:
-			return nil, fmt.Errorf("%s: none stands alone", set.Key)
+			return nil, fmt.Errorf("%s: none must be the only value", set.Key)
 		case none:
 			return func() { *field(s) = []string{} }, nil
 		}
@@ -124,7 +123,7 @@ func files(field func(*settings) *[]string) value {
 	}
 }
 
-// portValue takes a number or the name of a service, as OpenSSH does.
+// portValue accepts a number or the name of a service, as OpenSSH does.
 func portValue(s *settings, set sshconfig.Setting) (func(), error) {
 	v, err := one(set)
 	if err != nil {
@@ -164,14 +163,14 @@ func promptsValue(s *settings, set sshconfig.Setting) (func(), error) {
 	}
 	n, err := strconv.ParseUint(v, 10, 16)
 	if err != nil {
-		return nil, fmt.Errorf("numberofpasswordprompts: %q is no number", v)
+		return nil, fmt.Errorf("numberofpasswordprompts: %q is not a number", v)
 	}
 	return func() { s.prompts = int(n) }, nil
 }
 
 func ipqosValue(s *settings, set sshconfig.Setting) (func(), error) {
 	for _, word := range set.Words {
-		if word == "" || strings.ContainsAny(word, blanks) { // quoted, so that it is one word to OpenSSH
+		if word == "" || strings.ContainsAny(word, blanks) { // a quoted list is one word, as in OpenSSH
 			return nil, fmt.Errorf("IPQoS: bad value %q", word)
 		}
 	}
@@ -218,7 +217,7 @@ func familyValue(s *settings, set sshconfig.Setting) (func(), error) {
 	return func() { s.network = network }, nil
 }
 
-// timeoutValue takes seconds, or numbers with units from s to w.
+// timeoutValue accepts seconds, or numbers with units from s (seconds) to w (weeks).
 func timeoutValue(s *settings, set sshconfig.Setting) (func(), error) {
 	v, err := one(set)
 	if err != nil {
@@ -235,7 +234,7 @@ func parseTime(text string) (time.Duration, error) {
 	units := map[byte]time.Duration{
 		's': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour,
 	}
-	bad := fmt.Errorf("%q is no time", text)
+	bad := fmt.Errorf("%q is not a time", text)
 	var sum time.Duration
 	for rest := text; rest != ""; {
 		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))

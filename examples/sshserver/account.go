@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// An account is the user that everything runs as.
+// An account is the user of the server process, as whom all sessions run.
 type account struct {
 	name, home, shell string
 }
@@ -30,7 +30,7 @@ func currentAccount() account {
 	return a
 }
 
-// environment returns what a session starts with.
+// environment returns the environment of a new session.
 func (a account) environment() []string {
 	path := os.Getenv("PATH")
 	if path == "" {
@@ -39,8 +39,8 @@ func (a account) environment() []string {
 	return []string{"USER=" + a.name, "LOGNAME=" + a.name, "HOME=" + a.home, "SHELL=" + a.shell, "PATH=" + path}
 }
 
-// command returns the shell's arguments for a command, or for a login shell if
-// there is none.
+// command returns the shell's arguments for a command line, or for a login shell if
+// line is empty.
 func (a account) command(line string) []string {
 	if line == "" {
 		return []string{"-" + filepath.Base(a.shell)}

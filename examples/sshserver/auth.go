@@ -12,22 +12,23 @@ import (
 
 var errNotAuthorized = errors.New("the key is not in authorized_keys")
 
-// authorize looks for key in an authorized_keys file, which is read each time, so
-// that a change of it counts at once.
+// authorize returns nil if the authorized_keys file has the key without a
+// restriction that this server cannot enforce. It reads the file on each call, so
+// that changes take effect at once.
 func authorize(file string, key ssh.PublicKey) error {
 	text, err := readAuthorizedKeys(file)
 	if err != nil {
 		return err
 	}
 	if _, ok := key.(*ssh.Certificate); ok {
-		return errNotAuthorized // nobody has looked for whom and until when it is
+		return errNotAuthorized // its principals and expiry are not checked here
 	}
 	wanted := key.Marshal()
 	for len(text) > 0 {
-		// It skips comments and what it cannot read.
+		// ParseAuthorizedKey skips comments and invalid lines.
 		k, _, options, rest, err := ssh.ParseAuthorizedKey(text)
 		if err != nil {
-			break // nothing more
+			break // no more keys
 		}
 		text = rest
 		if !bytes.Equal(k.Marshal(), wanted) {
@@ -43,5 +44,5 @@ func authorize(file string, key ssh.PublicKey) error {
 	return errNotAuthorized
 }
 
-// harmless are the restrictions of things that this server does not do at all.
+// harmless are the restrictions of features that this server does not have.
 var harmless = map[string]bool{"no-port-forwarding": true, "no-agent-forwarding": true, "no-X11-forwarding": true, "no-user-rc": true}

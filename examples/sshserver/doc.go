@@ -1,32 +1,31 @@
-// Sshserver is an SSH server whose connections carry one mark from the SYN-ACK
+// Sshserver is an SSH server whose connections each keep one mark, from the SYN-ACK
 // on:
 //
 //	sshserver -listen :2222 -ipqos "af21 cs1"
 //
-// It has shells and commands, with and without a terminal, and the sftp
-// subsystem. It runs all of them as the user that it runs as itself, whatever
-// login name a client gives; the keys in authorized_keys decide who gets in. It
-// forwards nothing.
+// It supports shells and commands, with and without a terminal, and the sftp
+// subsystem. It runs them as its own user and ignores the login name. The keys in
+// authorized_keys can log in. It does not forward ports.
 //
-// A server does not know what a connection will be for when it answers the SYN,
-// and may not change the mark later. The client knows, and says so with the mark of
-// its SYN: on Linux, one whose SYN has one of the marks of -reflect is answered with
-// it for the whole session. Those are the marks of -ipqos, unless -reflect names
-// others, or "none". Every other client is answered in the class that -class says,
-// interactive by default. On other systems that is the class of all: start a second
-// sshserver, on another port, for transfers.
+// When a server answers the SYN, it does not know the use of the connection, and it
+// must not change the mark later. But a client can show the use by the mark of its
+// SYN: on Linux, if the SYN has one of the marks of -reflect, sshserver answers with
+// that mark for the whole connection. These are the marks of -ipqos by default.
+// Every other client gets the mark of -class, interactive by default. On other
+// systems all clients get it: start a second sshserver, on another port, for
+// transfers.
 //
-// The sshclient and the proxycommand beside this mark their SYN for what they do.
-// OpenSSH since 9.2 does if it is told one mark: IPQoS=af21 for a terminal, IPQoS=cs1
-// for scp, sftp and rsync. Told the pair "af21 cs1" it marks every SYN with af21 and
-// changes to cs1 after login where there is no terminal: such a session is answered
-// with af21 throughout. OpenSSH 8.4 does not mark its SYN at all, and is answered in
-// the class of -class.
+// Examples/sshclient and examples/proxycommand mark their SYN by the use of the
+// connection. So does OpenSSH since 9.2 if IPQoS is one mark: IPQoS=af21 for a
+// terminal, IPQoS=cs1 for scp, sftp and rsync. With the pair "af21 cs1" it marks
+// every SYN with af21 and, for sessions without a terminal, changes to cs1 after
+// login; sshserver answers such a session with af21. OpenSSH 8.4 does not mark its
+// SYN and gets the mark of -class.
 //
-// For each connection it logs the peer, the mark of the peer's SYN as it arrived
-// (on Linux), and its own mark. SIGTERM and SIGINT end it and the sessions, with
-// what runs in them, but not what has made a session of its own, or a process
-// group of its own as the background jobs of an interactive shell do. What is
-// left of sessions that are over is left alone, as by OpenSSH. A second signal
-// ends the server at once, and its sessions may leave more behind.
+// For each connection sshserver logs the peer, the mark of the peer's SYN as it
+// arrived (on Linux), and its own mark. SIGTERM and SIGINT end the server and its
+// sessions with their processes, except processes that have started a new session
+// or a new process group, as an interactive shell does for background jobs. Like
+// OpenSSH, it does not end processes that remain from earlier sessions. A second
+// signal ends the server at once; then more processes of its sessions may remain.
 package main

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waitForEnd waits until a child process has ended, which stays a zombie, and
-// reports whether it could.
+// waitForEnd waits until a child process has ended, without reaping it, and reports
+// whether that worked.
 func waitForEnd(pid int) bool {
 	syscall.ForkLock.RLock()
 	queue, err := unix.Kqueue()
@@ -26,7 +26,7 @@ func waitForEnd(pid int) bool {
 	unix.SetKevent(&exit, pid, unix.EVFILT_PROC, unix.EV_ADD|unix.EV_ONESHOT)
 	exit.Fflags = unix.NOTE_EXIT
 	if _, err := unix.Kevent(queue, []unix.Kevent_t{exit}, nil, nil); err != nil {
-		return errors.Is(err, unix.ESRCH) // it is a zombie already
+		return errors.Is(err, unix.ESRCH) // it has ended already
 	}
 	events := make([]unix.Kevent_t, 1)
 	for {

@@ -2,5 +2,5 @@
 
 package main
 
-// waitForEnd reports that it cannot wait for a process without reaping it.
+// waitForEnd returns false: it cannot wait for a process without reaping it here.
 func waitForEnd(int) bool { return false }

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An exit is how a command ended: with a status, or by a signal.
+// An exit is the exit status of a command, or the signal that ended it.
 type exit struct {
 	status uint32
-	signal syscall.Signal // 0 if it was none
+	signal syscall.Signal // 0: no signal
 	core   bool
 }
 
@@ -25,7 +25,7 @@ func (e exit) String() string {
 	return fmt.Sprint("status ", e.status)
 }
 
-// send tells the client (RFC 4254, section 6.10).
+// send sends the exit to the client (RFC 4254, section 6.10).
 func (e exit) send(channel ssh.Channel) {
 	if e.signal == 0 {
 		channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{e.status}))
@@ -38,7 +38,8 @@ func (e exit) send(channel ssh.Channel) {
 	}{Signal: signalName(e.signal), Core: e.core}))
 }
 
-// signalName returns the protocol's name of a signal: the system's without SIG.
+// signalName returns the name of a signal in the protocol: that of the system
+// without SIG.
 func signalName(sig syscall.Signal) string {
 	return strings.TrimPrefix(unix.SignalName(sig), "SIG")
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshtest"
 )
 
-// FuzzAuthorizedKeys lets nobody in whose key does not stand on a line of its own,
-// as OpenSSH writes it, with no options but harmless ones before it.
+// FuzzAuthorizedKeys claims that authorize accepts a key only if a line has it, not
+// commented out and with no options except harmless ones.
 func FuzzAuthorizedKeys(f *testing.F) {
 	key, other := sshtest.NewKey(f, ""), sshtest.NewKey(f, "")
 	const here = "<key>"
@@ -43,7 +43,7 @@ func FuzzAuthorizedKeys(f *testing.F) {
 		}
 		stands := false
 		for line := range strings.SplitSeq(text, "\n") {
-			line = strings.TrimSpace(line) // x/crypto counts a form feed as space, OpenSSH does not
+			line = strings.TrimSpace(line) // to x/crypto, unlike OpenSSH, a form feed is space
 			before, _, found := strings.Cut(line, blob)
 			if !found || strings.HasPrefix(line, "#") {
 				continue
@@ -61,8 +61,8 @@ func FuzzAuthorizedKeys(f *testing.F) {
 	})
 }
 
-// FuzzRequests has a client that is logged in ask for anything: what becomes of
-// it has bounds, and the environment gets nothing but a language.
+// FuzzRequests claims that arbitrary requests of a client after login queue only a
+// bounded number of signals and sizes, and set only LANG and LC_ variables.
 func FuzzRequests(f *testing.F) {
 	f.Add("pty-req", ssh.Marshal(struct {
 		Term                         string
@@ -79,7 +79,7 @@ func FuzzRequests(f *testing.F) {
 	server := &server{account: account{name: "me", home: "/", shell: "/bin/sh"}}
 	log := slog.New(slog.DiscardHandler)
 	f.Fuzz(func(t *testing.T, kind string, payload []byte) {
-		s := newSession(server, log, nobody{}, nil, nil)
+		s := newSession(server, log, noAddr{}, nil, nil)
 		before := len(s.env)
 		requests := make(chan *ssh.Request, 20)
 		for range cap(requests) {
@@ -87,7 +87,7 @@ func FuzzRequests(f *testing.F) {
 		}
 		close(requests)
 		if kind == "shell" || kind == "exec" || kind == "subsystem" {
-			s.what(<-requests) // serve would start it
+			s.what(<-requests) // serve would run the command
 			return
 		}
 		s.serve(t.Context(), requests)
@@ -101,8 +101,8 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
-// nobody is a conn without addresses.
-type nobody struct{ net.Conn }
+// noAddr is a conn without addresses.
+type noAddr struct{ net.Conn }
 
-func (nobody) LocalAddr() net.Addr  { return &net.UnixAddr{} }
-func (nobody) RemoteAddr() net.Addr { return &net.UnixAddr{} }
+func (noAddr) LocalAddr() net.Addr  { return &net.UnixAddr{} }
+func (noAddr) RemoteAddr() net.Addr { return &net.UnixAddr{} }

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// loadHostKey reads the private key in file. If there is no such file, it makes
-// one. If others may touch the file, it is an error, as for OpenSSH.
+// loadHostKey reads the private key in file. If the file does not exist, it makes a
+// key. It returns an error if other users have access to the file, as OpenSSH does.
 func loadHostKey(file string) (ssh.Signer, error) {
 	text, err := readPrivate(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -39,7 +39,8 @@ func loadHostKey(file string) (ssh.Signer, error) {
 	return signer, nil
 }
 
-// readPrivate reads a file that its owner alone has access to.
+// readPrivate reads a file. It returns an error if users other than the owner have
+// access to it.
 func readPrivate(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -51,13 +52,13 @@ func readPrivate(file string) ([]byte, error) {
 		return nil, err
 	}
 	if mode := info.Mode(); mode.IsRegular() && mode.Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s: others than its owner have access to the host key (mode %04o)", file, mode.Perm())
+		return nil, fmt.Errorf("%s: users other than its owner have access to the host key (mode %04o)", file, mode.Perm())
 	}
 	return io.ReadAll(f)
 }
 
-// makeHostKey writes a new key to file, all at once and only if nobody else has
-// written one meanwhile.
+// makeHostKey writes a new key to file, atomically. It keeps a key that another
+// process has written meanwhile.
 func makeHostKey(file string) error {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -71,7 +72,7 @@ func makeHostKey(file string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".host_key") // readable by us alone
+	f, err := os.CreateTemp(dir, ".host_key") // with mode 0600
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func TestHostKey(t *testing.T) {
 	}
 	all.Wait()
 	for _, f := range fingerprints {
-		assert.Equal(t, fingerprints[0], f, "whoever comes first makes the key")
+		assert.Equal(t, fingerprints[0], f, "all calls return the key that one of them made")
 	}
 	info, err := os.Stat(file)
 	require.NoError(t, err)
@@ -49,7 +49,7 @@ func TestHostKey(t *testing.T) {
 	for _, mode := range []os.FileMode{0o640, 0o604, 0o620, 0o602, 0o610} {
 		require.NoError(t, os.Chmod(file, mode))
 		_, err = loadHostKey(file)
-		assert.ErrorContains(t, err, file+": others than its owner", "%v", mode)
+		assert.ErrorContains(t, err, file+": users other than its owner", "%v", mode)
 	}
 	require.NoError(t, os.Chmod(file, 0o400))
 	_, err = loadHostKey(file)
@@ -63,8 +63,7 @@ func TestHostKey(t *testing.T) {
 	assert.ErrorContains(t, err, bad)
 }
 
-// privateHome makes a home directory that nobody else can write to, whatever
-// the umask.
+// privateHome makes a home directory that only this user can write to.
 func privateHome(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -73,17 +72,18 @@ func privateHome(t *testing.T) string {
 	return dir
 }
 
-// TestStrictModes has the keys lie where somebody else could change them.
+// TestStrictModes claims that authorize fails if another user could change
+// authorized_keys.
 func TestStrictModes(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	for name, tt := range map[string]struct {
 		prepare func(t *testing.T, home, dir, file string)
-		says    string // empty: let in
+		says    string // empty: accepted
 	}{
 		"ours":                            {prepare: func(*testing.T, string, string, string) {}},
-		"a directory for the group":       {func(t *testing.T, _, dir, _ string) { require.NoError(t, os.Chmod(dir, 0o770)) }, ".ssh: others"},
-		"a directory for all":             {func(t *testing.T, _, dir, _ string) { require.NoError(t, os.Chmod(dir, 0o707)) }, ".ssh: others"},
-		"the home directory for all":      {func(t *testing.T, home, _, _ string) { require.NoError(t, os.Chmod(home, 0o777)) }, "others than its owner"},
+		"a directory for the group":       {func(t *testing.T, _, dir, _ string) { require.NoError(t, os.Chmod(dir, 0o770)) }, ".ssh: users other"},
+		"a directory for all":             {func(t *testing.T, _, dir, _ string) { require.NoError(t, os.Chmod(dir, 0o707)) }, ".ssh: users other"},
+		"the home directory for all":      {func(t *testing.T, home, _, _ string) { require.NoError(t, os.Chmod(home, 0o777)) }, "users other than its owner"},
 		"where all can write, and sticky": {prepare: func(t *testing.T, _, dir, _ string) { require.NoError(t, os.Chmod(dir, 0o777|os.ModeSticky)) }},
 		"a link to elsewhere": {func(t *testing.T, _, _, file string) {
 			open := filepath.Join(t.TempDir(), "open")
@@ -91,25 +91,25 @@ func TestStrictModes(t *testing.T) {
 			require.NoError(t, os.Rename(file, filepath.Join(open, "keys")))
 			require.NoError(t, os.Symlink(filepath.Join(open, "keys"), file))
 			require.NoError(t, os.Chmod(open, 0o722))
-		}, "open: others"},
+		}, "open: users other"},
 		"another's file": {func(t *testing.T, _, _, file string) {
 			if err := os.Chown(file, os.Geteuid()+1, -1); err != nil {
-				t.Skipf("not everybody can give a file away: %v", err)
+				t.Skipf("this user cannot change the owner of a file: %v", err)
 			}
 		}, "belongs to another user"},
 		"another's directory": {func(t *testing.T, _, dir, _ string) {
 			if err := os.Chown(dir, os.Geteuid()+1, -1); err != nil {
-				t.Skipf("not everybody can give a directory away: %v", err)
+				t.Skipf("this user cannot change the owner of a directory: %v", err)
 			}
 		}, "belongs to another user"},
 		"a FIFO": {func(t *testing.T, _, _, file string) {
 			require.NoError(t, os.Remove(file))
 			require.NoError(t, exec.Command("mkfifo", "-m", "600", file).Run())
-		}, "is no file"},
+		}, "is not a regular file"},
 		"no file": {func(t *testing.T, _, _, file string) {
 			require.NoError(t, os.Remove(file))
 			require.NoError(t, os.Mkdir(file, 0o700))
-		}, "is no file"},
+		}, "is not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			home := privateHome(t)
@@ -128,8 +128,8 @@ func TestStrictModes(t *testing.T) {
 	}
 }
 
-// TestCertificates lists a certificate as if it were a key: nobody would look
-// whether it has expired.
+// TestCertificates claims that authorize rejects a certificate that authorized_keys
+// lists like a key, since it does not check whether the certificate has expired.
 func TestCertificates(t *testing.T) {
 	key, ca := sshtest.NewKey(t, ""), sshtest.NewKey(t, "")
 	cert := &ssh.Certificate{Key: key.Signer.PublicKey(), CertType: ssh.UserCert, ValidBefore: 1}
@@ -139,7 +139,8 @@ func TestCertificates(t *testing.T) {
 	assert.ErrorIs(t, authorize(file, cert), errNotAuthorized)
 }
 
-// TestOldAlgorithms offers the server what x/crypto calls insecure.
+// TestOldAlgorithms claims that the server rejects algorithms that x/crypto calls
+// insecure.
 func TestOldAlgorithms(t *testing.T) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
@@ -169,7 +170,7 @@ func TestOldAlgorithms(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := login(t, s, &ssh.ClientConfig{
-				User: "whoever", Auth: []ssh.AuthMethod{ssh.PublicKeys(tt.signer)}, Config: tt.config,
+				User: "user", Auth: []ssh.AuthMethod{ssh.PublicKeys(tt.signer)}, Config: tt.config,
 				HostKeyCallback: ssh.FixedHostKey(hostKey.Signer.PublicKey()),
 			})
 			if tt.says == "" {
@@ -181,8 +182,8 @@ func TestOldAlgorithms(t *testing.T) {
 	}
 }
 
-// TestRSAHostKey has a server with such a key, which x/crypto would use with SHA-1
-// as well.
+// TestRSAHostKey claims that the server does not use an RSA host key with SHA-1, as
+// x/crypto would by default.
 func TestRSAHostKey(t *testing.T) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
@@ -199,7 +200,7 @@ func TestRSAHostKey(t *testing.T) {
 	for algorithm, says := range map[string]string{ssh.KeyAlgoRSASHA512: "", ssh.KeyAlgoRSASHA256: "", ssh.KeyAlgoRSA: "no common algorithm"} {
 		t.Run(algorithm, func(t *testing.T) {
 			err := login(t, s, &ssh.ClientConfig{
-				User: "whoever", Auth: []ssh.AuthMethod{ssh.PublicKeys(key.Signer)},
+				User: "user", Auth: []ssh.AuthMethod{ssh.PublicKeys(key.Signer)},
 				HostKeyAlgorithms: []string{algorithm}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 			})
 			if says == "" {
@@ -211,7 +212,7 @@ func TestRSAHostKey(t *testing.T) {
 	}
 }
 
-// login returns what comes of logging in to s.
+// login logs in to s and returns the error.
 func login(t *testing.T, s *server, config *ssh.ClientConfig) error {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -228,8 +229,8 @@ func login(t *testing.T, s *server, config *ssh.ClientConfig) error {
 	return err
 }
 
-// TestRelativeThroughALink has a shell's working directory lead through a link to
-// where others can write.
+// TestRelativeThroughALink claims that the check finds a directory that others can
+// write to, if the working directory leads to it through a link.
 func TestRelativeThroughALink(t *testing.T) {
 	home := privateHome(t)
 	open := filepath.Join(home, "open")
@@ -240,7 +241,7 @@ func TestRelativeThroughALink(t *testing.T) {
 	require.NoError(t, os.Symlink(filepath.Join(open, "in"), link))
 	t.Chdir(link) // which sets $PWD to the link
 	_, err := readAuthorizedKeys("keys")
-	require.ErrorContains(t, err, "open: others than its owner")
+	require.ErrorContains(t, err, "open: users other than its owner")
 }
 
 func TestAuthorize(t *testing.T) {
@@ -248,7 +249,7 @@ func TestAuthorize(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string
 		mode os.FileMode
-		says string // empty: let in
+		says string // empty: accepted
 	}{
 		"alone":              {text: mine.Line},
 		"among others":       {text: "# a comment\n\nnonsense\n" + other.Line + mine.Line},
@@ -260,7 +261,7 @@ func TestAuthorize(t *testing.T) {
 		"command":            {text: `command="date" ` + mine.Line, says: "cannot enforce"},
 		"restrict":           {text: "restrict " + mine.Line, says: `"restrict"`},
 		"from":               {text: `from="192.0.2.1" ` + mine.Line, says: "cannot enforce"},
-		"writable by others": {text: mine.Line, mode: 0o622, says: "others than its owner may write to it"},
+		"writable by others": {text: mine.Line, mode: 0o622, says: "users other than its owner may write to it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(privateHome(t), "authorized_keys")

@@ -22,8 +22,9 @@ func main() {
 	os.Exit(code)
 }
 
-// run is the program. It serves until ctx ends, which is no error; when it
-// returns, no session is left, and of the processes only those that doc.go names.
+// run runs the program and returns its exit status. It serves until ctx ends, and
+// then returns 0. All sessions have ended by then, and of their processes only
+// those that doc.go names remain.
 func run(ctx context.Context, args []string, _ io.Reader, _, stderr io.Writer) int {
 	o, err := parseOptions(args, stderr)
 	switch {

@@ -9,6 +9,6 @@ import (
 )
 
 func main() {
-	fmt.Fprintln(os.Stderr, "sshserver: it needs a unix system for its terminals and processes, and this is", runtime.GOOS)
+	fmt.Fprintln(os.Stderr, "sshserver: needs a Unix system, not", runtime.GOOS)
 	os.Exit(1)
 }

@@ -31,23 +31,30 @@ const usage = `usage: sshserver [-listen addr] [-ipqos "af21 cs1"] [-class inter
                  [-reflect "af21 cs1"] [-nat-safe] [-hostkey file]
                  [-authorized-keys file]
 
-An SSH server with one mark per connection, for the user who starts it.
+Runs an SSH server whose connections each keep one mark, from the SYN-ACK to the
+last packet. All sessions run as the user who starts it.
 
+Example: sshserver -listen :2222 -ipqos "af21 cs1"
+
+The exit status is 0 after SIGTERM or SIGINT, 1 if the server failed, 2 for wrong
+arguments.
+
+Flags:
 `
 
-// parseOptions reports errors on stderr itself.
+// parseOptions prints errors, and the usage for -h, to stderr.
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var o options
-	home, _ := os.UserHomeDir()     // without one, the default is a relative name,
-	config, _ := os.UserConfigDir() // which the error for a missing file shows
+	home, _ := os.UserHomeDir()     // if it fails, the default is a relative name,
+	config, _ := os.UserConfigDir() // and the error for a missing file shows it
 	fs := flag.NewFlagSet("sshserver", flag.ContinueOnError)
-	fs.StringVar(&o.listen, "listen", "127.0.0.1:2222", "`address` to listen on")
-	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, as OpenSSH's IPQoS")
-	fs.TextVar(&o.class, "class", class.Interactive, "which of the two marks to use: `interactive or bulk`")
-	fs.TextVar(&o.reflect, "reflect", classes(nil), "`marks` with which a client that has one on its SYN is answered, on Linux, or \"none\" (default: those of -ipqos, where the system can)")
-	fs.BoolVar(&o.natSafe, "nat-safe", false, "use marks with IP precedence zero instead, for networks behind VMware's NAT and its like")
-	fs.StringVar(&o.hostKey, "hostkey", filepath.Join(config, "sshserver", "host_key"), "`file` with the host key, made if missing")
-	fs.StringVar(&o.authorizedKeys, "authorized-keys", filepath.Join(home, ".ssh", "authorized_keys"), "`file` with the keys that are let in")
+	fs.StringVar(&o.listen, "listen", "127.0.0.1:2222", "listen on this `address`")
+	fs.TextVar(&o.ipqos, "ipqos", dscp.OpenSSH78, "`marks` for interactive sessions and for bulk, with the words of OpenSSH's IPQoS")
+	fs.TextVar(&o.class, "class", class.Interactive, "use the mark of this `class`, interactive or bulk")
+	fs.TextVar(&o.reflect, "reflect", classes(nil), "if a client's SYN has one of these `marks`, answer with that mark (Linux only); \"none\" for no reflection (default those of -ipqos, on Linux)")
+	fs.BoolVar(&o.natSafe, "nat-safe", false, "use the NAT-safe marks, with IP precedence 0, instead of those of -ipqos, for networks behind VMware's NAT and similar NATs")
+	fs.StringVar(&o.hostKey, "hostkey", filepath.Join(config, "sshserver", "host_key"), "`file` with the host key; made if it does not exist")
+	fs.StringVar(&o.authorizedKeys, "authorized-keys", filepath.Join(home, ".ssh", "authorized_keys"), "`file` with the public keys that can log in")
 	if err := cli.Parse(fs, usage, args, stderr); err != nil {
 		return o, err
 	}

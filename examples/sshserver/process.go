@@ -16,18 +16,18 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// grace is how long a process may take to end after its session did.
+// grace is how long a process may take to end after its session.
 const grace = 2 * time.Second
 
-// A command leads a process group of its own, and a session of the system's.
+// A command is the leader of a new process group in a new session of the kernel.
 type command struct {
 	*exec.Cmd
 	mu     sync.Mutex
-	reaped bool // its id may be another process's by now
+	reaped bool // another process may have its id now
 }
 
-// signal signals the group, as long as the id of its leader, which is the
-// group's, is known to be the command's.
+// signal signals the process group. It fails after the command has been reaped,
+// when another group may have the id.
 func (c *command) signal(sig syscall.Signal) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -37,7 +37,7 @@ func (c *command) signal(sig syscall.Signal) error {
 	return syscall.Kill(-c.Process.Pid, sig)
 }
 
-// reap frees the id of a command that has ended.
+// reap reaps a command that has ended.
 func (c *command) reap() error {
 	c.mu.Lock()
 	c.reaped = true
@@ -45,8 +45,8 @@ func (c *command) reap() error {
 	return c.Wait()
 }
 
-// newCommand returns the command for argv. When ctx ends its group is hung up on,
-// and killed if that does not help.
+// newCommand returns the command for argv. When ctx ends, its group gets SIGHUP, and
+// later, if it still runs, SIGKILL.
 func (s *session) newCommand(ctx context.Context, argv []string) *command {
 	cmd := &command{Cmd: exec.CommandContext(ctx, s.account.shell)}
 	cmd.Args = argv
@@ -58,7 +58,7 @@ func (s *session) newCommand(ctx context.Context, argv []string) *command {
 	return cmd
 }
 
-// run runs a command whose input and outputs are the channel's, through pipes.
+// run runs a command with pipes to the channel.
 func (s *session) run(ctx context.Context, argv []string) exit {
 	cmd := s.newCommand(ctx, argv)
 	pipes, err := newPipes(3)
@@ -76,7 +76,7 @@ func (s *session) run(ctx context.Context, argv []string) exit {
 
 	s.running.Go(func() {
 		io.Copy(pipes.w[0], s.channel)
-		pipes.w[0].Close() // the client has closed its half
+		pipes.w[0].Close() // the client has sent its last data
 	})
 	var outputs sync.WaitGroup
 	outputs.Go(func() { io.Copy(s.channel, pipes.r[1]) })
@@ -84,7 +84,7 @@ func (s *session) run(ctx context.Context, argv []string) exit {
 	return s.wait(ctx, cmd, nil, &outputs, pipes.close)
 }
 
-// runOnTerminal runs a command on a terminal of its own.
+// runOnTerminal runs a command on a new pseudo-terminal.
 func (s *session) runOnTerminal(ctx context.Context, argv []string) exit {
 	cmd := s.newCommand(ctx, argv)
 	master, slave, err := pty.Open()
@@ -93,7 +93,7 @@ func (s *session) runOnTerminal(ctx context.Context, argv []string) exit {
 	}
 	defer master.Close()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
-	cmd.SysProcAttr.Setctty = true // of descriptor 0
+	cmd.SysProcAttr.Setctty = true // descriptor 0
 	cmd.Env = append(cmd.Env, "TERM="+s.terminal.name, "SSH_TTY="+slave.Name())
 	err = pty.Setsize(master, &s.terminal.size)
 	if err == nil {
@@ -106,20 +106,19 @@ func (s *session) runOnTerminal(ctx context.Context, argv []string) exit {
 
 	s.running.Go(func() { io.Copy(master, s.channel) })
 	var output sync.WaitGroup
-	// It ends with an error: the kernel hangs a terminal up when the leader of
-	// its session has ended.
+	// Ends with an error: the kernel hangs up the terminal when the session leader has
+	// ended.
 	output.Go(func() { io.Copy(s.channel, master) })
 	return s.wait(ctx, cmd, master, &output, func() { master.Close() })
 }
 
-// wait waits for the command and for the end of its output, and meanwhile hands
-// signals and window sizes on. Whatever the command has left behind may hold the
-// output open, as under OpenSSH, but not longer than the session lives: then
-// abandon is called, which has to end the output.
+// wait waits for the command and for the end of its output, and meanwhile passes on
+// signals and window sizes. Processes that the command has left may keep the output
+// open, as under OpenSSH. When ctx ends, wait kills the group and calls abandon,
+// which must end the output.
 //
-// So long the command stays a zombie, where the system has a way to wait for it
-// without reaping: its id, by which the rest of its group is killed, cannot
-// become another's.
+// Until then, wait does not reap the command if the system allows that: so no other
+// group can get the id by which wait kills the group.
 func (s *session) wait(ctx context.Context, cmd *command, master *os.File, output *sync.WaitGroup, abandon func()) exit {
 	ended := make(chan struct{})
 	s.running.Go(func() { s.control(cmd, master, ended) })
@@ -143,7 +142,7 @@ func (s *session) wait(ctx context.Context, cmd *command, master *os.File, outpu
 	case <-ctx.Done():
 	}
 	if ctx.Err() != nil {
-		cmd.signal(syscall.SIGKILL) // whoever ignored the hangup
+		cmd.signal(syscall.SIGKILL) // for processes that ignore SIGHUP
 		abandon()
 		<-shown
 	}
@@ -160,13 +159,13 @@ func (s *session) wait(ctx context.Context, cmd *command, master *os.File, outpu
 	return exit{status: uint32(status.ExitStatus())}
 }
 
-// control hands signals and new window sizes on until the command has ended.
+// control passes on signals and window sizes until the command has ended.
 func (s *session) control(cmd *command, master *os.File, ended <-chan struct{}) {
 	for {
 		select {
 		case sig := <-s.signals:
 			select {
-			case <-ended: // what it left in the background is no session any more
+			case <-ended: // background processes get no more signals
 				return
 			default:
 				cmd.signal(sig)
@@ -181,13 +180,13 @@ func (s *session) control(cmd *command, master *os.File, ended <-chan struct{}) 
 	}
 }
 
-// failed tells the client why nothing runs.
+// failed sends the client an error and returns the exit status for it.
 func failed(channel ssh.Channel, err error) exit {
 	fmt.Fprintf(channel.Stderr(), "sshserver: %v\r\n", err)
 	return exit{status: 255}
 }
 
-// pipes are some of the system's.
+// pipes are the read and write ends of some pipes.
 type pipes struct{ r, w []*os.File }
 
 func newPipes(n int) (pipes, error) {
@@ -203,7 +202,7 @@ func newPipes(n int) (pipes, error) {
 	return p, nil
 }
 
-// close closes those that are open still.
+// close closes all ends.
 func (p pipes) close() {
 	for i := range p.r {
 		p.r[i].Close()

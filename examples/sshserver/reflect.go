@@ -12,12 +12,12 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// classes are the marks that a client can choose with its SYN: names and octets, as in
-// OpenSSH's IPQoS. They work with flag.TextVar. Nil means that nobody has said which;
-// an empty list that there are none.
+// classes are the marks that a client can choose with its SYN. As text they are names
+// and octets as in OpenSSH's IPQoS, for [flag.TextVar]. Nil means the default; an empty
+// list means no marks.
 type classes []dscp.CodePoint
 
-// none is how classes write an empty list.
+// none is the text of an empty list.
 const none = "none"
 
 // MarshalText implements [encoding.TextMarshaler].
@@ -51,8 +51,8 @@ func (c *classes) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// listener listens as the options say. If nobody has asked for classes, those of -ipqos can
-// be chosen where the system is able to; if it is not, the server has one class.
+// listener listens with the options. Without -reflect, clients can choose the marks of
+// -ipqos if the system supports that; otherwise all get the mark of -class.
 func (o options) listener(ctx context.Context, log *slog.Logger) (net.Listener, error) {
 	lc := dscp.ListenConfig{DSCP: o.mark(), Reflect: o.reflect, NATSafe: o.natSafe}
 	if o.reflect == nil {
@@ -63,7 +63,7 @@ func (o options) listener(ctx context.Context, log *slog.Logger) (net.Listener, 
 		reason := err
 		lc.Reflect = nil
 		if l, err = lc.Listen(ctx, "tcp", o.listen); err == nil {
-			log.Info("clients cannot choose their class here", "err", reason)
+			log.Info("clients cannot choose their mark on this system", "err", reason)
 		}
 	}
 	return l, err

@@ -18,11 +18,11 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// A reflectUse is something that people do with OpenSSH's programs.
+// A reflectUse is a use of one of OpenSSH's programs.
 type reflectUse struct {
 	name, program string
 	ipqos         string
-	asks          dscp.CodePoint // what the SYN of an ssh that marks it asks for
+	asks          dscp.CodePoint // the mark of the SYN, if this ssh marks its SYN
 	args          func(host, file, copy string) []string
 	input         string
 }
@@ -40,7 +40,7 @@ var reflectUses = []reflectUse{
 	{"another mark", "ssh", "ef", dscp.EF, func(host, _, _ string) []string { return []string{host, "true"} }, ""},
 }
 
-// run uses the server at addr, or at a box in front of it.
+// run runs the program. addr is the server, or a middlebox in front of it.
 func (u reflectUse) run(t *testing.T, server *sshtest.GoServer, key *sshtest.Key, addr netip.AddrPort) {
 	t.Helper()
 	dir := t.TempDir()
@@ -53,8 +53,8 @@ func (u reflectUse) run(t *testing.T, server *sshtest.GoServer, key *sshtest.Key
 	require.NoError(t, err, "%s", out)
 }
 
-// TestReflect has the real ssh, scp and sftp choose the class of each connection by its
-// SYN. One server answers each in that class, packet by packet.
+// TestReflect claims that the server answers ssh, scp and sftp with the mark of their SYN,
+// in all packets of the connection.
 func TestReflect(t *testing.T) {
 	sshtest.Built(t, "sshserver")
 	if !testns.Inside(t) {
@@ -70,7 +70,7 @@ func TestReflect(t *testing.T) {
 				u.run(t, server, key, addr)
 				packets := capture.Until(wire.Closed(1))
 				syn := dscp.CodePoint(packets[0].DSCP())
-				// OpenSSH up to 8.4 marks after login.
+				// OpenSSH up to 8.4 marks only after login.
 				assert.Contains(t, []dscp.CodePoint{u.asks, dscp.DF}, syn)
 				want := dscp.AF21
 				if syn == dscp.CS1 {
@@ -90,9 +90,9 @@ func TestReflect(t *testing.T) {
 	}
 }
 
-// TestReflectThroughBoxes puts the server behind a NAT that breaks on a change: it
-// never has reason to. Where the client is inside, its own marks are judged, so there
-// it is told one mark and not the pair.
+// TestReflectThroughBoxes claims that a NAT that breaks on a change of the mark does not
+// break the server's connections. If the client is inside, the box checks the client's
+// marks; there the test uses only clients with one mark.
 func TestReflectThroughBoxes(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	server := sshtest.StartGoServer(t, key)
@@ -116,7 +116,7 @@ func TestReflectThroughBoxes(t *testing.T) {
 	}
 }
 
-// marksItsSYN reports whether the installed ssh marks before it connects.
+// marksItsSYN reports whether the installed ssh sets the mark before it connects.
 func marksItsSYN(t *testing.T, server *sshtest.GoServer, key *sshtest.Key) bool {
 	t.Helper()
 	box := dscptest.NewMiddlebox(t, server.Addr)
@@ -126,7 +126,7 @@ func marksItsSYN(t *testing.T, server *sshtest.GoServer, key *sshtest.Key) bool 
 	return box.Flows()[0].SYN == dscp.CS1
 }
 
-// TestReflectOption reads the option back as it was written.
+// TestReflectOption claims that the option's text is read back as the same marks.
 func TestReflectOption(t *testing.T) {
 	for text, want := range map[string]classes{
 		"none": {}, "af21 cs1": {dscp.AF21, dscp.CS1}, "0x48 32 EF lowdelay": {dscp.AF21, dscp.CS1, dscp.EF, dscp.LowDelay},

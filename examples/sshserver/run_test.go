@@ -36,7 +36,7 @@ func TestUsage(t *testing.T) {
 	assert.Contains(t, stderr.String(), "usage: sshserver")
 }
 
-func TestListensOnLoopbackUnlessTold(t *testing.T) {
+func TestListensOnLoopbackByDefault(t *testing.T) {
 	o, err := parseOptions(nil, io.Discard)
 	require.NoError(t, err)
 	assert.True(t, netip.MustParseAddrPort(o.listen).Addr().IsLoopback(), o.listen)
@@ -44,7 +44,7 @@ func TestListensOnLoopbackUnlessTold(t *testing.T) {
 
 func TestStartErrors(t *testing.T) {
 	key := sshtest.NewKey(t, "")
-	t.Setenv("HOME", filepath.Dir(key.File)) // so that nobody looks at what is above
+	t.Setenv("HOME", filepath.Dir(key.File)) // the server does not check the directories above HOME
 	missing := filepath.Join(t.TempDir(), "missing")
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -19,9 +19,8 @@ import (
 // loginTime is how long a client may take to log in, as OpenSSH's LoginGraceTime.
 const loginTime = 2 * time.Minute
 
-// mostStartups bounds the connections that have not logged in, as OpenSSH's
-// MaxStartups: they cost anybody nothing, and the server a descriptor and a
-// goroutine each. Who has logged in could start anything anyway.
+// mostStartups limits the connections that have not logged in, as OpenSSH's
+// MaxStartups does. Each costs the server a descriptor and a goroutine.
 const mostStartups = 100
 
 type server struct {
@@ -38,9 +37,9 @@ func newServer(o options, log *slog.Logger) (*server, error) {
 		return nil, err
 	}
 	if _, err := readAuthorizedKeys(o.authorizedKeys); err != nil {
-		return nil, fmt.Errorf("nobody could log in: %w", err)
+		return nil, fmt.Errorf("no client could log in: %w", err)
 	}
-	// Less than the package would take by default, which has SHA-1 and DSA among it.
+	// The defaults of package ssh include SHA-1 and DSA.
 	algorithms := ssh.SupportedAlgorithms()
 	config := &ssh.ServerConfig{
 		Config:                  ssh.Config{KeyExchanges: algorithms.KeyExchanges, Ciphers: algorithms.Ciphers, MACs: algorithms.MACs},
@@ -62,8 +61,8 @@ func newServer(o options, log *slog.Logger) (*server, error) {
 	}, nil
 }
 
-// serve serves what l accepts until ctx ends. Then it closes l and all
-// connections, and waits for what runs on them to end.
+// serve serves the connections of l until ctx ends. Then it closes l and all
+// connections, and waits for their sessions to end.
 func (s *server) serve(ctx context.Context, l net.Listener) error {
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	defer l.Close()
@@ -80,7 +79,7 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 		case errors.Is(err, net.ErrClosed):
 			return err
 		case err != nil:
-			s.log.Error("accept", "err", err) // out of descriptors, say
+			s.log.Error("accept", "err", err) // for example, too many open files
 			select {
 			case <-time.After(100 * time.Millisecond):
 			case <-ctx.Done():
@@ -90,14 +89,15 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 			case s.startups <- struct{}{}:
 				conns.Go(func() { s.handle(ctx, c) })
 			default:
-				s.log.Info("too many have not logged in", "peer", c.RemoteAddr().String())
+				s.log.Info("closed: too many connections have not logged in", "peer", c.RemoteAddr().String())
 				c.Close()
 			}
 		}
 	}
 }
 
-// handle serves one connection, which has a value in s.startups.
+// handle serves one connection. It takes the connection's value from s.startups when the
+// login has succeeded or failed.
 func (s *server) handle(ctx context.Context, c net.Conn) {
 	log := s.log.With("peer", c.RemoteAddr().String())
 	logMarks(log, c)
@@ -108,7 +108,7 @@ func (s *server) handle(ctx context.Context, c net.Conn) {
 	conn, channels, requests, err := ssh.NewServerConn(c, s.config)
 	<-s.startups
 	if err != nil {
-		log.Info("no login", "err", err)
+		log.Info("login failed", "err", err)
 		return
 	}
 	c.SetDeadline(time.Time{})
@@ -119,7 +119,7 @@ func (s *server) handle(ctx context.Context, c net.Conn) {
 	running.Go(func() { ssh.DiscardRequests(requests) })
 	for ch := range channels {
 		if ch.ChannelType() != "session" {
-			ch.Reject(ssh.UnknownChannelType, "sshserver has sessions only")
+			ch.Reject(ssh.UnknownChannelType, "sshserver supports only sessions")
 			continue
 		}
 		channel, requests, err := ch.Accept()
@@ -135,7 +135,7 @@ func (s *server) handle(ctx context.Context, c net.Conn) {
 	log.Info("closed")
 }
 
-// logMarks logs what the two ends have marked the connection with.
+// logMarks logs the marks of both ends.
 func logMarks(log *slog.Logger, c net.Conn) {
 	pinned, ok := dscp.Of(c)
 	if !ok {

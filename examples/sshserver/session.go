@@ -20,7 +20,7 @@ type session struct {
 	account account
 	log     *slog.Logger
 	channel ssh.Channel
-	running *sync.WaitGroup // of the connection
+	running *sync.WaitGroup // the goroutines of the connection
 	env     []string
 
 	terminal *terminal // nil without pty-req
@@ -28,7 +28,7 @@ type session struct {
 	signals  chan syscall.Signal
 }
 
-// A terminal is what a client asked for.
+// A terminal is the terminal that a client has requested.
 type terminal struct {
 	name string
 	size pty.Winsize
@@ -43,8 +43,8 @@ func newSession(s *server, log *slog.Logger, c net.Conn, channel ssh.Channel, ru
 	}
 }
 
-// connectionVariables returns the variables by which programs tell that they run
-// under SSH.
+// connectionVariables returns the environment variables that show programs that they
+// run under SSH.
 func connectionVariables(c net.Conn) []string {
 	host, port, err1 := net.SplitHostPort(c.RemoteAddr().String())
 	ourHost, ourPort, err2 := net.SplitHostPort(c.LocalAddr().String())
@@ -57,8 +57,8 @@ func connectionVariables(c net.Conn) []string {
 	}
 }
 
-// serve answers the client's requests until the channel ends. What the session
-// runs ends with it.
+// serve answers the client's requests until the channel ends. Then the command ends,
+// too.
 func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -94,7 +94,7 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	}
 }
 
-// what returns what a request asks to run, or nil.
+// what returns a function that runs the requested program, or nil.
 func (s *session) what(req *ssh.Request) func(context.Context) exit {
 	var payload struct{ Value string }
 	if req.Type != "shell" && ssh.Unmarshal(req.Payload, &payload) != nil {
@@ -128,7 +128,7 @@ func (s *session) wantTerminal(payload []byte) bool {
 	return true
 }
 
-// setVariable takes the variables that OpenSSH's servers commonly let in.
+// setVariable sets a variable that OpenSSH's servers commonly accept.
 func (s *session) setVariable(payload []byte) bool {
 	var v struct{ Name, Value string }
 	if ssh.Unmarshal(payload, &v) != nil || v.Name != "LANG" && !strings.HasPrefix(v.Name, "LC_") {
@@ -160,7 +160,7 @@ func (s *session) signal(payload []byte) bool {
 	case s.signals <- signalNumber(sig.Name):
 		return true
 	default:
-		return false // nothing runs, or it has a number of them to go
+		return false // no command reads them, or too many are waiting
 	}
 }
 

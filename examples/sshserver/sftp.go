@@ -9,7 +9,7 @@ import (
 	"github.com/pkg/sftp"
 )
 
-// sftp runs the subsystem of that name.
+// sftp runs the sftp subsystem.
 func (s *session) sftp() exit {
 	server, err := sftp.NewServer(staysOpen{s.channel}, sftp.WithServerWorkingDirectory(s.account.home))
 	if err != nil {
@@ -23,8 +23,8 @@ func (s *session) sftp() exit {
 	return exit{}
 }
 
-// staysOpen keeps the sftp server from closing the channel: the exit status has
-// to go first, and scp asks for it.
+// staysOpen keeps the sftp server from closing the channel: session must send the
+// exit status first, which scp needs.
 type staysOpen struct{ io.ReadWriter }
 
 func (staysOpen) Close() error { return nil }

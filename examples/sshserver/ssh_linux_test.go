@@ -28,7 +28,7 @@ import (
 
 const patience = 20 * time.Second
 
-// TestMarks looks at every packet that the server sends to the real ssh.
+// TestMarks checks the marks of all packets that the server sends to ssh.
 func TestMarks(t *testing.T) {
 	sshtest.Built(t, "sshserver")
 	if !testns.Inside(t) {
@@ -39,7 +39,7 @@ func TestMarks(t *testing.T) {
 	for name, tt := range map[string]struct {
 		options []string
 		client  string
-		theirs  dscp.CodePoint // of an ssh that marks its SYN
+		theirs  dscp.CodePoint // if this ssh marks its SYN
 		ours    dscp.CodePoint
 	}{
 		"default":      {client: "ef", theirs: dscp.EF, ours: dscp.AF21},
@@ -69,7 +69,7 @@ func TestMarks(t *testing.T) {
 				}
 			}
 			assert.Greater(t, sent, 3)
-			// OpenSSH up to 8.4 marks after login, and what the log tells of is the SYN.
+			// OpenSSH up to 8.4 marks only after login. The log has the mark of the SYN.
 			theirs := dscp.CodePoint(packets[0].DSCP())
 			assert.Contains(t, []dscp.CodePoint{tt.theirs, dscp.DF}, theirs)
 			log := fmt.Sprintf("theirs=%v ours=%v", theirs, tt.ours)
@@ -142,8 +142,9 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestStartups fills the room for those who have not logged in.
-func TestStartups(t *testing.T) {
+// TestServerLimitsStartups claims that the server closes connections above the limit of those
+// that have not logged in, and that a client that has logged in does not count.
+func TestServerLimitsStartups(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	server := sshtest.StartGoServer(t, key)
 	dial := func() net.Conn {
@@ -159,14 +160,14 @@ func TestStartups(t *testing.T) {
 		return err == nil && string(b) == "SSH-"
 	}
 	config := &ssh.ClientConfig{
-		User: "whoever", Auth: []ssh.AuthMethod{ssh.PublicKeys(key.Signer)},
+		User: "user", Auth: []ssh.AuthMethod{ssh.PublicKeys(key.Signer)},
 		HostKeyCallback: ssh.FixedHostKey(server.HostKey),
 	}
 	in, channels, requests, err := ssh.NewClientConn(dial(), server.Addr, config)
 	require.NoError(t, err)
-	client := ssh.NewClient(in, channels, requests) // takes no room any more
+	client := ssh.NewClient(in, channels, requests)
 	defer client.Close()
-	first, err := client.NewSession() // whose answer comes after the room of the login was given back
+	first, err := client.NewSession() // when the server answers this, the client no longer counts
 	require.NoError(t, err)
 	require.NoError(t, first.Close())
 
@@ -216,27 +217,27 @@ func TestTerminal(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	server := sshtest.StartGoServer(t, key)
 	args := append(server.Args(t, key, server.Addr), "-tt", "127.0.0.1")
-	p := sshtest.SitDown(t, exec.Command(sshtest.Tool(t, "ssh"), args...))
-	p.Types("PS1=; stty -echo; echo ready\n")
-	p.Sees("ready\r\n")
-	p.Types("stty size; echo $TERM-$SSH_TTY\n")
-	p.Sees("24 80")
-	p.Sees("-/dev/pts/")
+	p := sshtest.StartTerminal(t, exec.Command(sshtest.Tool(t, "ssh"), args...))
+	p.Type("PS1=; stty -echo; echo ready\n")
+	p.Expect("ready\r\n")
+	p.Type("stty size; echo $TERM-$SSH_TTY\n")
+	p.Expect("24 80")
+	p.Expect("-/dev/pts/")
 
-	p.Resizes(50, 132)
-	p.Types("while [ \"$(stty size)\" != '50 132' ]; do sleep 0.01; done; echo resized\n")
-	p.Sees("resized")
+	p.Resize(50, 132)
+	p.Type("while [ \"$(stty size)\" != '50 132' ]; do sleep 0.01; done; echo resized\n")
+	p.Expect("resized")
 
-	// A loop, so that there is no moment in which the signal goes unnoticed.
-	p.Types("sh -c 'trap \"echo interrupted; exit\" INT; echo set; while :; do sleep 0.01; done'\n")
-	p.Sees("set")
-	p.Types("\x03")
-	p.Sees("interrupted")
-	p.Types("exit 5\n")
-	assert.Equal(t, 5, p.Waits())
+	// A shell runs its trap between commands: the loop has short ones.
+	p.Type("sh -c 'trap \"echo interrupted; exit\" INT; echo set; while :; do sleep 0.01; done'\n")
+	p.Expect("set")
+	p.Type("\x03")
+	p.Expect("interrupted")
+	p.Type("exit 5\n")
+	assert.Equal(t, 5, p.Wait())
 }
 
-// gone waits until none of the processes is left.
+// gone waits until all the processes have ended.
 func gone(t *testing.T, pids []int) {
 	t.Helper()
 	require.NotEmpty(t, pids)
@@ -250,9 +251,9 @@ func gone(t *testing.T, pids []int) {
 	}, patience, 10*time.Millisecond, "%v", pids)
 }
 
-// TestLeaderIsKept lets a command end before its group: as long as the server may
-// kill the group, nobody else may get the command's process id.
-func TestLeaderIsKept(t *testing.T) {
+// TestLeaderIsReapedLast claims that a command that ends before its group keeps its process
+// id as long as the server may kill the group.
+func TestLeaderIsReapedLast(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	server := sshtest.StartGoServer(t, key)
 	const command = "(trap '' HUP; while :; do sleep 600; done) & echo $$ $!"
@@ -267,19 +268,20 @@ func TestLeaderIsKept(t *testing.T) {
 	require.NoError(t, err)
 	defer syscall.Kill(rest, syscall.SIGKILL)
 	require.Eventually(t, func() bool { return !sshtest.Alive(leader) }, patience, 10*time.Millisecond)
-	assert.Never(t, func() bool { return syscall.Kill(leader, 0) != nil }, 100*time.Millisecond, 5*time.Millisecond, "its id is free")
+	// Watch for a while that the id does not become free.
+	assert.Never(t, func() bool { return syscall.Kill(leader, 0) != nil }, 100*time.Millisecond, 5*time.Millisecond, "the server has reaped the command")
 	assert.True(t, sshtest.Alive(rest))
 	cmd.Process.Kill()
 	gone(t, []int{rest})
-	assert.Eventually(t, func() bool { return syscall.Kill(leader, 0) == syscall.ESRCH }, patience, 10*time.Millisecond, "it stays a zombie")
+	assert.Eventually(t, func() bool { return syscall.Kill(leader, 0) == syscall.ESRCH }, patience, 10*time.Millisecond, "the server does not reap the command")
 }
 
 func TestNothingSurvivesItsSession(t *testing.T) {
 	key := sshtest.NewKey(t, "")
 	const stubborn = "trap '' HUP; echo up; while :; do sleep 600; done"
 	for name, end := range map[string]func(*testing.T, *sshtest.GoServer, *exec.Cmd){
-		"the client goes": func(_ *testing.T, _ *sshtest.GoServer, client *exec.Cmd) { client.Process.Kill() },
-		"the server is told to end": func(t *testing.T, server *sshtest.GoServer, _ *exec.Cmd) {
+		"the client is killed": func(_ *testing.T, _ *sshtest.GoServer, client *exec.Cmd) { client.Process.Kill() },
+		"the server gets SIGTERM": func(t *testing.T, server *sshtest.GoServer, _ *exec.Cmd) {
 			server.Signal(syscall.SIGTERM)
 			assert.Zero(t, server.Wait(t))
 		},

@@ -11,13 +11,12 @@ import (
 	"syscall"
 )
 
-// readAuthorizedKeys reads the file if nobody but its owner, who is this user or
-// root, could have written it or put another in its place: what OpenSSH's
-// StrictModes asks of the file and of the directories above it, up to the home
-// directory. A directory such as /tmp will do, where only its owner can move a
-// file.
+// readAuthorizedKeys reads the file if only this user and root can have written or
+// replaced it. It checks, as OpenSSH's StrictModes does, the file and the directories
+// above it, up to the home directory. It accepts sticky directories such as /tmp,
+// where only the owner can move a file.
 func readAuthorizedKeys(file string) ([]byte, error) {
-	// In this order: Abs believes $PWD, which may lead through links.
+	// In this order: Abs uses $PWD, which may contain symbolic links.
 	file, err := filepath.Abs(file)
 	if err != nil {
 		return nil, err
@@ -25,7 +24,7 @@ func readAuthorizedKeys(file string) ([]byte, error) {
 	if file, err = filepath.EvalSymlinks(file); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO would wait for who writes
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // opening a FIFO would block
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +34,7 @@ func readAuthorizedKeys(file string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", file)
+		return nil, fmt.Errorf("%s is not a regular file", file)
 	}
 	if err := checkMode(file, info); err != nil {
 		return nil, err
@@ -46,11 +45,11 @@ func readAuthorizedKeys(file string) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-// checkDirectories looks at dir, an absolute path without links, and at those above
-// it.
+// checkDirectories checks dir, an absolute path without links, and its parents, up to
+// the home directory.
 func checkDirectories(dir string) error {
 	home, _ := os.UserHomeDir()
-	home, _ = filepath.EvalSymlinks(home) // without one there is none to stop at
+	home, _ = filepath.EvalSymlinks(home) // without a home directory, check up to the root
 	for ; ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
 		if err != nil {
@@ -65,11 +64,11 @@ func checkDirectories(dir string) error {
 	}
 }
 
-// checkMode finds out whether others could write to a file, or move what is in a
-// directory.
+// checkMode returns an error if other users could write to a file, or replace files in
+// a directory.
 func checkMode(name string, info fs.FileInfo) error {
 	if info.Mode().Perm()&0o022 != 0 && !(info.IsDir() && info.Mode()&fs.ModeSticky != 0) {
-		return fmt.Errorf("%s: others than its owner may write to it", name)
+		return fmt.Errorf("%s: users other than its owner may write to it", name)
 	}
 	if owner := info.Sys().(*syscall.Stat_t).Uid; owner != 0 && int(owner) != os.Geteuid() {
 		return fmt.Errorf("%s belongs to another user", name)

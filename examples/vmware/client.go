@@ -11,62 +11,61 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// An outcome is what became of a strategy.
+// An outcome is the outcome of a strategy.
 type outcome string
 
 const (
 	works   outcome = "works"   // the work was done
-	broken  outcome = "broken"  // the connection died or hung
+	broken  outcome = "broken"  // the connection broke or hung
 	refused outcome = "refused" // the change of the mark was refused, and the work was done
-	skipped outcome = "skipped" // could not be tried
+	skipped outcome = "skipped" // it cannot be tried here
 
-	anything outcome = "" // as an expectation: there is none
+	anything outcome = "" // as an expectation: none
 )
 
-// A result is what the program saw of a strategy.
+// A result is the outcome of a strategy as the program sees it.
 type result struct {
 	outcome outcome
-	said    string // in the program's own words
-	err     error  // why it is broken, if an error of Go's tells
+	said    string // the program's message
+	err     error  // the error, if outcome is broken and a Go function returned one
 
-	// What the client's own socket was set to when it came up and at the end:
-	// all that is known of the marks without a box.
+	// The mark of the client's socket after connect and at the end. Without a box,
+	// these are the only known marks.
 	first, last mark
 }
 
-// A place is where a strategy runs: which address to dial, and what to know
-// of the server there.
+// A place is the address that a strategy dials, and the data of the server there.
 type place struct {
 	network string // tcp, tcp4 or tcp6
 	addr    string
-	host    string     // what an HTTP request calls the server
-	keys    *keyring   // of the SSH server, where it is one
-	logins  func() int // how many logins the SSH server has seen
+	host    string     // host of HTTP requests
+	keys    *keyring   // of an SSH server
+	logins  func() int // number of logins at the SSH server so far
 
-	// For the ssh command: whom to log in as, and what makes the server send flood.
+	// For the ssh command: the user, and the command for which the server sends flood.
 	user, command string
 }
 
-// A moment in the life of a connection.
+// A moment is a time in a connection at which a client may change the mark.
 type moment int
 
 const (
 	never     moment = iota
 	connected        // connect has returned, nothing has been sent
 	loggedIn         // SSH: authenticated, no channel open yet
-	midway           // some of the work is done, most is to come
+	midway           // part of the work is done
 )
 
 type (
 	dialFunc   = func(ctx context.Context, network, address string) (net.Conn, error)
 	listenFunc = func(ctx context.Context, network, address string) (net.Listener, error)
 
-	// work is what a program does with a connection. It calls at whenever a
-	// moment has come, gives up if that fails, and says how it went.
+	// work uses a connection. It calls at at each moment, returns the error if that
+	// fails, and returns a message about the result.
 	work = func(c net.Conn, p place, at func(moment) error) (string, error)
 )
 
-// A client connects, works, and at one moment may change its mark.
+// A client connects, does its work, and may change its mark at one moment.
 type client struct {
 	dial   dialFunc
 	change func(net.Conn) error
@@ -76,7 +75,7 @@ type client struct {
 
 var errNotPinned = errors.New("the connection is not pinned")
 
-// run is the life of one connection, up to its end or that of ctx.
+// run connects and runs the client's work until that or ctx ends.
 func (cl client) run(ctx context.Context, p place) result {
 	c, err := cl.dial(ctx, p.network, p.addr)
 	if err != nil {
@@ -84,7 +83,7 @@ func (cl client) run(ctx context.Context, p place) result {
 	}
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() {
-		_ = c.SetDeadline(time.Unix(1, 0)) // long ago: ends whatever c is doing
+		_ = c.SetDeadline(time.Unix(1, 0)) // in the past: ends reads and writes
 	})
 	defer stop()
 
@@ -96,7 +95,7 @@ func (cl client) run(ctx context.Context, p place) result {
 		err := cl.change(c)
 		if errors.Is(err, dscp.ErrMidFlow) {
 			refusal = err
-			return nil // whoever refuses lets the flow live
+			return nil // the flow goes on
 		}
 		return err
 	}
@@ -119,8 +118,8 @@ func failed(err error) result {
 	return result{outcome: broken, said: words(err), err: err}
 }
 
-// words shortens what package net says: the addresses, whose ports differ in
-// every run, tell a reader of the table nothing.
+// words returns the text of an error without the addresses that package net adds. Their
+// ports differ in each run.
 func words(err error) string {
 	said := err.Error()
 	if op, ok := errors.AsType[*net.OpError](err); ok {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// conclude says in one sentence what the rows teach, or which of them went
-// another way than expected.
+// conclude returns a sentence about the result of all rows, or about the rows that are
+// not as expected.
 func conclude(rows []row, nat string) string {
 	if odd := unexpected(rows); len(odd) > 0 {
 		var names []string
@@ -16,10 +16,10 @@ func conclude(rows []row, nat string) string {
 		return "Not as expected: " + strings.Join(names, "; ") + "."
 	}
 	if nat == natNone {
-		return "With nothing in the way every strategy works: it takes a box that looks at the mark to make a change fatal."
+		return "Without a NAT every strategy works: a change of the mark breaks a flow only if a box on the path checks marks."
 	}
-	return "Mark before connect or listen and never change it: every flow that changed its precedence was reset, " +
-		"and every flow with one mark from its first packet on lived."
+	return "Set the mark before connect or listen and never change it: every flow that changed its IP precedence was reset, " +
+		"and every flow that kept one mark from its first packet on survived."
 }
 
 func unexpected(rows []row) []row {

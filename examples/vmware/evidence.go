@@ -9,8 +9,8 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// printEvidence shows the segments around each reset side by side, as the
-// captures of the reports did.
+// printEvidence prints the last good and the fatal segment of each reset side by side,
+// as the captures in the published reports do.
 func printEvidence(w io.Writer, rows []row) {
 	var b strings.Builder
 	for _, r := range rows {
@@ -19,7 +19,7 @@ func printEvidence(w io.Writer, rows []row) {
 		}
 	}
 	if b.Len() == 0 {
-		b.WriteString("\nEvidence: there is none, the box let every segment pass.\n")
+		b.WriteString("\nEvidence: none, the box let every segment pass.\n")
 	}
 	fmt.Fprint(w, b.String())
 }
@@ -29,7 +29,7 @@ func describe(b *strings.Builder, r row, fatal dscptest.Change) {
 	line := func(what string, lastGood, fatal any) {
 		fmt.Fprintf(b, "  %-24s  %-18v  %v\n", what, lastGood, fatal)
 	}
-	line("as the box saw it", "last good segment", "fatal segment")
+	line("at the box", "last good segment", "fatal segment")
 	line("ip.dsfield.dscp", dscpField(fatal.From), dscpField(fatal.To))
 	line("octet", octet(fatal.From), octet(fatal.To))
 	line("IP precedence", fatal.From.Precedence(), fatal.To.Precedence())
@@ -37,14 +37,14 @@ func describe(b *strings.Builder, r row, fatal dscptest.Change) {
 	line("the box", dscptest.Pass, r.flow.Verdict)
 }
 
-// dscpField writes a code point as the captures of the reports have it in
-// Wireshark's field ip.dsfield.dscp, the number first. Of an IPv6 segment
-// Wireshark calls the field ipv6.tclass.dscp.
+// dscpField formats a code point as Wireshark shows ip.dsfield.dscp: the number first.
+// In an IPv6 segment, Wireshark's field is ipv6.tclass.dscp.
 func dscpField(cp dscp.CodePoint) string { return fmt.Sprintf("%d (%v)", uint8(cp), cp) }
 
 func octet(cp dscp.CodePoint) string { return fmt.Sprintf("0x%02x", cp.TOS()) }
 
-// firstByte tells as much of the place in the stream as the box knows.
+// firstByte returns the offset of the change in the stream, as exactly as the box knows
+// it.
 func firstByte(c dscptest.Change) string {
 	if c.Exact() {
 		return fmt.Sprint(c.Offset)

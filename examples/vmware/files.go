@@ -12,8 +12,8 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest/trace"
 )
 
-// writeFiles draws the flow of each row into the directory svg, and writes it as
-// a capture into the directory pcap. An empty name means that it is not wanted.
+// writeFiles writes the flow of each row as a drawing into the directory svg, and as a
+// capture into the directory pcap. If a name is empty, it writes none of these.
 func writeFiles(svg, pcap string, rows []row) error {
 	for _, format := range []struct {
 		dir, ext string
@@ -52,8 +52,8 @@ func writeFile(name string, f dscptest.Flow, write func(io.Writer, dscptest.Flow
 	return nil
 }
 
-// fileName makes a name for files out of a strategy's: letters and digits, with
-// a hyphen for each run of anything else.
+// fileName returns the file name for a strategy's name: lower-case letters and digits,
+// with a hyphen for each run of other characters.
 func fileName(strategy string) string {
 	words := strings.FieldsFunc(strings.ToLower(strategy), func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9')

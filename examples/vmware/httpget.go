@@ -21,7 +21,7 @@ func serveHTTP(l net.Listener) *webServer {
 	w := &webServer{listener: l, served: make(chan struct{})}
 	w.server.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Length", strconv.Itoa(len(flood)))
-		_, _ = rw.Write(flood) // who reads no further has its reasons
+		_, _ = rw.Write(flood) // fails if the client closes early
 	})
 	go func() {
 		defer close(w.served)
@@ -38,15 +38,16 @@ func (w *webServer) Close() error {
 	return err
 }
 
-// enough is how much of an answer getHTTP reads. A -target may have gigabytes
-// to give, and the first of them tells all there is to learn.
+// enough is the number of bytes of an answer that getHTTP reads. The page of a -target
+// may be gigabytes long.
 const enough = 1 << 20
 
-// tooMuch is where reading ends for good: net/http takes headers of any size.
+// tooMuch is the number of bytes that getHTTP reads at most: [http.ReadResponse] does
+// not limit headers.
 const tooMuch = 4 << 20
 
-// getHTTP is the work of the published scripts: a GET over c. If the server
-// keeps the connection, a second one follows after the moment midway.
+// getHTTP is the work of the published scripts: a GET over c. If the server keeps the
+// connection open, a second GET follows the moment midway.
 func getHTTP(c net.Conn, p place, at func(moment) error) (string, error) {
 	answers := bufio.NewReader(io.LimitReader(c, tooMuch))
 	said, again, err := get(c, answers, p.host)
@@ -62,7 +63,7 @@ func getHTTP(c net.Conn, p place, at func(moment) error) (string, error) {
 	return said, err
 }
 
-// get makes one request. again tells whether the connection can take another.
+// get makes one request. again reports whether the connection can be used again.
 func get(c net.Conn, answers *bufio.Reader, host string) (said string, again bool, err error) {
 	req, err := http.NewRequest(http.MethodGet, "http://"+host+"/", nil)
 	if err != nil {

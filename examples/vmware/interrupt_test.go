@@ -48,7 +48,7 @@ func TestCancelledMidway(t *testing.T) {
 	assertNothingLeft(t, tmp)
 }
 
-func TestNothingLeft(t *testing.T) {
+func TestLeavesNothingBehind(t *testing.T) {
 	needBox(t)
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -74,8 +74,8 @@ func assertNothingLeft(t *testing.T, tmp string) {
 	}, 5*time.Second, time.Millisecond)
 }
 
-// A real interrupt, while ssh hangs: the process, the ssh it has started and
-// the directory with the keys go.
+// TestInterrupt claims that an interrupt, while ssh hangs, ends the program and its ssh,
+// and that the program removes the directory with the keys.
 func TestInterrupt(t *testing.T) {
 	needBox(t)
 	if len(interrupts) < 2 {
@@ -110,7 +110,7 @@ func TestInterrupt(t *testing.T) {
 	files, err := os.ReadDir(tmp)
 	require.NoError(t, err)
 	assert.Empty(t, files)
-	// No file, or nothing in it: ssh was not started, or not as far as to say so.
+	// Without a process number in the file, the script has not started.
 	if text, _ := os.ReadFile(pid); len(text) > 0 {
 		assert.NoDirExists(t, filepath.Join("/proc", strings.TrimSpace(string(text))))
 	}

@@ -11,13 +11,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A keyring is what both ends of the SSH sessions know of each other. It is
-// made anew for every run: nothing of it outlives the program.
+// A keyring has the credentials of the SSH client and server. Each run makes new ones.
 type keyring struct {
 	user, password string
-	host           ssh.Signer         // the server's
-	hostKey        ed25519.PrivateKey // the same, for a server that wants it in a file
-	client         ed25519.PrivateKey // opens the account instead of the password
+	host           ssh.Signer         // the server's host key
+	hostKey        ed25519.PrivateKey // the same key, for the file of an sshd
+	client         ed25519.PrivateKey // logs in instead of the password
 }
 
 func newKeyring() (*keyring, error) {
@@ -36,7 +35,7 @@ func newKeyring() (*keyring, error) {
 	return &keyring{user: "guest", password: rand.Text(), host: host, hostKey: hostKey, client: client}, nil
 }
 
-// serverConfig admits the keyring's user by password or by key.
+// serverConfig returns a configuration that accepts the user's password and key.
 func (k *keyring) serverConfig() (*ssh.ServerConfig, error) {
 	clientKey, err := ssh.NewPublicKey(k.client.Public())
 	if err != nil {

@@ -11,19 +11,18 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// patience is how long one strategy may take. On loopback all of them are done
-// in milliseconds; over a -target's network a lost segment wants its
-// retransmissions.
+// patience is how long one strategy may take. On loopback it takes milliseconds; over
+// the network of a -target, lost segments must be retransmitted.
 const patience = 10 * time.Second
 
-// A lab is the servers, and the kind of box that stands before them.
+// A lab has the servers and the models of the box in front of them.
 type lab struct {
 	network string // tcp4 or tcp6
 	models  []dscptest.Model
 	keys    *keyring
 	web     *webServer
 	sshd    *sshServer
-	free    map[string]*observation // by the name of the strategy
+	free    map[string]*observation // runs without a model, by the name of the strategy
 }
 
 // newLab starts the servers on the loopback address of network.
@@ -49,7 +48,7 @@ func (l *lab) Close() error {
 	return errors.Join(l.web.Close(), l.sshd.Close())
 }
 
-// loopback is the address that everything runs on.
+// loopback returns the address of the servers and boxes.
 func (l *lab) loopback() string {
 	if l.network == "tcp4" {
 		return "127.0.0.1"
@@ -74,7 +73,7 @@ func (l *lab) serve(ctx context.Context, g guest) (*sshServer, error) {
 	return s, nil
 }
 
-// sensor asks a box how it learns of marks. The error tells where no box runs.
+// sensor returns the sensor by which a box reads marks. It fails if no box can run here.
 func (l *lab) sensor() (dscptest.Sensor, error) {
 	box, err := dscptest.Config{Upstream: l.sshd.Addr(), Models: l.models}.Start()
 	if err != nil {
@@ -83,18 +82,17 @@ func (l *lab) sensor() (dscptest.Sensor, error) {
 	return box.Sensor(), box.Close()
 }
 
-// observe begins to run those strategies of list with nothing in the way of which
-// nothing can be expected otherwise: what they show there tells what the box has to
-// do. Each waits for other programs most of the time, so several run at once, and
-// beside the strategies that are tried already. The function that it returns ends
-// all of it.
+// observe starts to run the observed strategies of list through a box without a model.
+// Their marks there decide what to expect of the box with its model. Several run
+// concurrently, since they mostly wait for other programs, and concurrently with try.
+// stop ends them.
 func (l *lab) observe(ctx context.Context, list []strategy) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	places := make(chan struct{}, 4)
 	l.free = make(map[string]*observation)
 	for _, s := range list {
-		if !s.observed || s.skip != "" || len(l.models) == 0 { // without a model, nothing is in the way later either
+		if !s.observed || s.skip != "" || len(l.models) == 0 { // without a model, try makes the same run
 			continue
 		}
 		o := &observation{done: make(chan struct{})}
@@ -112,14 +110,14 @@ func (l *lab) observe(ctx context.Context, list []strategy) (stop func()) {
 	}
 }
 
-// An observation is what a strategy shows with nothing in the way.
+// An observation is the result of a strategy without a model.
 type observation struct {
-	done chan struct{} // closed when the rest is known
+	done chan struct{} // closed when the other fields are set
 	row  row
 	err  error
 }
 
-// expect completes a strategy with what has been observed of it.
+// expect sets the expectations of a strategy from its observation.
 func (o *observation) expect(ctx context.Context, s *strategy) error {
 	select {
 	case <-o.done:
@@ -139,8 +137,8 @@ func (o *observation) expect(ctx context.Context, s *strategy) error {
 	return nil
 }
 
-// try runs one strategy through a box of its own and tells what both the box
-// and the program saw. Its error is one of the lab, not of the strategy.
+// try runs one strategy through a new box and returns its row. An error is about the
+// lab, not about the strategy.
 func (l *lab) try(ctx context.Context, s strategy) (row, error) {
 	if o := l.free[s.name]; o != nil {
 		if err := o.expect(ctx, &s); err != nil {
@@ -149,7 +147,7 @@ func (l *lab) try(ctx context.Context, s strategy) (row, error) {
 	}
 	r := row{strategy: s.name, expected: s.expect, carries: s.syn}
 	if len(l.models) == 0 && s.expect == broken {
-		r.expected = works // nothing is in the way
+		r.expected = works
 	}
 	if s.skip != "" {
 		r.outcome, r.program = skipped, s.skip
@@ -160,7 +158,7 @@ func (l *lab) try(ctx context.Context, s strategy) (row, error) {
 	return saw, err
 }
 
-// through runs a strategy through a box that is made of models.
+// through runs a strategy through a box with these models.
 func (l *lab) through(ctx context.Context, s strategy, models []dscptest.Model) (row, error) {
 	var r row
 	inside, sshd := dscptest.Client, server(l.sshd)
@@ -168,7 +166,7 @@ func (l *lab) through(ctx context.Context, s strategy, models []dscptest.Model) 
 	switch {
 	case start != nil:
 		inside = dscptest.Server
-	case s.observed: // beside others: a server of its own counts its logins alone
+	case s.observed: // runs concurrently with others: needs a server that counts only its logins
 		start = guest{listen: plainListener}.serve
 	}
 	if start != nil {
@@ -213,20 +211,20 @@ func (l *lab) through(ctx context.Context, s strategy, models []dscptest.Model) 
 	return r, nil
 }
 
-// A skipError tells why a strategy cannot be tried on this machine.
+// A skipError is the reason why a strategy cannot be tried on this machine.
 type skipError struct{ reason string }
 
 func (e *skipError) Error() string { return e.reason }
 
-// chooseNetwork returns the network to use: IPv6, unless IPv4 is wanted or IPv6
-// has no loopback address here, which why then tells.
+// chooseNetwork returns tcp6, or tcp4 if ipv4 is set or IPv6 has no loopback address
+// here; why then has the reason.
 func chooseNetwork(ctx context.Context, ipv4 bool) (network, why string) {
 	if ipv4 {
 		return "tcp4", ""
 	}
 	l, err := plainListener(ctx, "tcp6", "[::1]:0")
 	if err != nil {
-		return "tcp4", fmt.Sprintf("no IPv6 loopback here (%s), using IPv4", words(err))
+		return "tcp4", fmt.Sprintf("using IPv4, since there is no IPv6 loopback address here: %s", words(err))
 	}
 	l.Close()
 	return "tcp6", ""

@@ -1,43 +1,42 @@
-// Command vmware shows what VMware's NAT does to a TCP connection whose DSCP
-// changes, on real sockets, and which ways of marking a connection it lets
-// live:
+// Command vmware shows, on real sockets, that VMware's NAT breaks a TCP connection
+// whose DSCP changes, and which ways to mark a connection survive:
 //
 //	go run ./examples/vmware
 //
-// It starts an SSH server and an HTTP server on loopback, puts a box before
-// them, and runs one strategy after the other through it, each on a fresh
-// connection: the two scripts that were published with the reports, what most
-// Go programs do, what three generations of OpenSSH do, the ssh command and the
-// sshd of this machine, package dscp, pinexec, under which the second script, ssh
-// and sshd live, and a process that seals itself. The list is in strategies.go, which is meant to be read.
+// It starts an SSH server and an HTTP server on loopback, with a box in front of
+// them, and runs a list of strategies, each on a new connection through the box:
+// the two scripts of the published reports, the way of most Go programs, the ways
+// of three generations of OpenSSH, the ssh and sshd of this machine, package dscp,
+// the second script, ssh and sshd under pinexec, and a process that seals itself.
+// The list is in strategies.go.
 //
-// What there is to see: a box that still checks IP precedence, the top three
-// bits of the mark, as RFC 793 asked resets the connection when they change
-// (RFC 2873 describes the conflict). OpenSSH's ssh since 7.8 changes them after
-// login, since 10.1 at every open and close of a channel without a terminal; its
-// users know the result as "Broken pipe". Its sshd since 10.1 changes them before
-// login: "kex_exchange_identification: read: Connection reset by peer". A mark that
-// is on the SYN already and never changes lives. Each row shows all marks of its
-// flow in their order: 0x10→0x08→0x10.
+// The box checks IP precedence, the top three bits of the mark, as RFC 793
+// required, and resets the connection when it changes (RFC 2873 describes the
+// conflict). OpenSSH's ssh since 7.8 changes it after login, and since 10.1 whenever
+// a channel without a terminal opens or closes; its users see "Broken pipe". Its
+// sshd since 10.1 changes it before login; the users see
+// "kex_exchange_identification: read: Connection reset by peer". A connection
+// survives if the SYN has the mark and the mark never changes. Each row has all
+// marks of its flow in order: 0x10→0x08→0x10.
 //
-// The version of an ssh or sshd does not tell what it does with marks, since
-// distributions patch that. So each row of this machine's own is run with nothing
-// in the way first, and it is as expected if the box then does what its rule says
-// of the marks that were seen.
+// The version of ssh or sshd does not determine its marks, since distributions
+// patch them. So the program runs each strategy of this machine's ssh and sshd
+// twice, first through a box without a rule. The row is as expected if the second
+// box applies its rule to the marks of the first run.
 //
 // The box is a model (dscptest.VMware), fitted to published reports. It is not
-// VMware, nobody has compared the two, and newer versions of VMware may be
-// fixed. Who sits in a guest can look at the real thing:
+// VMware, nobody has compared the two, and newer versions of VMware may be fixed. In
+// a VMware guest you can test the real NAT:
 //
 //	go run ./examples/vmware -target host:port
 //
-// runs the strategies that need nothing but an HTTP server somewhere outside.
+// runs the strategies that need only an HTTP server, at host:port outside.
 //
-// With -svg and -pcap each flow is drawn, and written for Wireshark, as the box
-// saw it.
+// With -svg it draws each flow at the box, and with -pcap it writes each flow for
+// Wireshark.
 //
-// The exit status is 0 if every row came out as expected, 1 if not or if the
-// program could not do its work, 2 for bad flags, and 130 after an interrupt.
+// The exit status is 0 if every row is as expected, 1 if not or if the program
+// failed, 2 for wrong flags, and 130 after an interrupt.
 package main
 
 import (

@@ -16,8 +16,8 @@ import (
 	"github.com/godscp/godscp/examples/internal/pinexec"
 )
 
-// asProgram makes the test binary be the program, for tests that need a
-// process to send signals to.
+// asProgram makes the test binary run the program, for tests that send signals to a
+// process.
 const asProgram = "GODSCP_VMWARE_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// skip skips a test that cannot run here. In CI all of them can.
+// skip skips a test that cannot run here. In CI it fails the test.
 func skip(t *testing.T, why ...any) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
@@ -38,7 +38,7 @@ func skip(t *testing.T, why ...any) {
 	t.Skip(why...)
 }
 
-// needBox skips where no box runs: the program has nothing to show there.
+// needBox skips the test if no box can run here.
 func needBox(t *testing.T) {
 	t.Helper()
 	box, err := dscptest.Start("127.0.0.1:1")
@@ -96,8 +96,8 @@ func find(t *testing.T, rows []printed, strategy string) printed {
 	return printed{}
 }
 
-// without returns the rows but those of the ssh command, of what runs under pinexec
-// and of the sealed process, which depend on the machine.
+// without returns the rows that do not depend on the machine: without those whose name
+// begins with prefix, those under pinexec and that of the sealed process.
 func without(rows []printed, prefix string) []printed {
 	var kept []printed
 	for _, r := range rows {
@@ -117,7 +117,7 @@ func runText(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), errs.String()
 }
 
-// a cancelledContext is one whose time is up.
+// cancelledContext returns a context that is already cancelled.
 func cancelledContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -13,21 +13,21 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// What a user of ssh calls the two ways in which a box breaks a session.
+// The two ways in which a box breaks a session.
 const (
 	lost   outcome = "connection lost" // at once, with an error
 	silent outcome = "no answer"       // until ssh gives up
 )
 
-// natBoxes are the kinds of box that the real ssh is run through: the rules for
-// the kernel and the model for the relay.
+// natBoxes are the kinds of box: the rules for the kernel's NAT and the model for the
+// relay.
 var natBoxes = []struct {
 	name    string
 	rules   func(*natlab.Lab)
 	model   dscptest.Model
 	breaks  outcome
 	verdict dscptest.Verdict
-	fatal   func(marks) int // the first mark that the box does not bear, or -1
+	fatal   func(marks) int // index of the first mark at which the box breaks the flow, or -1
 	rows    []session
 }{
 	{
@@ -49,22 +49,21 @@ var natBoxes = []struct {
 	},
 }
 
-// giveUp makes ssh end after five seconds without an answer. Sessions that work
-// get one at once.
+// giveUp makes ssh end after five seconds without an answer.
 var giveUp = []string{"ServerAliveInterval=1", "ServerAliveCountMax=5"}
 
-// A sighting is what became of a session at a box.
+// A sighting is the result of a session through a box.
 type sighting struct {
-	outcome outcome          // what ssh's user sees
-	verdict dscptest.Verdict // what the box did
-	marks   marks            // of the client, up to the one that the box does not bear
+	outcome outcome          // for ssh's user
+	verdict dscptest.Verdict // of the box
+	marks   marks            // of the client, up to the one at which the box breaks the flow
 }
 
-// TestSSHThroughNAT runs the ssh of this machine through a NAT of the kernel's
-// and through the relay of dscptest: both do as their rule says of the marks that
-// the same session shows with nothing in the way, and both do the same.
+// TestSSHThroughNAT runs the ssh of this machine through a NAT of the kernel and
+// through the relay of dscptest. It claims that both apply the rule to the marks that
+// the same session has on a direct path, with the same result.
 func TestSSHThroughNAT(t *testing.T) {
-	t.Parallel() // part of it waits for what does not come
+	t.Parallel() // some sessions wait for a timeout
 	if !testns.Inside(t) {
 		return
 	}
@@ -84,7 +83,7 @@ func TestSSHThroughNAT(t *testing.T) {
 					require.Equal(t, works, want.outcome)
 					assert.Subset(t, sessionMarks[s.ipqos], want.marks)
 					if !s.tty {
-						assert.Contains(t, want.marks, sessionMarks[s.ipqos][2], "the bulk mark, at some time")
+						assert.Contains(t, want.marks, sessionMarks[s.ipqos][2], "the session has the bulk mark at some time")
 					}
 					if last := box.fatal(want.marks); last >= 0 {
 						want = sighting{outcome: box.breaks, verdict: box.verdict, marks: want.marks[:last+1]}
@@ -113,8 +112,8 @@ func TestSSHThroughNAT(t *testing.T) {
 	}
 }
 
-// sessionMarks are the marks that a session may show: none, with a terminal, and
-// without one.
+// sessionMarks are the possible marks of a session: none, with a terminal, and without
+// a terminal.
 var sessionMarks = map[string]marks{
 	"af21 cs1": {dscp.DF, dscp.AF21, dscp.CS1},
 	"16 8":     {dscp.DF, dscp.LowDelay, dscp.Throughput},

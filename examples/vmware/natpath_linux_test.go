@@ -19,11 +19,11 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// natPatience is for one session on a machine that has much else to do.
+// natPatience is how long one session may take on a busy machine.
 const natPatience = 90 * time.Second
 
-// natSSH returns the ssh of this machine, which has logged in once with nothing
-// in its way: what keeps it from that is no box.
+// natSSH returns the ssh of this machine after one login on a direct path. It skips the
+// test if ssh cannot log in there.
 func natSSH(t *testing.T, keys *keyring) *openSSH {
 	t.Helper()
 	o := findOpenSSH(t.Context(), keys)
@@ -35,13 +35,13 @@ func natSSH(t *testing.T, keys *keyring) *openSSH {
 	sshd := natServer(t, keys, netip.MustParseAddr("127.0.0.1"))
 	r := natRun(t, session{ssh: o, ipqos: "0 0"}, keys, sshd, sshd.Addr())
 	if r.outcome == skipped {
-		testns.Lacks(t, "ssh of no use here: %s", r.said)
+		testns.Lacks(t, "ssh cannot be used here: %s", r.said)
 	}
 	require.Equal(t, works, r.outcome, r.said)
 	return o
 }
 
-// throughKernel runs s from the host inside to a server outside.
+// throughKernel runs s from the inside host to a server outside.
 func throughKernel(t *testing.T, s session, keys *keyring, lab *natlab.Lab, six bool) sighting {
 	t.Helper()
 	listen, dial := lab.Server(six, false)
@@ -58,7 +58,7 @@ func throughKernel(t *testing.T, s session, keys *keyring, lab *natlab.Lab, six 
 	sent, passed := near.Stop(), far.Stop()
 	saw := sighting{outcome: natOutcome(r), marks: marksTo(port, sent)}
 	if !slices.Equal(saw.marks, marksTo(port, passed)) {
-		// The rules stopped what had the second mark.
+		// The rules dropped or rejected segments.
 		saw.verdict = dscptest.Blackhole
 		if slices.ContainsFunc(sent, func(p wire.Packet) bool { return p.Src.Port() == port && p.Has(wire.RST) }) {
 			saw.verdict = dscptest.Reset
@@ -68,7 +68,7 @@ func throughKernel(t *testing.T, s session, keys *keyring, lab *natlab.Lab, six 
 	return saw
 }
 
-// throughRelay runs s through a relay before a server on loopback.
+// throughRelay runs s through a relay in front of a server on loopback.
 func throughRelay(t *testing.T, s session, keys *keyring, models []dscptest.Model, six bool) sighting {
 	t.Helper()
 	loopback := netip.MustParseAddr("127.0.0.1")
@@ -80,7 +80,7 @@ func throughRelay(t *testing.T, s session, keys *keyring, models []dscptest.Mode
 		Upstream: sshd.Addr(), Models: models, Inside: dscptest.Client,
 	}.Start()
 	require.NoError(t, err)
-	defer relay.Close() //nolint:errcheck // nothing is lost
+	defer relay.Close() //nolint:errcheck // checked below
 	r := natRun(t, s, keys, sshd, relay.Addr())
 	require.NoError(t, relay.Close())
 
@@ -91,7 +91,7 @@ func throughRelay(t *testing.T, s session, keys *keyring, models []dscptest.Mode
 	return saw
 }
 
-// natServer is a server of the row's own, so that a port tells the row.
+// natServer starts a server for one row, so that the port identifies the row.
 func natServer(t *testing.T, keys *keyring, address netip.Addr) *sshServer {
 	t.Helper()
 	l, err := plainListener(t.Context(), "tcp", net.JoinHostPort(address.String(), "0"))
@@ -114,8 +114,8 @@ var (
 	saysSilent = regexp.MustCompile(`Timeout, server .* not responding`)
 )
 
-// natOutcome takes the way in which a session broke from ssh's own words. What
-// has no such words is told in full: it is none of what the boxes do.
+// natOutcome finds out from ssh's message how a session broke. If it is another message,
+// it returns that in full, which equals none of the expected outcomes.
 func natOutcome(r result) outcome {
 	switch {
 	case r.outcome == broken && saysSilent.MatchString(r.said):

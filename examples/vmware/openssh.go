@@ -26,21 +26,21 @@ import (
 // An openSSH is the ssh command of this machine, and its sshd.
 type openSSH struct {
 	path    string
-	version string // in its own words, which do not tell what it does with marks
-	ipqos   string // its default, which -G prints
+	version string // as -V prints it
+	ipqos   string // its default, as -G prints it
 	missing string // why it cannot be used; empty if it can
-	dir     string // holds the key and the known host, by the names below
+	dir     string // directory of identityFile and knownHostsFile
 }
 
 const (
 	identityFile   = "identity"
 	knownHostsFile = "known_hosts"
-	hostAlias      = "guest" // the server's name in knownHostsFile, whatever its port
+	hostAlias      = "guest" // the server's name in knownHostsFile, for every port
 	controlFile    = "control"
 )
 
-// findOpenSSH looks for ssh and prepares a directory with what it needs to log
-// in. Close removes it.
+// findOpenSSH looks for ssh and makes a directory with the files for its login. Close
+// removes the directory.
 func findOpenSSH(ctx context.Context, keys *keyring) *openSSH {
 	o := new(openSSH)
 	if err := o.find(ctx); err != nil {
@@ -62,8 +62,7 @@ func (o *openSSH) find(ctx context.Context) error {
 	ask.WaitDelay = time.Second
 	said, err := ask.CombinedOutput()
 	if err != nil {
-		// To a user without an entry in the password database ssh does not
-		// even tell its version.
+		// For a user without an entry in the password database, ssh fails even with -V.
 		return fmt.Errorf("%s (%w)", oneLine(said), err)
 	}
 	version := versionPattern.FindSubmatch(said)
@@ -101,14 +100,14 @@ func (o *openSSH) Close() error {
 
 var versionPattern = regexp.MustCompile(`OpenSSH_(?:for_Windows_)?(\d+\.\d+)`)
 
-// strategies are the ssh command as it is, with the marks that were the default
-// from 7.8 on, with the octets of lowdelay and throughput, the cure of the reports
-// (the words have no effect since 10.1, the numbers have), and with none. Then a
-// terminal whose connection a command joins, as ControlMaster lets it: where ssh
-// marks by the channels that there are, that ends the terminal's session.
+// strategies are the ssh command with its default, with the default of 7.8 to 10.0,
+// with the octets of lowdelay and throughput, which is the cure in the reports (since
+// 10.1 the words have no effect, but the numbers do), and with none. In the last one a
+// command joins the connection of a terminal through ControlMaster: if ssh marks by its
+// open channels, the box then breaks the terminal's session.
 //
-// The version does not tell what a session does with its marks, not even when they
-// are set: distributions patch both. So each is observed.
+// All are observed: the version does not determine the marks, nor when ssh sets them,
+// since distributions patch both.
 func (o *openSSH) strategies() []strategy {
 	var list []strategy
 	for _, s := range []session{
@@ -143,7 +142,7 @@ type session struct {
 	ipqos   string // empty: ssh's own
 	tty     bool
 	pinned  bool     // under pinexec
-	options []string // more of what may follow -o
+	options []string // further arguments of -o
 }
 
 func (s session) String() string {
@@ -157,8 +156,8 @@ func (s session) String() string {
 	return name + " (exec)"
 }
 
-// command returns the ssh command of the session. What follows -o in options comes
-// first, so it wins.
+// command returns the ssh command of the session. s.options come first, since the first
+// value of an option counts.
 func (s session) command(ctx context.Context, p place, flags ...string) (*exec.Cmd, error) {
 	host, port, err := net.SplitHostPort(p.addr)
 	if err != nil {
@@ -212,15 +211,14 @@ func (s session) run(ctx context.Context, p place) result {
 	return s.judge(ctx, err, oneLine(stderr.Bytes()), stdout.Bytes(), flood, p.logins() > before)
 }
 
-// judge tells what a session has come to, from how ssh ended and what it said and
-// printed.
+// judge returns the result of a session, from ssh's error, its message said and its
+// output got.
 func (s session) judge(ctx context.Context, err error, said string, got, want []byte, loggedIn bool) result {
 	switch {
 	case ctx.Err() != nil:
 		return result{outcome: broken, said: fmt.Sprintf("%s (given up: %v)", said, ctx.Err())}
 	case err != nil && !loggedIn:
-		// It got nowhere near a session, so its marks tell nothing: a local
-		// policy against our kind of key, perhaps.
+		// Not a result of the marks: for example, a local policy forbids this kind of key.
 		return result{outcome: skipped, said: fmt.Sprintf("never logged in: %s (%v)", said, err)}
 	case err != nil:
 		return result{outcome: broken, said: fmt.Sprintf("%s (%v)", said, err)}
@@ -234,8 +232,8 @@ func (s session) judge(ctx context.Context, err error, said string, got, want []
 	return result{outcome: works, said: done}
 }
 
-// joined is a session at a terminal whose connection another one joins and leaves
-// while it is open. The outcome is that of the terminal.
+// joined runs a session with a terminal, and during it a command over the same
+// connection. The outcome is that of the terminal's session.
 func (s session) joined(ctx context.Context, p place) result {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -257,7 +255,7 @@ func (s session) joined(ctx context.Context, p place) result {
 	if err := terminal.Start(); err != nil {
 		return result{outcome: skipped, said: err.Error()}
 	}
-	// types has the terminal run the command and reads what that prints.
+	// types runs the command in the terminal's shell and reads its output.
 	var got []byte
 	types := func() bool {
 		out := make([]byte, len(flood))
@@ -272,7 +270,7 @@ func (s session) joined(ctx context.Context, p place) result {
 	var command string
 	if alone {
 		copying := session{ssh: s.ssh, ipqos: s.ipqos}
-		// What cannot join shall not make a connection of its own.
+		// With this ProxyCommand the command fails if it cannot join.
 		copying.options = []string{"ProxyCommand=false", "ControlPath=" + controlFile}
 		if cmd, err := copying.command(ctx, p); err == nil {
 			cmd.Args = append(cmd.Args, p.command)
@@ -284,7 +282,7 @@ func (s session) joined(ctx context.Context, p place) result {
 		}
 		types()
 	}
-	_, _ = io.WriteString(typed, "exit\n") // ssh may be gone
+	_, _ = io.WriteString(typed, "exit\n") // fails if ssh has ended
 	typed.Close()
 	err = terminal.Wait()
 	r := s.judge(ctx, err, oneLine(stderr.Bytes()), got, slices.Concat(flood, flood), p.logins() > before)
@@ -292,7 +290,7 @@ func (s session) joined(ctx context.Context, p place) result {
 	return r
 }
 
-// oneLine puts the lines that a program printed into one.
+// oneLine joins the lines of a program's output.
 func oneLine(said []byte) string {
 	lines := strings.FieldsFunc(string(said), func(r rune) bool { return r == '\n' || r == '\r' })
 	return strings.Join(lines, "; ")

@@ -29,15 +29,15 @@ func TestFatal(t *testing.T) {
 	}
 }
 
-// sshRows is how many rows are about the ssh command and sshd of this machine.
+// sshRows is the number of rows about the ssh command and sshd of this machine.
 var sshRows = len(new(openSSH).strategies()) + len(new(openSSH).servers()) + pinnedSSHRows
 
-// Of the rows under pinexec two are about ssh and sshd, and one is not; another one
-// is of the sealed process.
+// Two rows under pinexec are about ssh and sshd. The others are the script under pinexec
+// and the sealed process.
 const pinnedSSHRows, otherRows = 2, 2
 
-// The ssh of this machine, whatever it is.
-func TestRealSSH(t *testing.T) {
+// TestRealSSHAsExpected claims that the rows of this machine's ssh and sshd are as expected.
+func TestRealSSHAsExpected(t *testing.T) {
 	needBox(t)
 	if err := exec.Command("ssh", "-V").Run(); err != nil {
 		skip(t, "ssh does not run here: ", err)
@@ -74,9 +74,9 @@ func TestRealSSH(t *testing.T) {
 	}
 }
 
-// TestRealSSHBehaves holds what the rows show of the ssh and sshd of this machine
-// against each other and against what -G and -T print, whatever that is.
-func TestRealSSHBehaves(t *testing.T) {
+// TestRealSSHRowsAgree claims that the marks in the rows of this machine's ssh agree with
+// each other and with the IPQoS that -G prints.
+func TestRealSSHRowsAgree(t *testing.T) {
 	needBox(t)
 	keys, err := newKeyring()
 	require.NoError(t, err)
@@ -107,21 +107,22 @@ func TestRealSSHBehaves(t *testing.T) {
 	assert.Equal(t, broken, master.Outcome == "broken", master)
 }
 
-// answers is how a script answers what ssh is asked before it is used.
+// answers is the part of a fake ssh that answers -V and -G.
 const answers = `case "$*" in
 -V) echo OpenSSH_9.2p1 >&2; exit;;
 *-G*) echo "ipqos af21 cs1"; exit;;
 esac
 `
 
-// An ssh that cannot be used never fails the run.
+// TestSSHSkipped claims that the rows of an ssh that cannot be used are skipped with a
+// reason, and the program succeeds.
 func TestSSHSkipped(t *testing.T) {
 	needBox(t)
 	for _, c := range []struct{ name, script, tmp, reason string }{
 		{"absent", "", "", "executable file not found"},
 		{"no passwd entry", `echo "No user exists for uid 4711" >&2; exit 255`, "", "No user exists for uid 4711 (exit status 255)"},
 		{"another ssh", `echo "Dropbear v2022.83" >&2`, "", "not OpenSSH: Dropbear v2022.83"},
-		{"does not say what it does", `test "$1" = -V && { echo OpenSSH_9.2p1 >&2; exit; }; echo "no such option" >&2; exit 255`, "",
+		{"no -G", `test "$1" = -V && { echo OpenSSH_9.2p1 >&2; exit; }; echo "no such option" >&2; exit 255`, "",
 			"for its IPQoS: no such option (exit status 255)"},
 		{"no login", answers + `echo "no mutual signature" >&2; exit 255`, "",
 			"never logged in: no mutual signature (exit status 255)"},

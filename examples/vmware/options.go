@@ -28,13 +28,13 @@ const (
 	natNone   = "none"
 )
 
-// models are what a box is made of.
+// models are the models of a box, by -nat.
 var models = map[string][]dscptest.Model{
 	natVMware: {dscptest.VMware},
 	natNone:   nil,
 }
 
-// boxes says what a box is.
+// boxes describes a box, by -nat.
 var boxes = map[string]string{
 	natVMware: "a model of VMware's NAT, which resets a flow whose IP precedence changes",
 	natNone:   "a relay that forwards everything",
@@ -44,22 +44,28 @@ const usage = `usage: vmware [-nat vmware|none] [-4] [-json] [-v] [-svg dir] [-p
        vmware -target host:port [-4] [-json]
 
 Runs right and wrong ways to mark a TCP connection through a model of VMware's
-NAT, all on loopback, and prints what became of each. With -target it runs
-those that need nothing but an HTTP server over your own network instead.
+NAT, on loopback, and prints the result of each. With -target it runs the ways
+that need only an HTTP server, over your network.
 
+Example: vmware -target example.com:80
+
+The exit status is 0 if all rows are as expected, 1 if not or if the program
+failed, 2 for wrong flags, 130 after an interrupt.
+
+Flags:
 `
 
-// parseOptions reports errors on stderr itself.
+// parseOptions prints errors, and the usage for -h, to stderr.
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("vmware", flag.ContinueOnError)
-	flags.StringVar(&o.nat, "nat", natVMware, "the box: `vmware`, or none for one that forwards everything")
-	flags.BoolVar(&o.ipv4, "4", false, "use IPv4 (default: IPv6; with -target, what the host has)")
-	flags.BoolVar(&o.json, "json", false, "print one JSON object per row, and nothing else, to standard output")
-	flags.BoolVar(&o.verbose, "v", false, "show the last good and the fatal segment of each reset")
-	flags.StringVar(&o.svg, "svg", "", "draw the flow of each row into this `directory`")
-	flags.StringVar(&o.pcap, "pcap", "", "write the flow of each row into this `directory`, for Wireshark: packets made from the box's record")
-	flags.StringVar(&o.target, "target", "", "no box: talk to the HTTP server at `host:port` over your own network")
+	flags.StringVar(&o.nat, "nat", natVMware, "the `box`: vmware, or none for a box that forwards everything")
+	flags.BoolVar(&o.ipv4, "4", false, "use IPv4 (default IPv6; with -target, either)")
+	flags.BoolVar(&o.json, "json", false, "print one JSON object per row to standard output, and the other text to standard error")
+	flags.BoolVar(&o.verbose, "v", false, "print the last good and the fatal segment of each reset")
+	flags.StringVar(&o.svg, "svg", "", "write a drawing of each row's flow into this `directory`")
+	flags.StringVar(&o.pcap, "pcap", "", "write each row's flow into this `directory`, for Wireshark, as packets made from the box's record")
+	flags.StringVar(&o.target, "target", "", "use the HTTP server at `host:port` over your network, and no box")
 	if err := cli.Parse(flags, usage, args, stderr); err != nil {
 		return o, err
 	}
@@ -82,7 +88,7 @@ func (o *options) check(flags *flag.FlagSet) error {
 		return nil
 	}
 	if given["nat"] || o.verbose || o.svg != "" || o.pcap != "" {
-		return errors.New("-nat, -v, -svg and -pcap are about the box, and with -target there is none")
+		return errors.New("-nat, -v, -svg and -pcap need the box, and with -target there is none")
 	}
 	if host, port, err := net.SplitHostPort(o.target); err != nil || host == "" || port == "" {
 		return fmt.Errorf("-target %q: want host:port", o.target)

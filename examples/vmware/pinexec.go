@@ -13,8 +13,8 @@ import (
 	"github.com/godscp/godscp/examples/internal/pinexec"
 )
 
-// scriptTwo is the second of the published scripts, except for the address. It
-// marks after connect.
+// scriptTwo is the second published script, except for the address. It marks after
+// connect.
 const scriptTwo = `import socket, sys
 s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_STREAM)
 s.connect((sys.argv[1], int(sys.argv[2])))
@@ -23,9 +23,9 @@ s.send(b"GET / HTTP/1.0\r\n\r\n")
 print(s.recv(4096))
 `
 
-// pinned are programs that mark too late, and live under pinexec, which gives
-// their sockets one mark from birth: the second script, ssh with the marks that
-// break it, and sshd in the guest.
+// pinned are programs that mark too late, but survive under pinexec, which gives their
+// sockets one mark from the first packet on: the second script, ssh, and sshd in the
+// guest.
 func (o *openSSH) pinned(ctx context.Context) []strategy {
 	missing := pinexec.Check(ctx)
 	late := session{ssh: o, ipqos: "af21 cs1", pinned: true}
@@ -41,7 +41,7 @@ func (o *openSSH) pinned(ctx context.Context) []strategy {
 		{
 			name: "sshd under pinexec", skip: o.missing,
 			serve: func(ctx context.Context, l *lab) (server, error) { return startSSHD(ctx, l, "", true) },
-			run:   session{ssh: o, ipqos: "none"}.run, // not the one whose marks are looked at
+			run:   session{ssh: o, ipqos: "none"}.run, // outside: the row has sshd's marks
 		},
 	}
 	for i := range list {
@@ -53,7 +53,7 @@ func (o *openSSH) pinned(ctx context.Context) []strategy {
 	return list
 }
 
-// python runs the script by a real Python.
+// python runs the script with python3 under pinexec.
 func python(ctx context.Context, p place) result {
 	host, port, err := net.SplitHostPort(p.addr)
 	if err != nil {
@@ -72,7 +72,7 @@ func python(ctx context.Context, p place) result {
 	switch {
 	case failed:
 		lines := bytes.Split(bytes.TrimSpace(exit.Stderr), []byte("\n"))
-		return result{outcome: broken, said: string(lines[len(lines)-1])} // of a traceback
+		return result{outcome: broken, said: string(lines[len(lines)-1])} // the last line of a traceback is the error
 	case err != nil:
 		return result{outcome: broken, said: err.Error()}
 	case !bytes.Contains(out, []byte("200 OK")):

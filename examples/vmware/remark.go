@@ -9,10 +9,10 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// remark returns what most programs call: the function that marks a connection
-// which is up already. From then on the flow has two marks.
+// remark returns a function that marks an established connection, as most programs do.
+// After that the flow has had two marks.
 //
-//nolint:dscpvet // shows what happens to such a flow
+//nolint:dscpvet // the program shows the result
 func remark(cp dscp.CodePoint) func(net.Conn) error {
 	return func(c net.Conn) error {
 		if isIPv4(c) {
@@ -22,7 +22,7 @@ func remark(cp dscp.CodePoint) func(net.Conn) error {
 	}
 }
 
-// setDSCP asks a pinned connection for another mark.
+// setDSCP returns a function that calls SetDSCP of a pinned connection.
 func setDSCP(cp dscp.CodePoint) func(net.Conn) error {
 	return func(c net.Conn) error {
 		pinned, ok := dscp.Of(c)
@@ -33,7 +33,7 @@ func setDSCP(cp dscp.CodePoint) func(net.Conn) error {
 	}
 }
 
-// markOf reads the mark that c's own socket is set to.
+// markOf reads the mark of c's socket.
 func markOf(c net.Conn) mark {
 	var octet int
 	var err error

@@ -8,20 +8,20 @@ import (
 	"unicode/utf8"
 )
 
-// A printer shows rows as they come.
+// A printer prints rows, each when it is known.
 type printer interface {
 	row(row) error
 }
 
-// A table prints aligned columns. The widths are fixed from the start, so that
-// no row has to wait for the next.
+// A table prints aligned columns. The widths are fixed from the start, so that it can
+// print each row at once.
 type table struct {
 	w      io.Writer
 	widths [3]int   // of all columns but the last
-	head   []string // still to be printed
+	head   []string // nil after it has been printed
 }
 
-// newTable returns a table that has room for the names of list.
+// newTable returns a table with a first column for the names of list.
 func newTable(w io.Writer, list []strategy) *table {
 	t := &table{w: w, head: []string{"strategy", "marks, the SYN's first", "the box", "what the program saw"}}
 	t.widths = [3]int{0, len(t.head[1]), len("reset, precedence 0 to 2")}

@@ -9,20 +9,20 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// A row is what is known of a strategy once it has ended.
+// A row is the result of a strategy.
 type row struct {
 	strategy string
-	syn      mark   // of the SYN; where the guest is the server, of its SYN-ACK
-	after    mark   // the last one
-	marks    marks  // all of them, each that differs from the one before
-	box      string // what the box did
-	program  string // what the program saw
+	syn      mark   // of the SYN; if the guest is the server, of its SYN-ACK
+	after    mark   // the last mark
+	marks    marks  // all marks, each that differs from the one before
+	box      string // the verdict of the box
+	program  string // the program's message
 	outcome  outcome
 	expected outcome
-	carries  mark // expected on the SYN; unknown: nothing is
+	carries  mark // expected on the SYN; unknown: no expectation
 
-	hung bool           // broken, and by silence
-	flow *dscptest.Flow // as the box saw it; nil without a box
+	hung bool           // broken by a timeout
+	flow *dscptest.Flow // at the box; nil without a box
 }
 
 // A mark is a code point that may be unknown.
@@ -33,8 +33,7 @@ type mark struct {
 
 func known(cp dscp.CodePoint) mark { return mark{cp, true} }
 
-// String returns the octet, which is what programs set and captures show, and
-// the name.
+// String returns the TOS octet and the name.
 func (m mark) String() string {
 	if !m.known {
 		return "-"
@@ -42,10 +41,10 @@ func (m mark) String() string {
 	return fmt.Sprintf("0x%02x %v", m.cp.TOS(), m.cp)
 }
 
-// marks are those that one side of a flow has shown, in their order.
+// marks are the marks of one side of a flow, in order.
 type marks []dscp.CodePoint
 
-// marksOf returns the marks of one side. They are empty if it has shown none.
+// marksOf returns the marks of one side; nil if the box saw no packet of it.
 func marksOf(f dscptest.Flow, side dscptest.Side) marks {
 	m := marks{f.SYN}
 	if side == dscptest.Server {
@@ -62,7 +61,7 @@ func marksOf(f dscptest.Flow, side dscptest.Side) marks {
 	return m
 }
 
-// between returns the marks that are known of a socket, at its beginning and end.
+// between returns the marks of a socket at its beginning and end; nil if one is unknown.
 func between(first, last mark) marks {
 	switch {
 	case !first.known || !last.known:
@@ -73,8 +72,7 @@ func between(first, last mark) marks {
 	return marks{first.cp, last.cp}
 }
 
-// String writes them as octets, which is what programs set and captures show; a
-// single one has its name, too.
+// String returns the TOS octets; for a single mark, also the name.
 func (m marks) String() string {
 	switch len(m) {
 	case 0:
@@ -89,13 +87,13 @@ func (m marks) String() string {
 	return strings.Join(octets, "→")
 }
 
-// fatal returns the index of the first mark whose precedence is not that of the
-// first one, and -1 if all have the same. VMware's NAT resets the flow there.
+// fatal returns the index of the first mark whose IP precedence differs from that of the
+// first, at which VMware's NAT resets the flow, or -1.
 func (m marks) fatal() int {
 	return slices.IndexFunc(m, func(cp dscp.CodePoint) bool { return cp.Precedence() != m[0].Precedence() })
 }
 
-// MarshalText gives the name alone; it is empty if the mark is unknown.
+// MarshalText returns the name, or an empty text if the mark is unknown.
 func (m mark) MarshalText() ([]byte, error) {
 	if !m.known {
 		return nil, nil
@@ -103,9 +101,9 @@ func (m mark) MarshalText() ([]byte, error) {
 	return m.cp.MarshalText()
 }
 
-// ok reports whether r is as expected. A strategy that could not be tried
-// disproves nothing. One that is expected to break has to break by the box's
-// doing, and one that is expected to mark has to mark: else it proves nothing.
+// ok reports whether r is as expected. A skipped row is. A row that is expected to be
+// broken must be broken by the box, and one with an expected mark must have it on the
+// SYN.
 func (r row) ok() bool {
 	switch {
 	case r.outcome == skipped, r.expected == anything:
@@ -118,21 +116,21 @@ func (r row) ok() bool {
 	return true
 }
 
-// useless tells why a run with nothing in the way says nothing about boxes; it is
-// empty if it does.
+// useless returns why a run without a model cannot be compared with one through the
+// box; empty if it can.
 func (r row) useless() string {
 	switch {
 	case r.outcome == skipped:
 		return r.program
 	case r.outcome != works:
-		return "does not work with nothing in the way either: " + r.program
+		return "does not work on a direct path, either: " + r.program
 	case len(r.marks) == 0:
-		return "shows no mark: " + r.program
+		return "no marks on a direct path: " + r.program
 	}
 	return ""
 }
 
-// wanted is the expectation in words.
+// wanted returns the text of the expectation.
 func (r row) wanted() string {
 	switch {
 	case r.expected == broken:
@@ -143,7 +141,7 @@ func (r row) wanted() string {
 	return string(r.expected)
 }
 
-// record adds what the box saw of the side inside.
+// record adds the marks of the inside side and the verdict of the box.
 func (r *row) record(f dscptest.Flow, inside dscptest.Side) {
 	r.flow = &f
 	r.marks = marksOf(f, inside)
@@ -157,8 +155,7 @@ func (r *row) record(f dscptest.Flow, inside dscptest.Side) {
 	if f.Err != nil {
 		r.box = fmt.Sprintf("failed: %v", f.Err)
 	}
-	// A client that the box ended before it was logged in did not fail for
-	// reasons of its own.
+	// The box broke the connection before login: this is a result.
 	if r.outcome == skipped && f.Verdict != dscptest.Pass {
 		r.outcome = broken
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// run is the whole program. It returns the exit status.
+// run runs the program and returns its exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	opts, err := parseOptions(args, stderr)
 	switch {
@@ -21,7 +21,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	out := output{rows: stdout, prose: stdout, problems: stderr, json: opts.json}
 	if opts.json {
-		out.prose = stderr // so that nothing but rows is on standard output
+		out.prose = stderr // only rows go to standard output
 	}
 	if opts.target != "" {
 		err = runTarget(ctx, opts, out)
@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-// output is where things go.
+// output has the writers for the kinds of output.
 type output struct {
 	rows, prose, problems io.Writer
 	json                  bool
@@ -52,7 +52,7 @@ func (o output) printer(list []strategy) printer {
 	return newTable(o.rows, list)
 }
 
-var errUnexpected = errors.New("not every row is as expected")
+var errUnexpected = errors.New("some rows are not as expected")
 
 // runLab runs all strategies through the box.
 func runLab(ctx context.Context, opts options, out output) (err error) {
@@ -75,9 +75,9 @@ func runLab(ctx context.Context, opts options, out output) (err error) {
 	list := strategies(ctx, ssh)
 	defer l.observe(ctx, list)()
 	fmt.Fprintf(out.prose, "The box on %s is %s.\n", l.loopback(), boxes[opts.nat])
-	fmt.Fprintf(out.prose, "It saves the SYN (of a server, the SYN-ACK); its sensor for what follows: %v.\n", sensor)
+	fmt.Fprintf(out.prose, "It reads the mark of the SYN (of a server, of the SYN-ACK), and later marks with this sensor: %v.\n", sensor)
 	if ssh.missing == "" {
-		fmt.Fprintf(out.prose, "The %s of this machine takes %q where nothing sets IPQoS.\n", ssh.name(), ssh.ipqos)
+		fmt.Fprintf(out.prose, "The default IPQoS of this machine's %s is %q.\n", ssh.name(), ssh.ipqos)
 	}
 	fmt.Fprintln(out.prose)
 	rows, err := each(ctx, list, out.printer(list), l.try)
@@ -97,16 +97,16 @@ func runLab(ctx context.Context, opts options, out output) (err error) {
 	return nil
 }
 
-// insteadOfBox says what can be run on systems that have no box.
+// insteadOfBox adds to the error that -target works without a box.
 func insteadOfBox(err error) error {
 	if unsupported, ok := errors.AsType[*dscp.UnsupportedError](err); ok {
-		return fmt.Errorf("the box cannot run here (%w); -target host:port can, over a network of yours", unsupported)
+		return fmt.Errorf("the box cannot run here (%w); -target host:port works without it, over your network", unsupported)
 	}
 	return err
 }
 
-// each tries the strategies of list one after the other, and shows each row as
-// it ends. What an interrupt cut short is no row.
+// each tries the strategies of list one after the other, and prints each row. A strategy
+// that an interrupt ends has no row.
 func each(ctx context.Context, list []strategy, show printer, try func(context.Context, strategy) (row, error)) ([]row, error) {
 	var rows []row
 	for _, s := range list {

@@ -14,8 +14,8 @@ import (
 	"github.com/godscp/godscp/dscp/dscptest"
 )
 
-// Without the ssh command, which has tests of its own, the rows are the same
-// on every machine.
+// wantRows are the rows that are the same on every machine. The rows of the ssh command
+// have other tests.
 var wantRows = []struct {
 	strategy, syn, after string
 	vmware               outcome
@@ -60,8 +60,8 @@ func TestVMware(t *testing.T) {
 	}
 }
 
-// TestPinned claims that what runs under pinexec has one mark and lives, or says
-// why it cannot be tried.
+// TestPinned claims that programs under pinexec have one mark and work, or are skipped
+// with a reason.
 func TestPinned(t *testing.T) {
 	needBox(t)
 	for family, args := range families(t) {
@@ -82,8 +82,8 @@ func TestPinned(t *testing.T) {
 	}
 }
 
-// TestSealed claims that a sealed process cannot change its mark behind the back of
-// its conn, or says why it cannot be tried.
+// TestSealed claims that a sealed process cannot change its mark past its Conn, or is
+// skipped with a reason.
 func TestSealed(t *testing.T) {
 	needBox(t)
 	for family, args := range families(t) {
@@ -114,7 +114,7 @@ func TestNoBox(t *testing.T) {
 			for i, want := range wantRows {
 				outcome := string(works)
 				if want.vmware == refused {
-					outcome = string(refused) // by the connection, which knows nothing of the box
+					outcome = string(refused) // by the Conn, with or without a box
 				}
 				got := rows[i]
 				got.Program = ""
@@ -142,10 +142,10 @@ func TestText(t *testing.T) {
 	for _, line := range lines[1 : 1+len(wantRows)+sshRows+otherRows] {
 		assert.Regexp(t, `^(works|broken|refused|skipped): `, string([]rune(line)[program:]), "not aligned: %s", line)
 	}
-	assert.Contains(t, stdout, "\nMark before connect or listen and never change it")
+	assert.Contains(t, stdout, "\nSet the mark before connect or listen and never change it")
 	assert.Contains(t, stdout, `
 Evidence: script 2: 0x48 after connect (client→server, tcp4)
-  as the box saw it         last good segment   fatal segment
+  at the box                last good segment   fatal segment
   ip.dsfield.dscp           0 (DF)              18 (AF21)
   octet                     0x00                0x48
   IP precedence             0                   2
@@ -182,7 +182,7 @@ func TestHelp(t *testing.T) {
 func TestInsteadOfBox(t *testing.T) {
 	err := insteadOfBox(&dscp.UnsupportedError{OS: "darwin", Option: "TCP_SAVED_SYN"})
 	assert.EqualError(t, err, "the box cannot run here (dscp: unsupported on darwin: TCP_SAVED_SYN); "+
-		"-target host:port can, over a network of yours")
+		"-target host:port works without it, over your network")
 	assert.Equal(t, io.EOF, insteadOfBox(io.EOF))
 }
 
@@ -190,22 +190,22 @@ func TestConclude(t *testing.T) {
 	reset := &dscptest.Flow{Verdict: dscptest.Reset}
 	rows := []row{
 		{strategy: "as expected", outcome: broken, expected: broken, flow: reset},
-		{strategy: "nobody knew", outcome: broken, expected: anything},
+		{strategy: "no expectation", outcome: broken, expected: anything},
 		{strategy: "not tried", outcome: skipped, expected: works},
 	}
 	assert.Contains(t, conclude(rows, natVMware), "never change it")
-	assert.Contains(t, conclude(rows, natNone), "nothing in the way")
+	assert.Contains(t, conclude(rows, natNone), "Without a NAT every strategy works")
 
 	rows = append(rows,
 		row{strategy: "odd", outcome: works, expected: broken, flow: reset},
 		row{strategy: "even", outcome: broken, expected: refused, flow: reset},
-		row{strategy: "of old age", outcome: broken, expected: broken, flow: new(dscptest.Flow)},
-		row{strategy: "never seen", outcome: broken, expected: broken},
+		row{strategy: "broken, but passed", outcome: broken, expected: broken, flow: new(dscptest.Flow)},
+		row{strategy: "broken, without a flow", outcome: broken, expected: broken},
 		row{strategy: "bare", outcome: works, expected: works, syn: known(dscp.DF), carries: known(dscp.EF)},
 		row{strategy: "marked", outcome: works, expected: works, syn: known(dscp.EF), carries: known(dscp.EF)},
 	)
 	assert.Equal(t, `Not as expected: "odd" (works, expected broken by the box); "even" (broken, expected refused); `+
-		`"of old age" (broken, expected broken by the box); "never seen" (broken, expected broken by the box); `+
+		`"broken, but passed" (broken, expected broken by the box); "broken, without a flow" (broken, expected broken by the box); `+
 		`"bare" (works, expected works, with EF on the SYN).`,
 		conclude(rows, natVMware))
 

@@ -15,26 +15,26 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// sealedEnv has the network, the address and the host for a process that seals
-// itself. A seal cannot be undone, so it has to be another one than this.
+// sealedEnv has the network, the address and the host for the process that seals
+// itself. It is a child process, since a seal cannot be undone.
 const sealedEnv = "GODSCP_VMWARE_SEALED"
 
-// What a sealed process exits with.
+// The exit statuses of the sealed process.
 const (
-	exitRefused  = 0 // everything that it tried
+	exitRefused  = 0 // all changes were refused
 	exitBroken   = 1
-	exitUnsealed = 3 // it could not seal itself
+	exitUnsealed = 3 // Seal failed
 )
 
-// sealed is a program that tries, behind the conn's back, what only the kernel can
-// refuse.
+// sealed is a program that tries to change the mark past its Conn, which only the kernel
+// can refuse.
 func sealed() []strategy {
 	return []strategy{{
 		name: "dscp.Seal, later setsockopt and File()", expect: refused, syn: known(dscp.AF21), web: true, run: runSealed,
 	}}
 }
 
-// runSealed runs the program again, as a process that seals itself.
+// runSealed runs this program again as the process that seals itself.
 func runSealed(ctx context.Context, p place) result {
 	self, err := os.Executable()
 	if err != nil {
@@ -57,7 +57,8 @@ func runSealed(ctx context.Context, p place) result {
 	return result{outcome: broken, said: said}
 }
 
-// beSealed is that process, if this is it, and does not return then.
+// beSealed runs the sealed process and exits, if this is that process. Otherwise it
+// returns.
 func beSealed() {
 	args := strings.Fields(os.Getenv(sealedEnv))
 	if len(args) != 3 {
@@ -76,8 +77,7 @@ func beSealed() {
 	os.Exit(exitRefused)
 }
 
-// askSealed makes the requests of the scripts, and between them tries to change
-// the mark.
+// askSealed makes the HTTP requests, and between them tries to change the mark.
 func askSealed(network, addr, host string) (string, error) {
 	c, err := (&dscp.Dialer{DSCP: dscp.AF21}).Dial(network, addr)
 	if err != nil {
@@ -87,7 +87,7 @@ func askSealed(network, addr, host string) (string, error) {
 	var refusal error
 	said, err := getHTTP(c, place{host: host}, func(m moment) (err error) {
 		if m == midway {
-			refusal, err = changeBehindItsBack(c.(*dscp.Conn))
+			refusal, err = changePastConn(c.(*dscp.Conn))
 		}
 		return err
 	})
@@ -97,9 +97,9 @@ func askSealed(network, addr, host string) (string, error) {
 	return fmt.Sprintf("%s; %s", words(refusal), said), c.(*dscp.Conn).Verify()
 }
 
-// changeBehindItsBack returns how the kernel has refused each way, or an error if it
-// has not.
-func changeBehindItsBack(c *dscp.Conn) (refusal, err error) {
+// changePastConn tries the ways to change the mark that a Conn cannot refuse. It returns
+// the kernel's error as refusal, or err if one of them succeeded.
+func changePastConn(c *dscp.Conn) (refusal, err error) {
 	f, err := c.File()
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func changeBehindItsBack(c *dscp.Conn) (refusal, err error) {
 	for way, conn := range map[string]net.Conn{"setsockopt": behind{c}, "File": other, "the embedded conn": c.TCPConn} {
 		refusal = remark(dscp.CS1)(conn)
 		if !errors.Is(refusal, os.ErrPermission) {
-			return nil, fmt.Errorf("by %s the mark can be changed: %w", way, errors.Join(errNotRefused, refusal))
+			return nil, fmt.Errorf("changing the mark by %s: %w", way, errors.Join(errNotRefused, refusal))
 		}
 	}
 	return refusal, nil
@@ -121,8 +121,7 @@ func changeBehindItsBack(c *dscp.Conn) (refusal, err error) {
 
 var errNotRefused = errors.New("not refused")
 
-// behind is a Conn whose options are set by functions of its own, which the Conn
-// cannot know.
+// behind is a Conn whose SyscallConn runs functions that the Conn does not recognise.
 type behind struct{ *dscp.Conn }
 
 func (b behind) SyscallConn() (syscall.RawConn, error) {

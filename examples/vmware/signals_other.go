@@ -6,8 +6,8 @@ import "os"
 
 var interrupts = []os.Signal{os.Interrupt}
 
-// terminate ends a program: nothing else can be sent.
+// terminate ends a program: this system has no other signal for that.
 var terminate = os.Kill
 
-// surviveBrokenPipe has nothing to do where there is no SIGPIPE.
+// surviveBrokenPipe does nothing: this system has no SIGPIPE.
 func surviveBrokenPipe() {}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// execSSH is the work of "ssh host command": log in, run commands without a
+// execSSH is the work of "ssh host command": it logs in and runs commands without a
 // terminal.
 func execSSH(c net.Conn, p place, at func(moment) error) (string, error) {
 	return sessions(c, p, at, func(session *ssh.Session, command string) ([]byte, error) {
@@ -18,8 +18,8 @@ func execSSH(c net.Conn, p place, at func(moment) error) (string, error) {
 	})
 }
 
-// shellSSH is the work of plain "ssh host": log in, ask for a terminal and a
-// shell, type commands.
+// shellSSH is the work of "ssh host": it logs in, requests a terminal and a shell, and
+// types commands.
 func shellSSH(c net.Conn, p place, at func(moment) error) (string, error) {
 	return sessions(c, p, at, func(session *ssh.Session, command string) ([]byte, error) {
 		if err := session.RequestPty("xterm", 24, 80, ssh.TerminalModes{}); err != nil {
@@ -36,7 +36,7 @@ func shellSSH(c net.Conn, p place, at func(moment) error) (string, error) {
 	})
 }
 
-// sessions logs in and runs two sessions, one before the moment midway and the
+// sessions logs in and runs two sessions: a short one before the moment midway, and the
 // flood after it.
 func sessions(c net.Conn, p place, at func(moment) error, run func(*ssh.Session, string) ([]byte, error)) (string, error) {
 	client, err := p.keys.sshClient(c)
@@ -71,14 +71,14 @@ func sessions(c net.Conn, p place, at func(moment) error, run func(*ssh.Session,
 	return fmt.Sprintf("exit status 0, %d bytes", len(out)), nil
 }
 
-// cause finds out why a session failed. The session itself often knows no more
-// than that there was no exit status; the connection below knows the reason.
+// cause returns the reason why a session failed. Often the session reports only that
+// there was no exit status; the connection's error has the reason.
 func cause(client *ssh.Client, err error) error {
 	var exit *ssh.ExitError
 	if errors.As(err, &exit) {
-		return err // the connection is fine
+		return err // not an error of the connection
 	}
-	client.Close() // lets Wait return, whatever is wrong
+	client.Close() // so that Wait returns
 	if below := client.Wait(); below != nil && !errors.Is(below, net.ErrClosed) && !errors.Is(below, io.EOF) {
 		return below
 	}

@@ -21,23 +21,23 @@ import (
 	"github.com/godscp/godscp/examples/internal/pinexec"
 )
 
-// An openSSHD is the sshd of this machine. It lets in the user who runs this
-// program, by the keyring's key.
+// An openSSHD is the sshd of this machine. The user who runs this program can log in
+// with the keyring's key.
 type openSSHD struct {
 	user  string
 	addr  string
-	dir   string // with its configuration
+	dir   string // directory of its configuration
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when nothing of it is left to write to the log
+	ended chan struct{} // closed when all its processes have ended
 
 	mu     sync.Mutex
-	log    []string // up to when it listens
+	log    []string // until it listens
 	logins int
 }
 
-// servers are the sshd of this machine in the guest, as it is and with what cures it.
-// Where sshd marks a connection as soon as it has accepted it, ssh outside does not
-// come as far as a login: it says kex_exchange_identification.
+// servers are the sshd of this machine in the guest, with its default and with the
+// cure. If sshd marks a connection right after accept, the box resets it before login,
+// and ssh outside reports kex_exchange_identification.
 func (o *openSSH) servers() []strategy {
 	var list []strategy
 	for _, s := range []struct{ name, config string }{
@@ -47,22 +47,22 @@ func (o *openSSH) servers() []strategy {
 		list = append(list, strategy{
 			name: s.name, skip: o.missing, observed: true, expect: works,
 			serve: func(ctx context.Context, l *lab) (server, error) { return startSSHD(ctx, l, s.config, false) },
-			run:   session{ssh: o, ipqos: "none"}.run, // not the one whose marks are looked at
+			run:   session{ssh: o, ipqos: "none"}.run, // outside: the row has sshd's marks
 		})
 	}
 	return list
 }
 
-// shellFlood makes a real shell send flood.
+// shellFlood is a shell command that prints flood.
 var shellFlood = fmt.Sprintf("yes '%s' | head -c %d", strings.TrimSuffix(verse, "\n"), len(flood))
 
-// startSSHD starts sshd on the loopback address of the lab. Its error is a
-// *skipError where this machine has none that this user can run.
+// startSSHD starts sshd on the loopback address of the lab. The error is a *skipError if
+// this user cannot run an sshd on this machine.
 func startSSHD(ctx context.Context, l *lab, config string, pinned bool) (s *openSSHD, err error) {
 	cannot := func(err error) error { return &skipError{"sshd cannot be used here: " + err.Error()} }
 	path, err := exec.LookPath("sshd")
 	if err != nil {
-		path = "/usr/sbin/sshd" // not in everybody's PATH
+		path = "/usr/sbin/sshd" // this directory may not be in PATH
 		if _, stat := os.Stat(path); stat != nil {
 			return nil, cannot(err)
 		}
@@ -80,7 +80,7 @@ func startSSHD(ctx context.Context, l *lab, config string, pinned bool) (s *open
 		os.RemoveAll(s.dir)
 		return nil, cannot(err)
 	}
-	for range 5 { // a port that was free may be taken a moment later
+	for range 5 { // another process may take the free port first
 		var free net.Listener
 		if free, err = l.listen(ctx, plainListener); err != nil {
 			break
@@ -100,7 +100,7 @@ func startSSHD(ctx context.Context, l *lab, config string, pinned bool) (s *open
 	return nil, cannot(err)
 }
 
-// prepare writes what sshd reads and returns the name of its configuration.
+// prepare writes sshd's files and returns the name of its configuration.
 func (s *openSSHD) prepare(l *lab, config string) (string, error) {
 	name := func(base string) string { return filepath.Join(s.dir, base) }
 	block, err := ssh.MarshalPrivateKey(l.keys.hostKey, "")
@@ -116,7 +116,7 @@ func (s *openSSHD) prepare(l *lab, config string) (string, error) {
 		"HostKey " + quoted(name("host_key")),
 		"AuthorizedKeysFile " + quoted(name("authorized_keys")),
 		"PidFile none",
-		"StrictModes no", // the directory may lie below one that all can write to
+		"StrictModes no", // other users may be able to write to a parent of the directory
 		"UsePAM no",
 		"UseDNS no",
 		"PrintMotd no",
@@ -134,7 +134,7 @@ func (s *openSSHD) prepare(l *lab, config string) (string, error) {
 
 func quoted(name string) string { return `"` + name + `"` }
 
-// start returns when sshd listens.
+// start starts sshd and returns when it listens.
 func (s *openSSHD) start(ctx context.Context, path, config string, pinned bool) error {
 	host, port, err := net.SplitHostPort(s.addr)
 	if err != nil {
@@ -165,9 +165,9 @@ func (s *openSSHD) start(ctx context.Context, path, config string, pinned bool) 
 		if ok {
 			return nil
 		}
-		err = errors.New("it does not start")
+		err = errors.New("sshd ended before it listened")
 	case <-time.After(patience):
-		err = errors.New("it does not listen")
+		err = fmt.Errorf("sshd does not listen after %v", patience)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -177,7 +177,7 @@ func (s *openSSHD) start(ctx context.Context, path, config string, pinned bool) 
 	return fmt.Errorf("%w: %s", err, strings.Join(s.log, "; "))
 }
 
-// read reads what sshd and its sessions log, as long as there are any of them.
+// read reads the log of sshd and its sessions until all of them have ended.
 func (s *openSSHD) read(r *os.File, listening chan<- bool) {
 	defer close(s.ended)
 	defer r.Close()
@@ -200,10 +200,10 @@ func (s *openSSHD) read(r *os.File, listening chan<- bool) {
 	}
 }
 
-// Addr is the address that it listens on.
+// Addr returns the address on which sshd listens.
 func (s *openSSHD) Addr() string { return s.addr }
 
-// Logins tells how many clients have authenticated so far.
+// Logins returns the number of clients that have logged in so far.
 func (s *openSSHD) Logins() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,6 +221,6 @@ func (s *openSSHD) stop() {
 	_ = s.cmd.Wait()
 	select {
 	case <-s.ended:
-	case <-time.After(patience): // a session that outlives the client is not ours to wait for
+	case <-time.After(patience): // do not wait longer for a session that outlives its client
 	}
 }

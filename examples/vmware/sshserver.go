@@ -13,20 +13,20 @@ import (
 
 const verse = "one flow, one mark, from the first packet to the last\n"
 
-// flood is what the server sends for the command of the same name, and for an
-// HTTP GET: far more than 64 KiB, so that a session that changed its mark has
-// to go on using the connection for a while before it counts as alive.
+// flood is the server's answer to the command of the same name and to an HTTP GET. It is
+// much larger than 64 KiB, so that a session must use the connection for a while after
+// a change of the mark before it counts as working.
 var flood = bytes.Repeat([]byte(verse), 256<<10/len(verse))
 
 // floodCommand makes the server send flood.
 const floodCommand = "flood"
 
-// An sshServer is a small but real SSH server: it does the key exchange,
-// checks a password or a key, and serves sessions with or without a terminal.
+// An sshServer is a small SSH server: it does the key exchange, checks a password or a
+// key, and serves sessions with or without a terminal.
 type sshServer struct {
 	listener net.Listener
 	config   *ssh.ServerConfig
-	accepted func(net.Conn) error // what the server does to each connection it accepts; nil: nothing
+	accepted func(net.Conn) error // called for each accepted connection, if not nil
 	handlers sync.WaitGroup
 
 	mu     sync.Mutex
@@ -43,7 +43,7 @@ func serveSSH(l net.Listener, keys *keyring, accepted func(net.Conn) error) (*ss
 	}
 	s := &sshServer{listener: l, config: config, accepted: accepted, conns: make(map[net.Conn]struct{})}
 	config.AuthLogCallback = func(_ ssh.ConnMetadata, _ string, err error) {
-		if err == nil { // the client is told after this, and may be gone before NewServerConn returns
+		if err == nil { // count here: the client may be gone before NewServerConn returns
 			s.mu.Lock()
 			s.logins++
 			s.mu.Unlock()
@@ -55,14 +55,14 @@ func serveSSH(l net.Listener, keys *keyring, accepted func(net.Conn) error) (*ss
 
 func (s *sshServer) Addr() string { return s.listener.Addr().String() }
 
-// Logins tells how many clients have authenticated so far.
+// Logins returns the number of clients that have logged in so far.
 func (s *sshServer) Logins() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.logins
 }
 
-// Close ends all connections and waits until nothing of the server runs.
+// Close ends all connections and waits until all goroutines of the server have ended.
 func (s *sshServer) Close() error {
 	err := s.listener.Close()
 	s.mu.Lock()
@@ -79,7 +79,7 @@ func (s *sshServer) acceptAll() {
 	for {
 		c, err := s.listener.Accept()
 		if err != nil {
-			return // Close, or no descriptor left: the clients will tell
+			return // closed, or an error that the clients will report
 		}
 		if !s.hold(c) {
 			c.Close()
@@ -92,7 +92,7 @@ func (s *sshServer) acceptAll() {
 	}
 }
 
-// hold remembers c for Close; it is false after Close.
+// hold registers c for Close. It returns false after Close.
 func (s *sshServer) hold(c net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,8 +110,7 @@ func (s *sshServer) release(c net.Conn) {
 	delete(s.conns, c)
 }
 
-// handle serves one connection. Its errors have no reader: what a broken
-// connection looks like is for the client to say.
+// handle serves one connection. It reports no errors: the client does.
 func (s *sshServer) handle(c net.Conn) {
 	if s.accepted != nil && s.accepted(c) != nil {
 		return
@@ -138,8 +137,8 @@ func (s *sshServer) handle(c net.Conn) {
 	}
 }
 
-// serveSession answers the requests of one session channel. The first "exec"
-// or "shell" starts what the session is for, and its end closes the channel.
+// serveSession answers the requests of one session channel. The first "exec" or "shell"
+// starts a program, whose end closes the channel.
 func serveSession(ch ssh.Channel, requests <-chan *ssh.Request) {
 	var program sync.WaitGroup
 	defer program.Wait()
@@ -170,7 +169,7 @@ func serveSession(ch ssh.Channel, requests <-chan *ssh.Request) {
 	}
 }
 
-// shell executes the lines it reads, up to "exit" or the end of the input.
+// shell executes the lines of its input, up to "exit".
 func shell(ch ssh.Channel) (status uint32) {
 	lines := bufio.NewScanner(ch)
 	for lines.Scan() {
@@ -182,7 +181,7 @@ func shell(ch ssh.Channel) (status uint32) {
 	return status
 }
 
-// execute knows two commands: floodCommand, and "true", which says nothing.
+// execute executes one of two commands: floodCommand, and "true", which prints nothing.
 func execute(ch ssh.Channel, line string) (status uint32) {
 	switch line {
 	case "true":

@@ -86,7 +86,7 @@ func TestSSHSessions(t *testing.T) {
 	assert.Error(t, err)
 }
 
-// Close does not wait for clients to leave.
+// TestSSHClose claims that Close ends open sessions and idle connections.
 func TestSSHClose(t *testing.T) {
 	s, keys, login := startSSH(t)
 	c, err := login(keys.user, ssh.Password(keys.password))
@@ -97,7 +97,7 @@ func TestSSHClose(t *testing.T) {
 	require.NoError(t, err)
 	defer input.Close()
 	require.NoError(t, session.Shell())
-	idle, err := net.Dial("tcp", s.Addr()) // never sends a word
+	idle, err := net.Dial("tcp", s.Addr()) // sends nothing
 	require.NoError(t, err)
 	defer idle.Close()
 

@@ -12,41 +12,41 @@ import (
 type strategy struct {
 	name   string
 	expect outcome // behind VMware's NAT
-	syn    mark    // has to be on the SYN, or the outcome proves nothing; unknown: whatever is
+	syn    mark    // expected on the SYN; unknown: no expectation
 	web    bool    // the client talks to the HTTP server, not to the SSH server
 	skip   string  // why the strategy cannot be tried here; empty if it can
 	run    func(context.Context, place) result
 
-	// serve starts the SSH server to talk to if it, not the client, is behind the
-	// box; nil if not.
+	// serve starts the SSH server, if the server and not the client is behind the box;
+	// else nil.
 	serve func(context.Context, *lab) (server, error)
 
-	// observed: it depends on the machine what happens. So the strategy is run with
-	// nothing in the way first, and the marks that it shows tell what to expect.
+	// observed: the marks depend on the machine. So the strategy also runs without a
+	// model, and its marks there decide what to expect.
 	observed bool
 }
 
-// A server is what a strategy talks to.
+// A server is the SSH server of a strategy.
 type server interface {
 	Addr() string
-	Logins() int // how many clients have authenticated so far
+	Logins() int // number of clients that have logged in so far
 	Close() error
 }
 
-// strategies is the catalogue of wrong and right ways, in the order of the
-// table. What to look at in each: is the mark there before connect, and does
-// it ever change after?
+// strategies is the list of wrong and right ways, in the order of the table. Two
+// questions decide about each: is the mark set before connect, and does it change
+// later?
 func strategies(ctx context.Context, ssh *openSSH) []strategy {
 	return slices.Concat(scripts(), habits(), ssh.strategies(), dialers(execSSH), servers(), ssh.servers(), ssh.pinned(ctx), sealed())
 }
 
-// targetStrategies are those that need nothing but an HTTP server to talk to.
+// targetStrategies are the strategies that need only an HTTP server.
 func targetStrategies() []strategy {
 	return slices.Concat(scripts(), dialers(getHTTP))
 }
 
-// scripts are the two that were published with the reports. They differ in
-// nothing but the moment of the mark.
+// scripts are the two scripts of the published reports. They differ only in the moment
+// at which they set the mark.
 func scripts() []strategy {
 	return []strategy{
 		{
@@ -60,18 +60,18 @@ func scripts() []strategy {
 	}
 }
 
-// habits are what programs do today.
+// habits are the ways of existing programs.
 func habits() []strategy {
 	return []strategy{
-		// Most Go programs: the SYN has left by the time x/net gets the
-		// connection.
+		// Most Go programs: the SYN has left before x/net gets the connection.
 		{
 			name: "Go: dial, then x/net SetTOS(0x48)", expect: broken,
 			run: client{dial: plain, change: remark(dscp.AF21), at: connected, work: execSSH}.run,
 		},
 
-		// OpenSSH 7.8 to 8.4 marks once, when the session is set up: AF21 with
-		// a terminal, CS1 without. Both have a precedence and the SYN had none.
+		// OpenSSH 7.8 to 8.4 marks once, when the session starts: AF21 with a
+		// terminal, CS1 without. Both have an IP precedence other than 0, that of
+		// the SYN.
 		{
 			name: "OpenSSH 7.8: AF21 after login (tty)", expect: broken,
 			run: client{dial: plain, change: remark(dscp.AF21), at: loggedIn, work: shellSSH}.run,
@@ -81,9 +81,9 @@ func habits() []strategy {
 			run: client{dial: plain, change: remark(dscp.CS1), at: loggedIn, work: execSSH}.run,
 		},
 
-		// OpenSSH up to 7.7 does the same with values of RFC 1349, whose
-		// precedence is zero as the SYN's was. A box that compares whole marks
-		// would still break it.
+		// OpenSSH up to 7.7 does the same with values of RFC 1349, whose IP
+		// precedence is 0, as that of the SYN. A box that compares whole marks
+		// would still break the flow.
 		{
 			name: "OpenSSH 7.7: lowdelay after login (tty)", expect: works,
 			run: client{dial: plain, change: remark(dscp.LowDelay), at: loggedIn, work: shellSSH}.run,
@@ -93,9 +93,8 @@ func habits() []strategy {
 			run: client{dial: plain, change: remark(dscp.Throughput), at: loggedIn, work: execSSH}.run,
 		},
 
-		// OpenSSH since 10.1, and distributions' earlier ones that have its
-		// patches, have EF on the SYN and take it off while a channel without a
-		// terminal is open.
+		// OpenSSH since 10.1, and earlier versions with its patches, sets EF on the
+		// SYN, and 0 while a channel without a terminal is open.
 		{
 			name: "OpenSSH 10.1: EF, 0 for a bulk channel", expect: broken,
 			run: client{dial: marked(dscp.EF), change: remark(dscp.DF), at: loggedIn, work: execSSH}.run,
@@ -103,9 +102,9 @@ func habits() []strategy {
 	}
 }
 
-// servers are for a guest that is the server: whoever is inside must not
-// change its own mark. A server that marks what it has accepted is too late,
-// for its SYN-ACK has left with the mark of the listener.
+// servers are the ways of a server in the guest: the inside side must not change its
+// mark. A server that marks a connection after accept is too late, since the SYN-ACK
+// had the mark of the listener.
 func servers() []strategy {
 	return []strategy{
 		{
@@ -121,9 +120,8 @@ func servers() []strategy {
 	}
 }
 
-// dialers are the ways of package dscp. The mark is set before
-// connect, and the connection that comes back refuses any other, also from
-// code that never heard of package dscp.
+// dialers are the ways of package dscp. A Dialer sets the mark before connect, and its
+// Conn refuses any other mark, also from code that does not use package dscp.
 func dialers(work work) []strategy {
 	return []strategy{
 		{
@@ -158,18 +156,18 @@ func dialers(work work) []strategy {
 // A guest is a server behind the box.
 type guest struct {
 	listen   listenFunc
-	accepted func(net.Conn) error // what it does to each connection; nil: nothing
+	accepted func(net.Conn) error // called for each accepted connection, if not nil
 }
 
 func (g guest) serve(ctx context.Context, l *lab) (server, error) { return l.serve(ctx, g) }
 
-// plain dials as net does: no mark.
+// plain dials without a mark.
 func plain(ctx context.Context, network, address string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, network, address)
 }
 
-// marked dials with the mark set before connect, and guards nothing after.
+// marked dials with the mark set before connect. The connection is not pinned.
 func marked(cp dscp.CodePoint) dialFunc {
 	return (&net.Dialer{Control: dscp.Control(cp)}).DialContext
 }

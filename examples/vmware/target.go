@@ -7,11 +7,10 @@ import (
 	"net"
 )
 
-// runTarget runs the strategies that need no server of ours against the HTTP
-// server at opts.target, over whatever lies between, and says what that looks
-// like.
+// runTarget runs the target strategies with the HTTP server at opts.target, and compares
+// the path to it with VMware's NAT.
 func runTarget(ctx context.Context, opts options, out output) error {
-	// First without a mark: what fails now says nothing about marks.
+	// First without a mark: an error here does not depend on marks.
 	p, err := reach(ctx, opts)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -24,7 +23,7 @@ func runTarget(ctx context.Context, opts options, out output) error {
 	rows, err := each(ctx, list, out.printer(list), func(ctx context.Context, s strategy) (row, error) {
 		r := attempt(ctx, s.run, p)
 		if errors.Is(r.err, errors.ErrUnsupported) {
-			r.outcome = skipped // by this system, which can be any
+			r.outcome = skipped // this system cannot set marks
 		}
 		timeout, ok := errors.AsType[net.Error](r.err)
 		return row{
@@ -39,8 +38,8 @@ func runTarget(ctx context.Context, opts options, out output) error {
 	return nil
 }
 
-// reach makes a request without a mark and returns the place that answered it.
-// A name may have several addresses; every row shall take the same path.
+// reach makes a request without a mark and returns the place that answered. The name may
+// have several addresses; all rows use the one that answered.
 func reach(ctx context.Context, opts options) (place, error) {
 	p := place{network: "tcp", addr: opts.target, host: opts.target}
 	if opts.ipv4 {
@@ -69,13 +68,13 @@ func attempt(ctx context.Context, run func(context.Context, place) result, p pla
 func judge(before, after row) string {
 	switch {
 	case before.outcome == skipped || after.outcome == skipped:
-		return "This system cannot set the mark, so nothing can be said about the path."
+		return "This system cannot set the mark, so the path could not be tested."
 	case before.outcome == broken:
-		return "This path does not behave like VMware's NAT: it breaks a flow that carries 0x48 from its first packet."
+		return "This path does not behave like VMware's NAT: it breaks a flow with 0x48 from the first packet on."
 	case after.outcome == works:
-		return "This path does not behave like VMware's NAT: 0x48 lives on it, whether it is set before connect or after."
+		return "This path does not behave like VMware's NAT: a flow with 0x48 survives, set before connect or after."
 	case !after.hung:
-		return "This path behaves like VMware's NAT: 0x48 lives if it is on the SYN, and gets the flow reset if it is set after."
+		return "This path behaves like VMware's NAT: a flow with 0x48 on the SYN survives, and one that sets 0x48 after connect is reset."
 	}
-	return "This path does not behave quite like VMware's NAT: 0x48 set after connect breaks the flow, but by silence and not by a reset."
+	return "This path does not behave exactly like VMware's NAT: a flow that sets 0x48 after connect breaks, but by a timeout instead of a reset."
 }

@@ -22,11 +22,11 @@ func startWeb(t *testing.T, address string) *webServer {
 }
 
 func TestTargetBare(t *testing.T) {
-	needBox(t) // that is: marks can be set
+	needBox(t) // where a box runs, marks can be set
 	w := startWeb(t, "127.0.0.1:0")
 	status, stdout, stderr := runText(t, "-target", w.Addr())
 	assert.Zero(t, status, stderr)
-	assert.Contains(t, stdout, "\nThis path does not behave like VMware's NAT: 0x48 lives on it")
+	assert.Contains(t, stdout, "\nThis path does not behave like VMware's NAT: a flow with 0x48 survives")
 
 	rows, status, stderr := runJSON(t, "-4", "-target", w.Addr())
 	assert.Zero(t, status)
@@ -60,7 +60,7 @@ func TestTargetBehindBox(t *testing.T) {
 		defer box.Close()
 		status, stdout, stderr := runText(t, "-target", box.Addr())
 		assert.Zero(t, status, stderr)
-		assert.Contains(t, stdout, "\nThis path behaves like VMware's NAT: 0x48 lives if it is on the SYN")
+		assert.Contains(t, stdout, "\nThis path behaves like VMware's NAT: a flow with 0x48 on the SYN survives")
 	}
 }
 
@@ -89,11 +89,11 @@ func TestTargetNotHTTP(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	lives, dies := row{outcome: works}, row{outcome: broken}
+	survives, breaks := row{outcome: works}, row{outcome: broken}
 	silent := row{outcome: broken, hung: true}
-	assert.Contains(t, judge(lives, dies), "behaves like VMware's NAT")
-	assert.Contains(t, judge(lives, lives), "does not behave like VMware's NAT")
-	assert.Contains(t, judge(dies, dies), "from its first packet")
-	assert.Contains(t, judge(lives, silent), "by silence")
-	assert.Contains(t, judge(row{outcome: skipped}, lives), "cannot set the mark")
+	assert.Contains(t, judge(survives, breaks), "behaves like VMware's NAT")
+	assert.Contains(t, judge(survives, survives), "does not behave like VMware's NAT")
+	assert.Contains(t, judge(breaks, breaks), "from the first packet on")
+	assert.Contains(t, judge(survives, silent), "by a timeout")
+	assert.Contains(t, judge(row{outcome: skipped}, survives), "cannot set the mark")
 }

@@ -1,5 +1,5 @@
-// Package class has the option with which the example programs choose one of the
-// two marks of an IPQoS.
+// Package class is the flag by which the example programs choose one of the two
+// marks of an IPQoS.
 package class
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// A Class is what a connection is for. It works with flag.TextVar.
+// A Class is the kind of traffic on a connection. It works with [flag.TextVar].
 type Class string
 
 // The classes.
@@ -17,7 +17,7 @@ const (
 	Bulk        Class = "bulk"
 )
 
-// Of returns the mark that q has for c.
+// Of returns the mark of q for c.
 func (c Class) Of(q dscp.IPQoS) dscp.CodePoint {
 	if c == Bulk {
 		return q.Bulk

@@ -1,5 +1,5 @@
-// Package cli parses the flags of the example programs. What is wrong with them is
-// said in one line, which does not scroll away under a list of all flags.
+// Package cli parses the flags of the example programs. It reports an error in two
+// lines; package flag would print the list of all flags below it.
 package cli
 
 import (
@@ -10,7 +10,7 @@ import (
 )
 
 // Parse parses args. For -h it prints the usage and the flags to stderr and returns
-// [flag.ErrHelp]; any other error it has reported as [Refuse] does.
+// [flag.ErrHelp]. It reports any other error as [Refuse] does, and returns it.
 func Parse(fs *flag.FlagSet, usage string, args []string, stderr io.Writer) error {
 	fs.SetOutput(io.Discard)
 	err := fs.Parse(args)
@@ -26,8 +26,7 @@ func Parse(fs *flag.FlagSet, usage string, args []string, stderr io.Writer) erro
 	return nil
 }
 
-// Refuse reports to stderr what is wrong with the arguments, tells where to read
-// about them, and returns err.
+// Refuse prints err and a hint to -h to stderr, and returns err.
 func Refuse(fs *flag.FlagSet, stderr io.Writer, err error) error {
 	fmt.Fprintf(stderr, "%[1]s: %[2]v\nTry \"%[1]s -h\".\n", fs.Name(), err)
 	return err

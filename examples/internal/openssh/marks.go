@@ -1,6 +1,6 @@
-// Package openssh finds out what an installed OpenSSH marks its connections with.
-// It asks the program and never its version: distributions change the marks, and
-// newer behaviour comes with patches to older versions.
+// Package openssh finds out which marks an installed OpenSSH sets on its
+// connections. It runs the program to print them and never looks at the version:
+// distributions change the marks and patch older versions with newer behaviour.
 package openssh
 
 import (
@@ -22,7 +22,7 @@ type Mark struct {
 	None bool
 }
 
-// Set returns the mark of a socket that had cp, after OpenSSH has set m.
+// Set returns the mark of a socket after OpenSSH has set m; cp is the mark before.
 func (m Mark) Set(cp dscp.CodePoint) dscp.CodePoint {
 	if m.None {
 		return cp
@@ -57,9 +57,9 @@ func Parse(value string) (Marks, error) {
 	return Marks{marks[0], marks[1]}, nil
 }
 
-// Value returns the value of IPQoS in the configuration that a program has
-// printed, and whether it is there. The name of the option is in any case: sshd -T
-// prints IPQoS since 10.6 and ipqos before.
+// Value returns the value of IPQoS in a printed configuration, and whether it is
+// there. It ignores the case of the name: sshd -T prints IPQoS since 10.6 and ipqos
+// before.
 func Value(printed []byte) (string, bool) {
 	for line := range bytes.Lines(printed) {
 		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
@@ -70,11 +70,12 @@ func Value(printed []byte) (string, bool) {
 	return "", false
 }
 
-var errNoIPQoS = errors.New("it prints no IPQoS")
+var errNoIPQoS = errors.New("no IPQoS in its output")
 
 // Ask runs a command that prints a configuration, such as ssh -G host or sshd -T,
-// and returns the value of IPQoS: what the configuration file, the options and the
-// program's own default come to. A word that the program ignores is "none" there.
+// and returns the value of IPQoS that results from the configuration file, the
+// options and the program's default. The program prints "none" for a word that it
+// ignores.
 func Ask(ctx context.Context, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -94,6 +95,6 @@ func Ask(ctx context.Context, program string, args ...string) (string, error) {
 	return "", fmt.Errorf("asking %s for its IPQoS: %w", program, err)
 }
 
-// patience is how long a program may take to print its configuration. A name
-// server that is asked for the host may be slow.
+// patience is how long a program may take to print its configuration. It may wait
+// for a slow name server.
 const patience = 5 * time.Second

@@ -40,7 +40,7 @@ func probeBorder(args []string) {
 	fmt.Println(before, err, markOf(fd), reached)
 }
 
-// probeHidden makes itself a process that others may not trace, and a socket.
+// probeHidden forbids others to trace it, and makes a socket.
 func probeHidden([]string) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		fmt.Println(err)
@@ -53,9 +53,9 @@ func probeHidden([]string) {
 	fmt.Println(markOf(fd))
 }
 
-// TestNamespaces claims that a program which leaves pinexec's network namespace
-// stays in its own: its sockets are of that namespace, and as nobody can mark them
-// from outside, they stay unmarked. Other namespaces make no difference.
+// TestNamespaces claims that the sockets of a program which leaves pinexec's
+// network namespace belong to its new namespace and stay unmarked, since the
+// supervisor cannot make sockets there. Other namespaces make no difference.
 func TestNamespaces(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -81,7 +81,7 @@ func TestNamespaces(t *testing.T) {
 			if tt.command != nil {
 				sshtest.Tool(t, tt.command[0])
 				if out, err := exec.Command(tt.command[0], append(tt.command[1:], "true")...).CombinedOutput(); err != nil {
-					testns.Lacks(t, "no such namespaces here: %v\n%s", err, out)
+					testns.Lacks(t, "these namespaces cannot be made here: %v\n%s", err, out)
 				}
 			}
 			command := slices.Concat(tt.command, probe(t, "border", l.Addr().String()))
@@ -90,21 +90,20 @@ func TestNamespaces(t *testing.T) {
 	}
 }
 
-// TestHiddenProcesses claims that a program which may not be traced is served, and
-// that its sockets are refused where its network namespace cannot be told since
-// /proc hides it.
+// TestHiddenProcesses claims that the supervisor serves a program which may not be
+// traced, but refuses its sockets if /proc hides its network namespace.
 func TestHiddenProcesses(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, "0x48\n", output(t, pinned(t, []string{"AF21"}, probe(t, "hidden")...)))
 	if os.Getuid() != 0 {
-		t.Skip("only root can mount a /proc that hides processes")
+		t.Skip("needs root, to mount a /proc that hides processes")
 	}
 	pinexec := sshtest.Program(t, "pinexec")
 	readable(t, pinexec)
 	readable(t, probe(t, "hidden")[0])
 	hide := []string{"unshare", "-m", "sh", "-c", `mount -t proc -o hidepid=invisible proc /proc && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"`, "sh"}
 	if out, err := exec.Command(hide[0], append(hide[1:], "true")...).CombinedOutput(); err != nil {
-		testns.Lacks(t, "no /proc that hides processes here: %v\n%s", err, out)
+		testns.Lacks(t, "a /proc that hides processes cannot be mounted here: %v\n%s", err, out)
 	}
 	run := func(command ...string) string {
 		return output(t, exec.Command(hide[0], slices.Concat(hide[1:], []string{pinexec, "AF21"}, command)...))
@@ -113,18 +112,18 @@ func TestHiddenProcesses(t *testing.T) {
 	assert.Contains(t, run(probe(t, "sockets")...), "close on exec false: 0x48\n")
 }
 
-// readable has everybody run a program in a directory for tests.
+// readable lets every user run a program in a directory for tests.
 func readable(t *testing.T, file string) {
 	t.Helper()
 	require.NoError(t, exec.Command("sh", "-c", `while [ "$1" != / ]; do chmod o+rx "$1" || exit; set -- "$(dirname "$1")"; done`, "sh", file).Run())
 }
 
-// TestOtherUser claims that a program which root runs and which becomes another
-// user is served.
+// TestOtherUser claims that the supervisor serves a program which root runs and
+// which becomes another user.
 func TestOtherUser(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Skip("only root can become another user")
+		t.Skip("needs root, to become another user")
 	}
 	p := probe(t, "hidden")
 	readable(t, p[0])
@@ -132,8 +131,8 @@ func TestOtherUser(t *testing.T) {
 	assert.Equal(t, "0x48\n", output(t, pinned(t, []string{"AF21"}, command...)))
 }
 
-// TestWithoutProc claims that pinexec says so where there is no /proc, or that of
-// another PID namespace.
+// TestWithoutProc claims that pinexec fails and names /proc if it is missing or
+// belongs to another PID namespace.
 func TestWithoutProc(t *testing.T) {
 	t.Parallel()
 	needFilters(t)
@@ -145,7 +144,7 @@ func TestWithoutProc(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if out, err := exec.Command(unshare[0], append(unshare[1:], "true")...).CombinedOutput(); err != nil {
-				testns.Lacks(t, "no such namespaces here: %v\n%s", err, out)
+				testns.Lacks(t, "these namespaces cannot be made here: %v\n%s", err, out)
 			}
 			cmd := exec.Command(unshare[0], append(unshare[1:], pinexec, "AF21", "echo", "ran")...)
 			out, _ := cmd.CombinedOutput()

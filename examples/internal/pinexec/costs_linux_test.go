@@ -27,8 +27,8 @@ func init() {
 	probes["serve"] = probeServe
 }
 
-// probeCosts prints what calls cost, in nanoseconds: the least of many short
-// slices, when nothing else interrupts.
+// probeCosts measures system calls in many short runs and prints the least time of
+// a call and the tenth percentile, in nanoseconds.
 func probeCosts([]string) {
 	runtime.LockOSThread()
 	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
@@ -74,7 +74,7 @@ func probeCosts([]string) {
 			if err != nil {
 				panic(err)
 			}
-			// No TIME_WAIT: ports would run out.
+			// Close with a reset: sockets in TIME_WAIT would use up the ports.
 			if err := unix.SetsockoptLinger(c, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
 				panic(err)
 			}
@@ -106,14 +106,14 @@ func probeServe([]string) {
 	io.Copy(io.Discard, os.Stdin)
 }
 
-// ways are those in which programs are run for comparison, one after another, so
-// that all meet the same machine.
+// ways returns the commands before a program's own for each way to run it. The
+// benchmarks run them in turn, so that load on the machine affects all of them.
 func ways(b *testing.B) map[string][]string {
 	pinexec := sshtest.Program(b, "pinexec")
 	return map[string][]string{"bare": nil, "AF21": {pinexec, "AF21"}, "DF": {pinexec, "DF"}}
 }
 
-// BenchmarkCalls compares system calls. The columns are the least and the tenth
+// BenchmarkCalls compares system calls. It logs the least time and the tenth
 // percentile.
 func BenchmarkCalls(b *testing.B) {
 	self, err := os.Executable()
@@ -144,8 +144,8 @@ func BenchmarkCalls(b *testing.B) {
 	}
 }
 
-// BenchmarkHTTPServer compares a server that is asked for something small, over
-// one connection and over a new one for each request.
+// BenchmarkHTTPServer compares servers that answer small requests, over one
+// connection and over a new one for each request.
 func BenchmarkHTTPServer(b *testing.B) {
 	self, err := os.Executable()
 	require.NoError(b, err)

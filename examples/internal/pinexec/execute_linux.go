@@ -16,9 +16,9 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// execute becomes the program, under a filter. It returns if it cannot.
+// execute executes the program under a filter, and returns only if it failed.
 func execute(o Options) (status int, err error) {
-	// The filter is for this thread and for what it starts.
+	// The filter holds for this thread and its children.
 	runtime.LockOSThread()
 	paths, err := find(o.Command[0])
 	if err != nil {
@@ -31,7 +31,7 @@ func execute(o Options) (status int, err error) {
 	return statusOf(err), fmt.Errorf("%s: %w", o.Command[0], err)
 }
 
-// try does all but execute a program.
+// try does what execute does, except that it executes no program.
 func try() error {
 	runtime.LockOSThread()
 	return pin(Options{Mark: dscp.AF21})
@@ -44,8 +44,8 @@ func statusOf(err error) int {
 	return CannotRun
 }
 
-// find returns where execvp(3) would look for the program, if it is at one of
-// these places and can be run from there.
+// find returns the file names that execvp(3) would try for the program. It returns
+// an error if none of them can be executed.
 func find(name string) (paths []string, err error) {
 	if name == "" {
 		return nil, unix.ENOENT
@@ -76,11 +76,11 @@ func pathVariable() string {
 	if path, ok := os.LookupEnv("PATH"); ok {
 		return path
 	}
-	return "/bin:/usr/bin" // as execvp(3) has it
+	return "/bin:/usr/bin" // the default of execvp(3)
 }
 
-// become executes the program as execvp(3) does: the first of the paths that can
-// be run, and a file that is no program by the shell.
+// become executes the program as execvp(3) does: the first of the paths that works.
+// A shell runs a file without a known format.
 func become(paths, args []string) error {
 	var err error = unix.ENOENT
 	for _, p := range paths {

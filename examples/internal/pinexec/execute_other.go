@@ -10,7 +10,7 @@ import (
 func execute(Options) (status int, err error) { return Failed, try() }
 
 func try() error {
-	return fmt.Errorf("Linux 5.19 or newer on amd64 or arm64 is needed, and this is %s on %s; %s", runtime.GOOS, runtime.GOARCH, instead)
+	return fmt.Errorf("pinexec needs Linux 5.19 or newer on amd64 or arm64, not %s on %s; %s", runtime.GOOS, runtime.GOARCH, instead)
 }
 
 func supervise([]string) (status int) { return Failed }

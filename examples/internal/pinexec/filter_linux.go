@@ -10,26 +10,26 @@ import (
 	"github.com/godscp/godscp/internal/seccomp"
 )
 
-// Missing in x/sys/unix.
+// Constants that x/sys/unix does not have.
 const (
 	afSMC            = 43
-	flowinfoSend     = 33  // IPV6_FLOWINFO_SEND: a sender's address then has a traffic class
-	socketTypeMask   = 0xf // what is left are flags
-	socketTypePacket = 10  // SOCK_PACKET, which makes a packet socket of an AF_INET
+	flowinfoSend     = 33  // IPV6_FLOWINFO_SEND: a destination address can then carry a traffic class
+	socketTypeMask   = 0xf // the other bits are flags
+	socketTypePacket = 10  // SOCK_PACKET, which makes a packet socket in AF_INET
 )
 
-// A fate is what becomes of a socket(2).
-type fate int
+// An outcome is the result of a socket(2).
+type outcome int
 
 const (
-	passes  fate = iota // the kernel makes the socket, unmarked
-	refused             // with an errno
-	marked              // the supervisor makes it
+	passes  outcome = iota // the kernel makes the socket, unmarked
+	refused                // the call fails with an errno
+	marked                 // the supervisor makes the socket
 )
 
-// fateOf says what becomes of a socket that the supervisor is asked for although
-// no filter could look at it. It decides as filter does.
-func fateOf(domain, typ, protocol uint32) (fate, syscall.Errno) {
+// outcomeOf decides about a socket(2) whose arguments the filter cannot read. It
+// decides as filterSocket does.
+func outcomeOf(domain, typ, protocol uint32) (outcome, syscall.Errno) {
 	switch {
 	case domain == afSMC:
 		return refused, unix.EAFNOSUPPORT
@@ -44,20 +44,20 @@ func fateOf(domain, typ, protocol uint32) (fate, syscall.Errno) {
 	return marked, 0
 }
 
-// remarks reports whether setsockopt(2) of that option can change the mark.
+// remarks reports whether setting the option can change the mark.
 func remarks(level, option uint32) bool {
 	return level == unix.IPPROTO_IP && option == unix.IP_TOS ||
 		level == unix.IPPROTO_IPV6 && (option == unix.IPV6_TCLASS || option == flowinfoSend)
 }
 
-// filter returns the filter that the program is under. An option that re-marks
-// fails with refusal, or, if that is 0, does nothing and succeeds. If sockets are
-// supervised, the listener is asked for those to be marked.
+// filter returns the program's filter. Setting an option that re-marks fails with
+// refusal or, if that is 0, does nothing and succeeds. If supervised is true, the
+// filter asks the supervisor for the sockets to be marked.
 func filter(supervised bool, refusal syscall.Errno) *seccomp.Program {
 	p := new(seccomp.Program)
 	for _, abi := range seccomp.ABIs() {
 		p.In(abi, func() {
-			p.RefuseURing() // makes sockets, and sets their options, with no call to see
+			p.RefuseURing() // it makes sockets and sets options without system calls
 			p.When(func() { filterSetsockopt(p, refusal) }, seccomp.Number.Is(abi.Setsockopt))
 			if supervised {
 				p.When(func() { filterSocket(p) }, seccomp.Number.Is(abi.Socket))
@@ -68,7 +68,7 @@ func filter(supervised bool, refusal syscall.Errno) *seccomp.Program {
 			p.Return(seccomp.Allow)
 		})
 	}
-	p.Return(seccomp.Errno(unix.ENOSYS)) // of an ABI that is not known
+	p.Return(seccomp.Errno(unix.ENOSYS)) // a call of an unknown ABI
 	return p
 }
 
@@ -86,13 +86,13 @@ func filterSetsockopt(p *seccomp.Program, refusal syscall.Errno) {
 func filterSocket(p *seccomp.Program) {
 	pass := func() { p.Return(seccomp.Allow) }
 	domain, typ, protocol := seccomp.Arg(0), seccomp.Arg(1).Bits(socketTypeMask), seccomp.Arg(2)
-	// Of these the TCP connection is the kernel's own, which nobody can mark.
+	// An SMC socket has an internal TCP socket, which no option can mark.
 	p.When(func() { p.Return(seccomp.Errno(unix.EAFNOSUPPORT)) }, domain.Is(afSMC))
 	p.When(pass, domain.IsNot(unix.AF_INET), domain.IsNot(unix.AF_INET6))
-	// Linux cannot mark IPv6 on these. Programs that ask for them go on with TCP.
+	// Linux cannot mark IPv6 on MPTCP sockets. Programs fall back to TCP.
 	p.When(func() { p.Return(seccomp.Errno(unix.EPROTONOSUPPORT)) }, protocol.Is(unix.IPPROTO_MPTCP))
-	// Who may have these depends on the caller, so that the supervisor must not
-	// make them.
+	// The caller's privileges decide about these, so the supervisor must not make
+	// them.
 	p.When(pass, typ.Is(unix.SOCK_RAW))
 	p.When(pass, typ.Is(socketTypePacket))
 	p.When(pass, protocol.Is(unix.IPPROTO_ICMP))
@@ -100,8 +100,8 @@ func filterSocket(p *seccomp.Program) {
 	p.Return(seccomp.Notify)
 }
 
-// filterSocketcall asks about calls whose arguments lie in memory. Without a
-// supervisor there is nobody to look at them, so that no option can be set.
+// filterSocketcall sends socketcall(2) to the supervisor, which reads the arguments
+// from the caller's memory. Without a supervisor no option can be set this way.
 func filterSocketcall(p *seccomp.Program, supervised bool) {
 	call := seccomp.Arg(0)
 	if supervised {

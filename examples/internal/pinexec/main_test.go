@@ -8,11 +8,10 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshtest"
 )
 
-// A probe asks about the thread that was executed.
+// Probes read state of the process's first thread, such as the parent death signal.
 func init() { runtime.LockOSThread() }
 
-// TestMain runs the tests, or in a child process the part of one that is to be
-// run under pinexec.
+// TestMain runs the tests, or, in a child process under pinexec, a probe.
 func TestMain(m *testing.M) {
 	Init()
 	if len(os.Args) > 2 && os.Args[1] == probeWord {
@@ -24,5 +23,5 @@ func TestMain(m *testing.M) {
 
 const probeWord = "probe"
 
-// probes are programs for the tests. What they print is compared.
+// probes are programs that the tests run under pinexec. They print what they find.
 var probes = map[string]func(args []string){}

@@ -14,14 +14,14 @@ import (
 	"github.com/godscp/godscp/internal/seccomp"
 )
 
-// pin puts the calling thread, which is about to execute the program, under the
-// filter, and checks that it holds.
+// pin puts the calling thread under the filter before it executes the program, and
+// checks that the filter works.
 func pin(o Options) error {
 	if err := frozen(); err != nil {
 		return err
 	}
 	if err := markInherited(o.Mark); err != nil {
-		return fmt.Errorf("marking the sockets that are inherited: %w; %s", err, instead)
+		return fmt.Errorf("marking inherited sockets: %w; %s", err, instead)
 	}
 	var refusal syscall.Errno
 	if o.Strict {
@@ -34,7 +34,7 @@ func pin(o Options) error {
 	} else if err := pinSupervised(o, refusal); err != nil {
 		return err
 	}
-	return prove(o.Mark, refusal)
+	return verify(o.Mark, refusal)
 }
 
 func pinSupervised(o Options, refusal syscall.Errno) error {
@@ -42,8 +42,8 @@ func pinSupervised(o Options, refusal syscall.Errno) error {
 	if err != nil {
 		return err
 	}
-	// The connection to it closes when the program is executed, or this process
-	// ends: until then the supervisor is silent.
+	// s.conn stays open until this process executes the program or ends. Until then
+	// the supervisor logs no sockets.
 	l, err := filter(true, refusal).InstallListener(true)
 	if err != nil {
 		return fmt.Errorf("%w; %s", err, instead)
@@ -52,15 +52,15 @@ func pinSupervised(o Options, refusal syscall.Errno) error {
 	return s.take(l)
 }
 
-// frozen fails if a mark that is set here does not hold: under another pinexec,
-// or in a child of a program that has sealed itself.
+// frozen returns an error if marks cannot be changed in this process: under another
+// pinexec, or in a child of a program that has sealed itself.
 func frozen() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if errors.Is(err, unix.EAFNOSUPPORT) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("no socket can be made here: %w", os.NewSyscallError("socket", err))
+		return fmt.Errorf("cannot make a socket: %w", os.NewSyscallError("socket", err))
 	}
 	defer unix.Close(fd)
 	was, err := unix.GetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS)
@@ -69,18 +69,18 @@ func frozen() error {
 	}
 	other := was ^ 0x20
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, other); err != nil {
-		return fmt.Errorf("no mark can be set here, as under pinexec -strict or under a program that has sealed itself: sockets stay at %v: %w",
+		return fmt.Errorf("cannot set a mark, as under pinexec -strict or a program that has sealed itself: sockets stay at %v: %w",
 			dscp.FromTOS(uint8(was)), os.NewSyscallError("setsockopt(IP_TOS)", err))
 	}
 	if now, err := unix.GetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS); err != nil || now != other {
-		return fmt.Errorf("sockets stay at %v here, whatever is set: this is under another pinexec, and there can be one", dscp.FromTOS(uint8(was)))
+		return fmt.Errorf("cannot set a mark, as under another pinexec: sockets stay at %v", dscp.FromTOS(uint8(was)))
 	}
 	return nil
 }
 
-// prove makes sockets as the program will, and believes what the kernel then has
-// in them.
-func prove(cp dscp.CodePoint, refusal syscall.Errno) error {
+// verify makes sockets as the program will, tries to change their marks, and
+// returns an error unless they keep cp.
+func verify(cp dscp.CodePoint, refusal syscall.Errno) error {
 	for _, c := range []struct{ domain, level, option int }{
 		{unix.AF_INET, unix.IPPROTO_IP, unix.IP_TOS},
 		{unix.AF_INET6, unix.IPPROTO_IP, unix.IP_TOS},
@@ -91,33 +91,34 @@ func prove(cp dscp.CodePoint, refusal syscall.Errno) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("no socket can be made under the filter: %w", os.NewSyscallError("socket", err))
+			return fmt.Errorf("cannot make a socket under the filter: %w", os.NewSyscallError("socket", err))
 		}
 		defer unix.Close(fd)
 		err = unix.SetsockoptInt(fd, c.level, c.option, int(cp.TOS()^0x20))
 		if refusal == 0 && err != nil || refusal != 0 && !errors.Is(err, refusal) {
-			return fmt.Errorf("the filter does not hold: setting another mark: %v", err)
+			return fmt.Errorf("the filter does not work: setting another mark: %v", err)
 		}
 		if tos, err := unix.GetsockoptInt(fd, c.level, c.option); err != nil || tos != int(cp.TOS()) {
-			return fmt.Errorf("the filter does not hold: a socket is marked %#x, not %v (0x%02x), error %v", tos, cp, cp.TOS(), err)
+			return fmt.Errorf("the filter does not work: a socket has TOS 0x%02x, want 0x%02x (%v), error %v", tos, cp.TOS(), cp, err)
 		}
 	}
 	if _, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 0, 0, 0); errno != unix.ENOSYS {
-		return fmt.Errorf("the filter does not hold: io_uring_setup: %v", errno)
+		return fmt.Errorf("the filter does not work: io_uring_setup: %v", errno)
 	}
 	return nil
 }
 
-// reply is what the supervisor answers when it is ready; anything else is the
-// text of an error.
+// reply is the supervisor's answer when it is ready. Any other answer is the text
+// of an error.
 const reply = "ready"
 
-// A supervisorProcess is one that has been started and waits for its listener.
+// A supervisorProcess is a supervisor that has started and waits for its listener.
+// conn is this process's end of the connection to it.
 type supervisorProcess struct{ conn int }
 
 func (s supervisorProcess) close() { unix.Close(s.conn) }
 
-// take has the supervisor answer for l.
+// take gives l to the supervisor and waits until the supervisor is ready.
 func (s supervisorProcess) take(l *seccomp.Listener) error {
 	if err := unix.Sendmsg(s.conn, []byte{0}, unix.UnixRights(l.FD()), nil, unix.MSG_NOSIGNAL); err != nil {
 		return fmt.Errorf("supervisor: %w", os.NewSyscallError("sendmsg", err))

@@ -1,9 +1,9 @@
-// Package pinexec runs programs whose Internet sockets carry one DSCP from birth,
-// and keep it. Its command, which says what that does and does not do, is
-// examples/pinexec; examples/vmware shows it at work.
+// Package pinexec runs programs and gives one DSCP to their Internet sockets, from
+// the first packet to the last. The command examples/pinexec documents the limits;
+// examples/vmware uses the package, too.
 //
-// A program that uses the package calls [Init] first: it is executed again as the
-// supervisor that makes the sockets.
+// A program that uses the package must call [Init] first: the package executes the
+// program again as the supervisor that makes the sockets.
 package pinexec
 
 import (
@@ -17,38 +17,38 @@ import (
 	"github.com/godscp/godscp/dscp"
 )
 
-// Exit statuses, as of env(1). Otherwise it is the program's own.
+// Exit statuses if the program did not run, as those of env(1).
 const (
-	Failed    = 125 // pinexec itself
+	Failed    = 125 // pinexec failed
 	CannotRun = 126
 	NotFound  = 127
 )
 
-// Options say what to run, and how.
+// Options are the program to run and its mark.
 type Options struct {
 	Mark   dscp.CodePoint
-	Strict bool // setting another mark fails with EPERM, instead of doing nothing
+	Strict bool // setting another mark fails with EPERM; otherwise it does nothing and succeeds
 
-	// Verbose has a line written for each socket, to the file Log, or to standard
-	// error if that is empty.
+	// Verbose writes a line for each socket to the file Log, or to standard error if
+	// Log is empty.
 	Verbose bool
 	Log     string
 
-	Command []string // the program, which is looked for as execvp(3) does, and its arguments
+	Command []string // the program, which Exec finds as execvp(3) does, and its arguments
 }
 
-// Exec becomes the program. If it cannot, it returns why, and the exit status that
-// stands for it. [Init] must have been called.
+// Exec replaces this process with the program. It returns only if it failed, with
+// the exit status for the error. Call [Init] first.
 func Exec(o Options) (status int, err error) { return execute(o) }
 
-// The first arguments by which this program knows what it has been executed for.
+// The values of os.Args[0] by which Init recognises the processes of this package.
 const (
 	supervisorName = "pinexec: supervisor"
 	underName      = "pinexec"
 )
 
-// Init returns at once, unless this process has been started by [Exec], [Under]
-// or [Check]: then it does what it is for and exits.
+// Init returns at once, unless [Exec], [Under] or [Check] has started this process:
+// then it does their work and exits.
 func Init() {
 	switch {
 	case len(os.Args) == 5 && os.Args[0] == supervisorName:
@@ -70,14 +70,14 @@ func Init() {
 	}
 }
 
-// What follows underName.
+// The values of os.Args[1] after underName.
 const (
 	underWord = "under"
 	checkWord = "check"
 )
 
-// Check returns why programs cannot be run here, or nil. It tries it in a process
-// of its own.
+// Check returns an error if this system cannot run programs under pinexec. It tries
+// it in a new process.
 func Check(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -93,8 +93,8 @@ func Check(ctx context.Context) error {
 	return err
 }
 
-// Under changes cmd so that it runs under pinexec, which is this program, executed
-// once more.
+// Under changes cmd so that it runs under pinexec: cmd executes this program again,
+// whose Init calls [Exec].
 func Under(cp dscp.CodePoint, cmd *exec.Cmd) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -105,6 +105,6 @@ func Under(cp dscp.CodePoint, cmd *exec.Cmd) error {
 	return nil
 }
 
-// instead says what can be done where pinexec cannot run.
-const instead = "instead, for ssh and what uses it: proxycommand -print-config, whose lines for ~/.ssh/config " +
-	"need nothing from the system, or one mark for all sessions, such as \"IPQoS lowdelay\", in ~/.ssh/config"
+// instead is the advice for systems where pinexec cannot run.
+const instead = "for ssh, use the lines that proxycommand -print-config prints for ~/.ssh/config instead, " +
+	"or set one mark for all sessions there, such as \"IPQoS lowdelay\""

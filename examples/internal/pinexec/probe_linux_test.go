@@ -19,7 +19,7 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// patience is how long a program may take before a test gives up on it.
+// patience is how long a program may take before its test fails.
 const patience = 60 * time.Second
 
 // pinned returns a command that runs under pinexec with the options and the mark.
@@ -33,7 +33,7 @@ func pinned(t *testing.T, options []string, command ...string) *exec.Cmd {
 	return cmd
 }
 
-// needFilters skips the test where nothing can be supervised.
+// needFilters skips the test if this system forbids seccomp filters.
 func needFilters(t *testing.T) {
 	t.Helper()
 	out, err := exec.Command(sshtest.Program(t, "pinexec"), "AF21", "true").CombinedOutput()
@@ -61,10 +61,10 @@ func output(t *testing.T, cmd *exec.Cmd) string {
 	return out.String()
 }
 
-// lines makes what a probe is to print.
+// lines joins the lines that a probe should print.
 func lines(l ...string) string { return strings.Join(l, "\n") + "\n" }
 
-// markOf returns the marks of a socket, the one of its family first.
+// markOf returns the TOS of a socket; for IPv6, the traffic class and the TOS.
 func markOf(fd int) string {
 	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {

@@ -37,7 +37,7 @@ func init() {
 	probes["godscp"] = probeGodscp
 }
 
-// probeProcess prints what the process has from its caller.
+// probeProcess prints the attributes that the process inherits from its caller.
 func probeProcess([]string) {
 	fmt.Println("pid", os.Getpid())
 	fmt.Println("arguments", len(os.Args))
@@ -65,15 +65,16 @@ func probeProcess([]string) {
 	fmt.Println("children", err)
 }
 
-// TestInPlace claims that the program finds what it would find without pinexec.
-func TestInPlace(t *testing.T) {
+// TestProcessAttributesUnchanged claims that the program has the same process attributes as without
+// pinexec.
+func TestProcessAttributesUnchanged(t *testing.T) {
 	t.Parallel()
 	p := probe(t, "process")
 	pipe, other, err := os.Pipe()
 	require.NoError(t, err)
 	defer pipe.Close()
 	defer other.Close()
-	runtime.LockOSThread() // its end would be the parent's death
+	runtime.LockOSThread() // the end of this thread would send the child Pdeathsig
 	defer runtime.UnlockOSThread()
 	run := func(cmd *exec.Cmd) string {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -87,8 +88,8 @@ func TestInPlace(t *testing.T) {
 		text := strings.ReplaceAll(out.String(), cmd.Dir, "DIR")
 		return strings.ReplaceAll(text, strconv.Itoa(pid), "PID")
 	}
-	// A shell that ignores what Go lets alone, and has a limit below that.
-	// The limits are read by another, since Go raises one of its own.
+	// This shell ignores signals that Go does not handle, and lowers limits. A second
+	// shell prints the limits, since Go raises its own limit of open files.
 	shell := `trap '' HUP INT TSTP; ulimit -S -n 100; ulimit -S -c 0; exec "$@"`
 	p = append([]string{"/bin/sh", "-c", `cat /proc/$$/limits; exec "$@"`, "sh"}, p...)
 	bare := run(exec.Command("/bin/sh", append([]string{"-c", shell, "sh"}, p...)...))
@@ -103,8 +104,8 @@ func TestInPlace(t *testing.T) {
 	}
 }
 
-// TestExitStatus claims that the status is the program's, or says as env(1) does
-// why it did not run.
+// TestExitStatus claims that the exit status is the program's or, if the program
+// did not run, that of env(1).
 func TestExitStatus(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -131,12 +132,12 @@ func TestExitStatus(t *testing.T) {
 		"a directory":           {[]string{"AF21", dir}, 126, "pinexec: " + dir + ": permission denied\n"},
 		"a wrong mark":          {[]string{"AF99", "true"}, 125, ""},
 		"no mark":               {nil, 125, ""},
-		"a log that cannot be":  {[]string{"-v=/no/such/file", "AF21", "true"}, 125, "pinexec: open /no/such/file: no such file or directory\n"},
+		"a log not writable":    {[]string{"-v=/no/such/file", "AF21", "true"}, 125, "pinexec: open /no/such/file: no such file or directory\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cmd := pinned(t, tt.args)
-			cmd.Env = append(os.Environ(), "PATH=/usr/bin:/bin:"+dir) // not directories that this user may not look into
+			cmd.Env = append(os.Environ(), "PATH=/usr/bin:/bin:"+dir) // directories that every user can read
 			out, _ := cmd.CombinedOutput()
 			assert.Equal(t, tt.status, cmd.ProcessState.ExitCode(), "%s", out)
 			if tt.out != "" {
@@ -152,7 +153,7 @@ func TestExitStatus(t *testing.T) {
 	})
 }
 
-// supervisorOf returns the supervisor that the process pid has started.
+// supervisorOf returns the process number of the supervisor that process pid started.
 func supervisorOf(pid int) (supervisor int, err error) {
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
@@ -167,17 +168,33 @@ func supervisorOf(pid int) (supervisor int, err error) {
 	return 0, fmt.Errorf("process %d has no supervisor", pid)
 }
 
-// waitFor waits until a condition is true.
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waiting for %s", what)
+// waitEnd waits until the process pid has ended, or for patience.
+func waitEnd(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil // it has ended already
+	}
+	if err != nil {
+		return os.NewSyscallError("pidfd_open", err)
+	}
+	defer unix.Close(fd)
+	deadline := time.Now().Add(patience)
+	for {
+		left := max(0, time.Until(deadline))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds()))
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return os.NewSyscallError("poll", err)
+		case n == 0:
+			return fmt.Errorf("process %d still runs after %v", pid, patience)
+		default:
+			return nil
 		}
 	}
 }
 
-// probeSupervisor does harm to its supervisor.
+// probeSupervisor looks at its supervisor, sends it signals, and kills it.
 func probeSupervisor([]string) {
 	pid, err := supervisorOf(os.Getpid())
 	if err != nil {
@@ -206,7 +223,7 @@ func probeSupervisor([]string) {
 		open(unix.AF_INET)
 	}
 	list, _ = os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	fmt.Println(len(list)-before < 25) // one that it has given may still be open
+	fmt.Println(len(list)-before < 25) // the supervisor may still hold the last socket for a moment
 	for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGPIPE, unix.SIGUSR1, unix.SIGALRM, unix.SIGTSTP, unix.SIGTTOU} {
 		if err := unix.Kill(pid, s); err != nil {
 			fmt.Println(err)
@@ -216,15 +233,15 @@ func probeSupervisor([]string) {
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 		fmt.Println(err)
 	}
-	for sshtest.Alive(pid) {
-		runtime.Gosched()
+	if err := waitEnd(pid); err != nil {
+		fmt.Println(err)
 	}
 	fmt.Println(open(unix.AF_INET), open(unix.AF_INET6), open(unix.AF_UNIX))
 }
 
-// TestSupervisor claims that no signal but SIGKILL ends the supervisor, that it
-// holds nothing of the program's, and that without it no socket of the Internet
-// can be made, rather than one without a mark.
+// TestSupervisor claims that only SIGKILL ends the supervisor, that it holds no
+// descriptor of the program, and that without it socket(2) fails for Internet
+// sockets.
 func TestSupervisor(t *testing.T) {
 	t.Parallel()
 	pipe, other, err := os.Pipe()
@@ -236,7 +253,7 @@ func TestSupervisor(t *testing.T) {
 	assert.Equal(t, lines("true [] /", "true", "<nil>", "function not implemented function not implemented <nil>"), output(t, cmd))
 }
 
-// probeDaemon leaves a process behind that makes a socket when its parent is gone.
+// probeDaemon starts a process that makes a socket after probeDaemon has ended.
 func probeDaemon(args []string) {
 	cmd := exec.Command("/bin/sh", "-c", `(setsid "$@" &)`, "sh", os.Args[0], probeWord, "exec", args[0], strconv.Itoa(os.Getpid()))
 	if err := cmd.Run(); err != nil {
@@ -244,12 +261,12 @@ func probeDaemon(args []string) {
 	}
 }
 
-// probeExec waits until a process is gone, writes its own number and the mark of a
-// socket to a file, and reads its standard input.
+// probeExec waits until process args[1] has ended, writes its own process number
+// and the mark of a new socket to the file args[0], and runs until it is killed.
 func probeExec(args []string) {
 	pid, _ := strconv.Atoi(args[1])
-	for sshtest.Alive(pid) {
-		time.Sleep(time.Millisecond)
+	if err := waitEnd(pid); err != nil {
+		panic(err)
 	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	text := fmt.Sprint(err)
@@ -262,11 +279,11 @@ func probeExec(args []string) {
 	if err := os.Rename(args[0]+".new", args[0]); err != nil {
 		panic(err)
 	}
-	time.Sleep(time.Hour)
+	time.Sleep(3 * patience) // the test kills this process; if the test has failed, it ends itself
 }
 
-// TestDaemon claims that a process which outlives the program is served, and that
-// the supervisor ends after it.
+// TestDaemon claims that the supervisor serves a process which outlives the program,
+// and ends after it.
 func TestDaemon(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "mark")
@@ -274,29 +291,28 @@ func TestDaemon(t *testing.T) {
 	require.NoError(t, cmd.Start())
 	pid := cmd.Process.Pid
 	supervisor := 0
-	waitFor(t, "the supervisor", func() bool {
+	require.Eventually(t, func() bool {
 		var err error
 		supervisor, err = supervisorOf(pid)
 		return err == nil
-	})
+	}, patience, time.Millisecond, "no supervisor")
 	require.NoError(t, cmd.Wait())
 	var text []byte
-	waitFor(t, "the daemon's socket", func() bool {
+	require.Eventually(t, func() bool {
 		text, _ = os.ReadFile(file)
 		return len(text) > 0
-	})
+	}, patience, time.Millisecond, "the daemon has made no socket")
 	number, mark, _ := strings.Cut(string(text), " ")
 	assert.Equal(t, "0x48", mark)
 	assert.True(t, sshtest.Alive(supervisor))
 	daemon, err := strconv.Atoi(number)
 	require.NoError(t, err)
 	require.NoError(t, unix.Kill(daemon, unix.SIGKILL))
-	waitFor(t, "the supervisor's end", func() bool { return !sshtest.Alive(supervisor) })
+	require.NoError(t, waitEnd(supervisor))
 }
 
-// TestNested claims that a second pinexec, and one under a sealed program, says
-// why it cannot be.
-func TestNested(t *testing.T) {
+// TestNestedFails claims that pinexec fails under another pinexec and says so.
+func TestNestedFails(t *testing.T) {
 	t.Parallel()
 	pinexec := sshtest.Program(t, "pinexec")
 	for name, tt := range map[string]struct{ outer, inner []string }{
@@ -321,8 +337,8 @@ func TestNested(t *testing.T) {
 	}
 }
 
-// TestSupervisedByAnother claims that pinexec says why it cannot be where somebody
-// else supervises already, as a container's manager may.
+// TestSupervisedByAnother claims that pinexec fails, and says why, if another
+// program supervises it already, as a container manager may.
 func TestSupervisedByAnother(t *testing.T) {
 	t.Parallel()
 	pinexec := sshtest.Program(t, "pinexec")
@@ -354,7 +370,7 @@ func TestSupervisedByAnother(t *testing.T) {
 	assert.Contains(t, string(r.out), "proxycommand -print-config")
 }
 
-// runUnder runs pinexec under a filter of somebody else's.
+// runUnder runs pinexec under another filter.
 func runUnder(t *testing.T, p *seccomp.Program, args ...string) (status int, out string) {
 	t.Helper()
 	pinexec := sshtest.Program(t, "pinexec")
@@ -378,7 +394,8 @@ func runUnder(t *testing.T, p *seccomp.Program, args ...string) (status int, out
 	return status, out
 }
 
-// TestFiltersForbidden claims the same for a container that permits no filters.
+// TestFiltersForbidden claims that pinexec fails, and says why, in a container that
+// permits no filters.
 func TestFiltersForbidden(t *testing.T) {
 	t.Parallel()
 	var p seccomp.Program
@@ -392,8 +409,8 @@ func TestFiltersForbidden(t *testing.T) {
 	}
 }
 
-// TestOlderKernel claims that pinexec names the version that it needs, on a kernel
-// that does not know the flag. DF does without.
+// TestOlderKernel claims that pinexec names the kernel version that it needs if
+// seccomp(2) does not know the flag for a listener. DF works without that flag.
 func TestOlderKernel(t *testing.T) {
 	t.Parallel()
 	var p seccomp.Program
@@ -407,7 +424,7 @@ func TestOlderKernel(t *testing.T) {
 	assert.Equal(t, "ran\n", out)
 }
 
-// TestUnderSeal claims that pinexec says why it cannot be in a child of a program
+// TestUnderSeal claims that pinexec fails, and says why, in a child of a program
 // that has sealed itself.
 func TestUnderSeal(t *testing.T) {
 	t.Parallel()
@@ -420,8 +437,8 @@ func TestUnderSeal(t *testing.T) {
 	}
 }
 
-// TestFilterWithoutEffect claims that pinexec does not run the program where
-// seccomp(2) says that it has done what it has not.
+// TestFilterWithoutEffect claims that pinexec does not run the program if
+// seccomp(2) succeeds but installs no filter.
 func TestFilterWithoutEffect(t *testing.T) {
 	t.Parallel()
 	var p seccomp.Program
@@ -430,20 +447,21 @@ func TestFilterWithoutEffect(t *testing.T) {
 	for _, args := range [][]string{{"DF"}, {"-strict", "DF"}} {
 		status, out := runUnder(t, &p, append(args, "echo", "ran")...)
 		assert.Equal(t, Failed, status, "%s", out)
-		assert.Contains(t, out, "the filter does not hold")
+		assert.Contains(t, out, "the filter does not work")
 	}
 }
 
-// TestProof claims that pinexec does not believe in a filter that does not hold.
-func TestProof(t *testing.T) {
+// TestVerifyFailsWithoutFilter claims that verify fails in a process without a
+// filter.
+func TestVerifyFailsWithoutFilter(t *testing.T) {
 	t.Parallel()
-	require.ErrorContains(t, prove(dscp.AF21, 0), "the filter does not hold")
-	require.ErrorContains(t, prove(dscp.AF21, unix.EPERM), "the filter does not hold")
-	require.ErrorContains(t, prove(dscp.DF, 0), "the filter does not hold")
+	require.ErrorContains(t, verify(dscp.AF21, 0), "the filter does not work")
+	require.ErrorContains(t, verify(dscp.AF21, unix.EPERM), "the filter does not work")
+	require.ErrorContains(t, verify(dscp.DF, 0), "the filter does not work")
 	require.NoError(t, frozen())
 }
 
-// TestCheck claims that Check and Under work in a program that is not pinexec.
+// TestCheck claims that Check and Under work in a program other than pinexec.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	needFilters(t)
@@ -458,7 +476,7 @@ func TestCheck(t *testing.T) {
 	require.ErrorIs(t, Check(ended), context.Canceled)
 }
 
-// probeGodscp dials with a mark, by dscp.
+// probeGodscp dials with a mark through package dscp.
 func probeGodscp(args []string) {
 	cp, err := dscp.Parse(args[0])
 	if err != nil {
@@ -481,9 +499,9 @@ func probeGodscp(args []string) {
 	fmt.Println(c.(*dscp.Conn).DSCP(), c.(*dscp.Conn).Verify())
 }
 
-// TestGodscpInside claims that a program which marks by dscp works if it has the
-// same mark, and learns which mark is frozen if it has not.
-func TestGodscpInside(t *testing.T) {
+// TestDialerUnderPinexec claims that a program which uses package dscp works with the same
+// mark, and with another gets an error that names the mark of its sockets.
+func TestDialerUnderPinexec(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, "AF21 <nil>\n", output(t, pinned(t, []string{"AF21"}, probe(t, "godscp", "AF21")...)))
 	got := output(t, pinned(t, []string{"AF21"}, probe(t, "godscp", "EF")...))
@@ -491,8 +509,8 @@ func TestGodscpInside(t *testing.T) {
 	assert.Contains(t, got, "AF21")
 }
 
-// TestVerbose claims that -v has a line for each socket of the program, and none
-// for pinexec's own.
+// TestVerbose claims that -v prints a line for each socket of the program, and none
+// for those of pinexec.
 func TestVerbose(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "log")
@@ -512,8 +530,9 @@ func TestVerbose(t *testing.T) {
 	assert.Equal(t, len(kinds), strings.Count(stderr.String(), "is marked AF21\n"), "%s", &stderr)
 }
 
-// TestStart claims that the program starts soon.
-func TestStart(t *testing.T) {
+// TestStartupTime claims that pinexec adds little to the time that a program takes to
+// start. It tests time itself.
+func TestStartupTime(t *testing.T) {
 	needFilters(t)
 	pinexec := sshtest.Program(t, "pinexec")
 	least := func(args ...string) time.Duration {
@@ -525,9 +544,9 @@ func TestStart(t *testing.T) {
 		}
 		return best
 	}
-	// The least of several: what others on the machine do is not of interest.
+	// Compare the least times, which other load on the machine affects least.
 	bare, under, df := least("/bin/true"), least(pinexec, "AF21", "/bin/true"), least(pinexec, "DF", "/bin/true")
-	help := least(pinexec, "-h") // what one start of a Go program takes here
+	help := least(pinexec, "-h") // the time to start a Go program
 	t.Logf("bare %v, AF21 %v, DF %v, pinexec -h %v", bare, under, df, help)
 	assert.LessOrEqual(t, under-bare, max(10*time.Millisecond, 4*help))
 }

@@ -25,24 +25,24 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// A site is a server with a NAT before it, and a user there who has nothing but
-// ssh, with a configuration, and a home directory.
+// A site is a server behind a NAT, and a user's ssh configuration and home
+// directory.
 type site struct {
 	*testing.T
 	box    *dscptest.Middlebox
 	host   string
 	port   string
-	config string // the name of an ssh_config, in which the server is "work"
+	config string // name of an ssh_config file in which the server is "work"
 	ssh    []string
 	home   string
-	file   string // of 3 MB
+	file   string // name of a file of fileSize bytes
 	key    *sshtest.Key
 	user   string
 }
 
 const fileSize = 3 << 20
 
-// atSSHD has sshd behind a box.
+// atSSHD starts sshd behind a middlebox.
 func atSSHD(t *testing.T, address string, model dscptest.Model) *site {
 	t.Helper()
 	key := sshtest.NewKey(t, "")
@@ -59,7 +59,7 @@ func atSSHD(t *testing.T, address string, model dscptest.Model) *site {
 	return s
 }
 
-// atHTTP has an HTTP server behind a box.
+// atHTTP starts an HTTP server behind a middlebox.
 func atHTTP(t *testing.T, address string, model dscptest.Model) *site {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(strings.Trim(address, "[]"), "0"))
@@ -83,7 +83,7 @@ func behind(t *testing.T, upstream string, model dscptest.Model, inside dscptest
 	return s
 }
 
-// run runs a program to its end, or, if it does not come, until patience is over.
+// run runs a program until it ends or patience has passed.
 func (s *site) run(patience time.Duration, command ...string) (string, error) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), patience)
@@ -99,7 +99,7 @@ func (s *site) run(patience time.Duration, command ...string) (string, error) {
 
 func (s *site) url() string { return "http://" + net.JoinHostPort(s.host, s.port) + "/" }
 
-// The two scripts that were published, except for the address.
+// The two published Python scripts, except for the address.
 const (
 	scriptBefore = `import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -125,7 +125,8 @@ func (s *site) script(name, text string) string {
 	return file
 }
 
-// remarker is a program in Go that marks as many do.
+// remarker is a Go program that marks its connection after it is established, as
+// many programs do.
 const remarker = `package main
 
 import ("fmt"; "io"; "net"; "os"; "golang.org/x/net/ipv4"; "golang.org/x/net/ipv6")
@@ -150,7 +151,8 @@ func main() {
 }
 `
 
-// static builds a static program, before the test is in a namespace of its own.
+// static builds a static program and puts its file name into the environment. The test
+// calls it before testns.Inside, whose child process inherits the environment.
 func static(t *testing.T, name, source string) {
 	t.Helper()
 	if os.Getenv("PINEXEC_TEST_"+name) != "" {
@@ -160,7 +162,7 @@ func static(t *testing.T, name, source string) {
 	file := filepath.Join(dir, name)
 	require.NoError(t, os.WriteFile(file+".go", []byte(source), 0o600))
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", file, file+".go")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=") // no -race of this run's
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=") // without a -race in GOFLAGS
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Logf("%s cannot be built here: %v\n%s", name, err, out)
 		return
@@ -168,17 +170,16 @@ func static(t *testing.T, name, source string) {
 	t.Setenv("PINEXEC_TEST_"+name, file)
 }
 
-// A program is one that people run. Its run checks what came of it.
+// A program is a common network program and a check of its result.
 type program struct {
 	name string
 	at   func(t *testing.T, address string, model dscptest.Model) *site
-	// command returns the command line, or ends the test where something is
-	// missing.
+	// command returns the command line, or skips the test if the program is missing.
 	command func(s *site) []string
 	check   func(s *site, out string)
-	ipv4    bool // it has no IPv6
+	ipv4    bool // it supports only IPv4
 	remarks bool // without pinexec it changes the mark of the flow
-	status  int
+	status  int  // expected exit status
 }
 
 var programs = []program{
@@ -207,7 +208,7 @@ var programs = []program{
 			if said, _ := exec.Command(scp, "-O").CombinedOutput(); !strings.Contains(string(said), "unknown option") {
 				return append([]string{scp, "-O"}, arguments...)
 			}
-			return append([]string{scp}, arguments...) // before 8.7 it knows no other protocol
+			return append([]string{scp}, arguments...) // before 8.7, scp has only this protocol
 		}, check: arrived},
 	{name: "sftp", at: atSSHD, remarks: true,
 		command: func(s *site) []string {
@@ -255,14 +256,15 @@ var programs = []program{
 		command: func(s *site) []string {
 			file := os.Getenv("PINEXEC_TEST_remarker")
 			if file == "" {
-				testns.Lacks(s, "there is no Go here")
+				testns.Lacks(s, "no Go toolchain here that can build the program")
 			}
 			return []string{file, s.host, s.port}
 		},
 		check: func(*site, string) {}},
 }
 
-// python returns the name of a real one, not of a shell script that looks for it.
+// python returns the file name of the interpreter: python3 in PATH may be a shell
+// script that starts it.
 func python(s *site) string {
 	s.Helper()
 	out, err := exec.Command(sshtest.Tool(s, "python3"), "-c", "import sys; print(sys.executable)").Output()
@@ -277,8 +279,8 @@ func arrived(s *site, _ string) {
 	}
 }
 
-// TestPrograms runs what people run behind NATs that break on marks: as it is, and
-// under pinexec.
+// TestPrograms claims that common programs work under pinexec behind NATs that
+// break on a change of the mark, and that those which re-mark fail without it.
 func TestPrograms(t *testing.T) {
 	sshtest.Built(t, "pinexec")
 	static(t, "remarker", remarker)
@@ -316,7 +318,7 @@ func TestPrograms(t *testing.T) {
 					}
 					assert.Equal(t, dscptest.Pass, flows[0].Verdict, "%v", flows[0])
 				})
-				// Behind FlowKey they would wait for minutes: one shows it.
+				// Behind FlowKey a program hangs for minutes: a short run tests one of them.
 				if !p.remarks || long.N(0, 1) == 0 && (network == "IPv6" || model == "FlowKey" && p.name != "ssh") {
 					continue
 				}
@@ -338,7 +340,8 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// TestSSHDInside runs sshd under pinexec, behind the NAT, as in a guest.
+// TestSSHDInside claims that sshd on the inside of the NAT, as in a virtual machine,
+// works under pinexec and fails without it.
 func TestSSHDInside(t *testing.T) {
 	sshtest.Built(t, "pinexec")
 	if !testns.Inside(t) {

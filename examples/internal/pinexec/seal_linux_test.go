@@ -23,13 +23,13 @@ func init() {
 	probes["seal and run"] = probeSealAndRun
 }
 
-// probeSeal seals itself and does what probeGodscp does.
+// probeSeal seals itself and then does what probeGodscp does.
 func probeSeal(args []string) {
 	fmt.Println(dscp.Seal())
 	probeGodscp(args)
 }
 
-// probeSealAndRun seals itself and becomes another program.
+// probeSealAndRun seals itself and executes another program.
 func probeSealAndRun(args []string) {
 	if err := dscp.Seal(); err != nil {
 		fmt.Println(err)
@@ -38,9 +38,9 @@ func probeSealAndRun(args []string) {
 	fmt.Println(unix.Exec(args[0], args, os.Environ()))
 }
 
-// TestSeal claims that Seal, in a program under pinexec, says which mark is frozen
-// and changes nothing; and that pinexec in a program that has sealed itself says
-// why it cannot be.
+// TestSeal claims that Seal, in a program under pinexec, fails, names the mark of
+// its sockets and changes nothing; and that pinexec fails, and says why, in a
+// program that has sealed itself.
 func TestSeal(t *testing.T) {
 	t.Parallel()
 	const frozen = "dscp: seal: the socket stays at AF21 (0x48), as it does under pinexec\n"
@@ -58,8 +58,8 @@ func TestSeal(t *testing.T) {
 	assert.Contains(t, string(out), "a program that has sealed itself: sockets stay at DF")
 }
 
-// probeGuard puts itself under the filter of a program that seals itself, and
-// marks with the secret and without.
+// probeGuard installs the filter of dscp.Seal and sets a mark with the secret and
+// without it.
 func probeGuard([]string) {
 	const cookie = 0x1234567890abcdef
 	p, err := seccomp.Guard(cookie, seccomp.Option{Level: unix.IPPROTO_IP, Name: unix.IP_TOS}, seccomp.Option{Level: unix.IPPROTO_IPV6, Name: unix.IPV6_TCLASS})
@@ -80,9 +80,10 @@ func probeGuard([]string) {
 	fmt.Println(unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, 0x20), errno, markOf(fd))
 }
 
-// TestSealInside claims that a program which seals itself under pinexec gets its
-// sockets, which keep pinexec's mark: the secret is no way out.
-func TestSealInside(t *testing.T) {
+// TestGuardUnderPinexec claims that a program under the filter of dscp.Seal and under
+// pinexec can make sockets, and that they keep pinexec's mark even if the program
+// sets another with the secret.
+func TestGuardUnderPinexec(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, "operation not permitted errno 0 0x48\n", output(t, pinned(t, []string{"AF21"}, probe(t, "guard")...)))
 	assert.Equal(t, "operation not permitted operation not permitted 0x48\n", output(t, pinned(t, []string{"-strict", "AF21"}, probe(t, "guard")...)))

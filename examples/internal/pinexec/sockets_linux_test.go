@@ -29,21 +29,21 @@ func init() {
 	probes["go"] = probeGo
 }
 
-// kinds are sockets of all sorts that are marked.
+// kinds are the kinds of sockets that pinexec marks.
 var kinds = []struct {
 	name                  string
 	domain, typ, protocol int
 }{
 	{"tcp4", unix.AF_INET, unix.SOCK_STREAM, 0},
 	{"tcp4 by number", unix.AF_INET, unix.SOCK_STREAM | unix.SOCK_CLOEXEC, unix.IPPROTO_TCP},
-	{"tcp4 that does not block", unix.AF_INET, unix.SOCK_STREAM | unix.SOCK_NONBLOCK, 0},
+	{"non-blocking tcp4", unix.AF_INET, unix.SOCK_STREAM | unix.SOCK_NONBLOCK, 0},
 	{"udp4", unix.AF_INET, unix.SOCK_DGRAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK, 0},
 	{"udplite4", unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE},
 	{"tcp6", unix.AF_INET6, unix.SOCK_STREAM, 0},
 	{"udp6", unix.AF_INET6, unix.SOCK_DGRAM | unix.SOCK_CLOEXEC, unix.IPPROTO_UDP},
 }
 
-// describe tells what a program can ask about a socket.
+// describe returns the properties of a socket that a program can read.
 func describe(fd int) string {
 	ask := func(option int) int {
 		v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, option)
@@ -76,9 +76,10 @@ func probeSockets([]string) {
 	fmt.Println(pair[1]-pair[0], err)
 }
 
-// TestSocketsAsBare claims that nothing but the mark tells the sockets from those
-// that the kernel makes, descriptor numbers and errors included.
-func TestSocketsAsBare(t *testing.T) {
+// TestSocketsDifferOnlyInMark claims that the sockets differ only in the mark from those that
+// the kernel makes without pinexec, and that descriptor numbers and errors are the
+// same.
+func TestSocketsDifferOnlyInMark(t *testing.T) {
 	t.Parallel()
 	p := probe(t, "sockets")
 	bare := output(t, exec.Command(p[0], p[1:]...))
@@ -116,7 +117,7 @@ func probeRemark([]string) {
 				sends, _ = unix.GetsockoptInt(fd, r.level, r.option)
 			}
 			fmt.Println(err, one, high, before == markOf(fd), sends)
-			// What has nothing to do with marks works.
+			// Other options work.
 			if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, 9); err != nil {
 				fmt.Println(err)
 			}
@@ -128,8 +129,8 @@ func probeRemark([]string) {
 	}
 }
 
-// TestRemarking claims that no option changes the mark: without -strict a program
-// does not even notice that it cannot.
+// TestRemarking claims that no option changes the mark: setting it succeeds without
+// effect, or fails with EPERM under -strict.
 func TestRemarking(t *testing.T) {
 	t.Parallel()
 	if !hasIPv6() {
@@ -163,8 +164,9 @@ func probeOthers([]string) {
 	}
 }
 
-// TestOtherWays claims that what goes round the filter is not there.
-func TestOtherWays(t *testing.T) {
+// TestOtherWaysFail claims that io_uring, MPTCP, SMC and the x32 ABI, which could
+// make sockets without a mark, are not available.
+func TestOtherWaysFail(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, lines("true", "true", "true", unix.EPROTONOSUPPORT.Error(), unix.EPROTONOSUPPORT.Error(),
 		unix.EAFNOSUPPORT.Error(), unix.ENOSYS.Error()), output(t, pinned(t, []string{"AF21"}, probe(t, "others")...)))
@@ -191,8 +193,8 @@ func probeLimit([]string) {
 	fmt.Println(err, last, again == fds[0], err2)
 }
 
-// TestLimitOfDescriptors claims that the program's own limit holds, and that a
-// socket too many is one error and leaves nothing behind.
+// TestLimitOfDescriptors claims that the program's limit of descriptors applies: a
+// socket above it fails with EMFILE, and leaves no descriptor open.
 func TestLimitOfDescriptors(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, fmt.Sprintf("%v 39 true <nil>\n", unix.EMFILE), output(t, pinned(t, []string{"AF21"}, probe(t, "limit")...)))
@@ -206,7 +208,7 @@ func probeInherited(args []string) {
 		}
 		fmt.Printf(", then %s\n", markOf(3+i))
 	}
-	// And one that comes later.
+	// A socket that arrives later, in a message.
 	conn, err := net.FileConn(os.NewFile(3+uintptr(len(args)), ""))
 	if err != nil {
 		fmt.Println(err)
@@ -229,9 +231,9 @@ func probeInherited(args []string) {
 	fmt.Printf(" %v, then %s\n", err, markOf(fds[0]))
 }
 
-// TestInheritedSockets claims that sockets from outside which have no flow are
-// marked at the start, that the others stay as they are, and that none of them can
-// be re-marked from within.
+// TestInheritedSockets claims that pinexec marks inherited sockets that have no
+// flow, leaves inherited sockets with a flow and sockets that arrive later as they
+// are, and that the program can re-mark none of them.
 func TestInheritedSockets(t *testing.T) {
 	t.Parallel()
 	socket := func(typ int) *os.File {
@@ -253,7 +255,7 @@ func TestInheritedSockets(t *testing.T) {
 	}
 	require.NoError(t, unix.Connect(int(connected.Fd()), where))
 	require.NoError(t, unix.Connect(int(connectedUDP.Fd()), where))
-	// Its SYN is out, and nobody answers: the listener behind has no room.
+	// This listener's queue is full, so that the SYN of connecting gets no answer.
 	full := socket(unix.SOCK_STREAM)
 	require.NoError(t, unix.Bind(int(full.Fd()), &here))
 	require.NoError(t, unix.Listen(int(full.Fd()), 0))
@@ -308,8 +310,7 @@ func probeGo(args []string) {
 	rc.Control(func(fd uintptr) { fmt.Println(markOf(int(fd))) })
 }
 
-// TestGoNet claims that Go's net, whose listeners ask for Multipath TCP first,
-// goes on without.
+// TestGoNet claims that package net works, whose listeners try Multipath TCP first.
 func TestGoNet(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, "0x48\n", output(t, pinned(t, []string{"AF21"}, probe(t, "go", "127.0.0.1:0")...)))
@@ -318,8 +319,8 @@ func TestGoNet(t *testing.T) {
 	}
 }
 
-// wordsize32 is a program for the machine's 32-bit ABI. On 386 all of Go's socket
-// calls are socketcall(2).
+// wordsize32 is a program for the machine's 32-bit ABI. On 386 Go makes all socket
+// calls through socketcall(2).
 const wordsize32 = `package main
 
 import ("fmt"; "net"; "golang.org/x/net/ipv4"; "golang.org/x/net/ipv6")
@@ -351,7 +352,8 @@ func main() {
 }
 `
 
-// TestOtherABI runs a 32-bit program.
+// TestOtherABI claims that pinexec marks the sockets of a 32-bit program, and that
+// it cannot re-mark them.
 func TestOtherABI(t *testing.T) {
 	t.Parallel()
 	arch := map[string]string{"amd64": "386", "arm64": "arm"}[runtime.GOARCH]
@@ -359,9 +361,9 @@ func TestOtherABI(t *testing.T) {
 	program := filepath.Join(dir, "program")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(wordsize32), 0o600))
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, filepath.Join(dir, "main.go"))
-	build.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=") // no -race of this run's
+	build.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=") // without a -race in GOFLAGS
 	if out, err := build.CombinedOutput(); err != nil {
-		testns.Lacks(t, "no program for %s can be built here: %v\n%s", arch, err, out)
+		testns.Lacks(t, "programs for %s cannot be built here: %v\n%s", arch, err, out)
 	}
 	if err := exec.CommandContext(t.Context(), program).Run(); err != nil {
 		testns.Lacks(t, "programs for %s do not run here: %v", arch, err)

@@ -13,20 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Words of the supervisor's arguments, which ps shows: after the first come whose
-// supervisor it is, the mark, and two options.
+// The supervisor's arguments, which ps shows, are supervisorName, the process number
+// of its pinexec, the mark, and these two words or empty strings.
 const (
 	wordStrict  = "strict"
 	wordVerbose = "verbose"
 )
 
-// connFD is the supervisor's end of the connection to the pinexec that started
-// it. What it writes to standard error goes where -v says.
+// connFD is the supervisor's end of the connection to the pinexec that started it.
+// Its standard error is the log of -v.
 const connFD = 3
 
-// startSupervisor starts the supervisor. It is a grandchild, so that the program
-// does not meet a child that it has not started, and in a session of its own, so
-// that what is typed at the terminal does not reach it.
+// startSupervisor starts the supervisor. The supervisor is a grandchild, so that
+// the program has no child that it has not started, and in a new session, so that
+// it gets no signals from the terminal.
 func startSupervisor(o Options) (supervisorProcess, error) {
 	fail := func(doing string, err error) (supervisorProcess, error) {
 		return supervisorProcess{}, fmt.Errorf("supervisor: %w", os.NewSyscallError(doing, err))
@@ -67,10 +67,11 @@ func startSupervisor(o Options) (supervisorProcess, error) {
 	return s, nil
 }
 
-// orphan starts this program anew with the arguments and descriptors, no others,
-// as a process that init adopts. If it cannot be executed it just ends.
+// orphan executes this program again, with these arguments and only these
+// descriptors, in a grandchild process that init adopts. If the exec fails, the
+// grandchild exits, and orphan does not report it.
 //
-// A Go program that starts another one which does so would take twice as long.
+// An intermediate Go program that starts the grandchild would take twice as long.
 func orphan(args []string, fds [connFD + 1]int) error {
 	argv, err := syscall.SlicePtrFromStrings(args)
 	if err != nil {
@@ -81,14 +82,14 @@ func orphan(args []string, fds [connFD + 1]int) error {
 		return err
 	}
 	exe, root := []byte("/proc/self/exe\x00"), []byte("/\x00")
-	// Out of the way of the numbers that they are to get.
+	// Move them above the descriptor numbers that dup3 will give them.
 	for i, fd := range fds {
 		if fds[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, connFD+1); err != nil {
 			return err
 		}
 		defer unix.Close(fds[i])
 	}
-	// In the children no handler of Go's may run.
+	// Block all signals: Go's handlers must not run in the children.
 	var all, before unix.Sigset_t
 	for i := range all.Val {
 		all.Val[i] = ^all.Val[i]
@@ -122,9 +123,9 @@ func orphan(args []string, fds [connFD + 1]int) error {
 	}
 }
 
-// forkTwice forks, and returns in the parent alone. The children have one thread
-// and no Go runtime, so that they make raw system calls and nothing else, as
-// package syscall's do.
+// forkTwice forks twice, and returns only in the parent. The children have one
+// thread and no Go runtime, so they only make raw system calls, as the children of
+// package syscall do.
 //
 //go:noinline
 //go:norace
@@ -147,7 +148,7 @@ func forkTwice(exe *byte, argv, env **byte, root *byte, fds *[connFD + 1]int) (p
 			goto failed
 		}
 	}
-	// Or it would hold what the program closes.
+	// The supervisor must not hold descriptors that the program closes.
 	if _, _, errno := unix.RawSyscall(unix.SYS_CLOSE_RANGE, connFD+1, uintptr(^uint32(0)), 0); errno != 0 {
 		goto failed
 	}

@@ -41,7 +41,7 @@ func probeStress(args []string) {
 			select {
 			case <-signals:
 				got.Add(1)
-				// As Go's scheduler does, now and then.
+				// Interrupt the supervisor with the signal of Go's scheduler.
 				for range 5 {
 					unix.Kill(supervisor, unix.SIGURG)
 				}
@@ -96,10 +96,8 @@ func probeStress(args []string) {
 		failed.Load(), interrupted.Load(), open()-before, got.Load() > 10)
 }
 
-// TestUnderSignals claims that a socket(2) which a signal interrupts, before the
-// supervisor has seen it, while it makes the socket, or when it has given it,
-// returns one socket, and that socket is marked; and so if a signal interrupts the
-// supervisor.
+// TestUnderSignals claims that each socket(2) returns one marked socket and loses no
+// descriptor, although signals interrupt the caller and the supervisor at any point.
 func TestUnderSignals(t *testing.T) {
 	each := long.N(2_000, 25_000)
 	assert.Equal(t, "0: 0, wrong mark: 0, failed: 0, interrupted: 0, left: 0, signals: true\n",

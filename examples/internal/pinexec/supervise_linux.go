@@ -22,16 +22,16 @@ import (
 type supervisor struct {
 	listener *seccomp.Listener
 	mark     dscp.CodePoint
-	refusal  syscall.Errno // of options that re-mark; 0: they do nothing
+	refusal  syscall.Errno // error for options that re-mark; 0: they do nothing and succeed
 	verbose  bool
-	quiet    bool   // about the call that is met
-	proc     int    // the directory /proc
-	home     uint64 // the network namespace, as network tells them apart
+	quiet    bool   // do not log the current call
+	proc     int    // descriptor of the directory /proc
+	home     uint64 // the supervisor's network namespace, as returned by network
 }
 
-// supervise answers until the last program under the filter has ended.
+// supervise answers calls until the last program under the filter has ended.
 func supervise(args []string) (status int) {
-	// Those that end a program, for which Go unblocks its handler.
+	// Go would handle these signals by ending the process, even if they are blocked.
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGTERM)
 	s, err := newSupervisor(args)
 	answer := reply
@@ -44,7 +44,7 @@ func supervise(args []string) (status int) {
 	if err != nil {
 		return Failed
 	}
-	if err := s.listener.Serve(-1, s.meet); err != nil {
+	if err := s.listener.Serve(-1, s.handle); err != nil {
 		fmt.Fprintln(os.Stderr, "pinexec: the supervisor ends:", err)
 		return Failed
 	}
@@ -69,7 +69,7 @@ func newSupervisor(args []string) (*supervisor, error) {
 	self := make([]byte, 20)
 	n, err := unix.Readlinkat(s.proc, "self", self)
 	if err != nil || string(self[:max(n, 0)]) != strconv.Itoa(os.Getpid()) {
-		return nil, errors.New("/proc is not there, or is not that of this PID namespace; " + instead)
+		return nil, errors.New("/proc is not mounted, or belongs to another PID namespace; " + instead)
 	}
 	if s.home, err = s.network("self"); err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func receiveListener(conn int) (*seccomp.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(msgs) != 1 { // the other side has failed, and says so itself
+	if len(msgs) != 1 { // pinexec failed before it sent the listener, and reports its own error
 		return nil, errors.New("no filter was installed")
 	}
 	fds, err := unix.ParseUnixRights(&msgs[0])
@@ -97,12 +97,12 @@ func receiveListener(conn int) (*seccomp.Listener, error) {
 	return seccomp.NewListener(fds[0]), nil
 }
 
-// meet answers a call. Its error ends the supervisor: what concerns that call
-// alone is the caller's.
-func (s *supervisor) meet(c seccomp.Call) error {
-	s.quiet = !s.verbose || s.proving()
+// handle answers a call. It returns an error only if the supervisor must end; an
+// error of the call goes to the caller.
+func (s *supervisor) handle(c seccomp.Call) error {
+	s.quiet = !s.verbose || s.verifying()
 	if abi := abiOf(c); abi.Socketcall != 0 && uint32(c.Number) == abi.Socketcall {
-		return s.meetSocketcall(c)
+		return s.handleSocketcall(c)
 	}
 	return s.give(c, uint32(c.Args[0]), uint32(c.Args[1]), uint32(c.Args[2]))
 }
@@ -116,35 +116,35 @@ func abiOf(c seccomp.Call) seccomp.ABI {
 	return seccomp.ABI{}
 }
 
-// give answers a socket(2) with a socket that is marked, if the caller is in the
-// network namespace in which the supervisor makes them. One from here would let a
-// program out of a namespace that it was put into.
+// give answers a socket(2) with a marked socket if the caller is in the
+// supervisor's network namespace. In another namespace the kernel makes the socket:
+// the supervisor's would let the program out of the namespace.
 func (s *supervisor) give(c seccomp.Call, domain, typ, protocol uint32) error {
 	net, err := s.networkOf(c.Thread)
 	if err != nil {
-		s.say(c, "%s socket refused, since its network namespace cannot be told: %v", network(domain, typ), err)
+		s.logf(c, "%s socket refused: cannot find its network namespace: %v", network(domain, typ), err)
 		return s.fail(c, unix.EACCES)
 	}
 	if net != s.home {
-		s.say(c, "%s socket not marked, since it is in another network namespace", network(domain, typ))
+		s.logf(c, "%s socket not marked: it is in another network namespace", network(domain, typ))
 		return s.pass(c)
 	}
 	fd, err := s.socket(domain, typ, protocol)
 	if err != nil {
-		s.say(c, "%s socket refused: %v", network(domain, typ), err)
+		s.logf(c, "%s socket refused: %v", network(domain, typ), err)
 		return s.fail(c, errnoOf(err))
 	}
 	defer unix.Close(fd)
 	there, err := s.listener.Give(c.ID, fd, typ&unix.SOCK_CLOEXEC != 0)
 	if err != nil {
-		s.say(c, "%s socket refused: %v", network(domain, typ), err)
+		s.logf(c, "%s socket refused: %v", network(domain, typ), err)
 		return s.fail(c, errnoOf(err))
 	}
-	s.say(c, "%s socket %d is marked %v", network(domain, typ), there, s.mark)
+	s.logf(c, "%s socket %d is marked %v", network(domain, typ), there, s.mark)
 	return nil
 }
 
-// socket makes a marked socket, whose type has the flags that the caller wants.
+// socket makes a marked socket. typ includes the caller's flags.
 func (s *supervisor) socket(domain, typ, protocol uint32) (int, error) {
 	fd, err := unix.Socket(int(domain), int(typ|unix.SOCK_CLOEXEC), int(int32(protocol)))
 	if err != nil {
@@ -174,13 +174,13 @@ func errnoOf(err error) syscall.Errno {
 	return unix.EIO
 }
 
-// meetSocketcall answers a socketcall(2) of a 32-bit program, whose arguments are
-// words in its memory. What it only lets through another thread of the program
-// may change until the kernel reads it.
-func (s *supervisor) meetSocketcall(c seccomp.Call) error {
+// handleSocketcall answers a socketcall(2) of a 32-bit program, whose arguments are in
+// its memory. If it lets the kernel run the call, another thread of the program may
+// change the arguments before the kernel reads them.
+func (s *supervisor) handleSocketcall(c seccomp.Call) error {
 	words, err := s.words(c)
 	if err != nil {
-		s.say(c, "socketcall refused, since its arguments cannot be read: %v", err)
+		s.logf(c, "socketcall refused: cannot read its arguments: %v", err)
 		return s.fail(c, unix.ENOSYS)
 	}
 	if c.Args[0] == seccomp.SocketcallSetsockopt {
@@ -189,7 +189,7 @@ func (s *supervisor) meetSocketcall(c seccomp.Call) error {
 		}
 		return s.pass(c)
 	}
-	switch f, errno := fateOf(words[0], words[1], words[2]); f {
+	switch o, errno := outcomeOf(words[0], words[1], words[2]); o {
 	case passes:
 		return s.pass(c)
 	case refused:
@@ -213,7 +213,7 @@ func (s *supervisor) words(c seccomp.Call) (w [3]uint32, err error) {
 	if n < len(b) {
 		return w, unix.EFAULT
 	}
-	if !s.listener.Waits(c.ID) { // that was another thread's memory, perhaps
+	if !s.listener.Waits(c.ID) { // the caller has ended, and its number may be another thread's
 		return w, unix.ESRCH
 	}
 	for i := range w {
@@ -222,8 +222,8 @@ func (s *supervisor) words(c seccomp.Call) (w [3]uint32, err error) {
 	return w, nil
 }
 
-// networkOf tells the network namespace of a thread. It cannot change: the
-// thread waits for its answer.
+// networkOf returns the network namespace of a thread. The thread cannot change it
+// while it waits for the answer.
 func (s *supervisor) networkOf(thread uint32) (uint64, error) {
 	if thread == 0 {
 		return 0, errors.New("the thread is not in this PID namespace")
@@ -231,17 +231,17 @@ func (s *supervisor) networkOf(thread uint32) (uint64, error) {
 	return s.network(strconv.FormatUint(uint64(thread), 10))
 }
 
-// network tells network namespaces apart, also those of processes that may not be
-// traced, whose /proc/PID/ns cannot be read: each namespace has its own net
-// directory.
+// network returns a number that identifies the network namespace of a process: an
+// inode in its /proc/PID/net. It works for processes that may not be traced, too,
+// whose /proc/PID/ns cannot be read.
 func (s *supervisor) network(process string) (uint64, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(s.proc, process+"/net/protocols", &st, 0)
 	return st.Ino, os.NewSyscallError("stat", err)
 }
 
-// say writes a line about a call of the program.
-func (s *supervisor) say(c seccomp.Call, format string, args ...any) {
+// logf logs a line about a call, unless s.quiet.
+func (s *supervisor) logf(c seccomp.Call, format string, args ...any) {
 	if s.quiet {
 		return
 	}
@@ -254,15 +254,15 @@ func (s *supervisor) say(c seccomp.Call, format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "pinexec: %s[%d]: %s\n", bytes.Trim(name, "\x00"), c.Thread, fmt.Sprintf(format, args...))
 }
 
-// proving reports whether pinexec has not yet become the program. The connection
-// to it closes with that.
-func (s *supervisor) proving() bool {
+// verifying reports whether the calls are still those of pinexec's verify. pinexec
+// closes the connection when it executes the program.
+func (s *supervisor) verifying() bool {
 	fds := []unix.PollFd{{Fd: connFD}}
 	n, err := unix.Poll(fds, 0)
 	return err == nil && n == 0
 }
 
-// network names the kind of a socket as package net does.
+// network returns the name of a kind of socket, such as tcp4, as package net does.
 func network(domain, typ uint32) string {
 	name := fmt.Sprintf("type %d, IPv", typ&socketTypeMask)
 	switch typ & socketTypeMask {

@@ -11,8 +11,8 @@ import (
 	"github.com/godscp/godscp/examples/internal/sshtest"
 )
 
-// TestTerminal claims that what is typed at the terminal does to the program what
-// it would do without pinexec.
+// TestTerminal claims that input, job control and signals of the terminal work as
+// they do without pinexec.
 func TestTerminal(t *testing.T) {
 	t.Parallel()
 	needFilters(t)
@@ -22,48 +22,48 @@ func TestTerminal(t *testing.T) {
 			t.Parallel()
 			shell := exec.Command(sshtest.Tool(t, "bash"), "--norc", "--noprofile", "-i")
 			shell.Env = []string{"PS1=ready> ", "PATH=/usr/bin:/bin", "TERM=dumb"}
-			p := sshtest.SitDown(t, shell)
-			p.Sees("ready> ")
-			run := func(command string) { p.Types(pinexec + " " + mark + " " + command + "\n") }
+			p := sshtest.StartTerminal(t, shell)
+			p.Expect("ready> ")
+			run := func(command string) { p.Type(pinexec + " " + mark + " " + command + "\n") }
 
-			// What is typed before the program reads may go to the shell.
+			// Type only after the program has started: the shell may read earlier input.
 			run("sh -c 'echo begun; exec cat'")
-			p.Sees("\r\nbegun\r\n")
-			p.Types("one\n")
-			p.Sees("one\r\none\r\n")
-			p.Types("\x1a") // ^Z
-			p.Sees("Stopped")
-			p.Sees("ready> ")
-			p.Types("fg\n")
-			p.Sees("exec cat'\r\n")
-			p.Types("two\n")
-			p.Sees("two\r\ntwo\r\n")
-			p.Types("\x03") // ^C
-			p.Sees("ready> ")
-			p.Types("echo status=$?\n")
-			p.Sees("status=130\r\n")
+			p.Expect("\r\nbegun\r\n")
+			p.Type("one\n")
+			p.Expect("one\r\none\r\n")
+			p.Type("\x1a") // ^Z
+			p.Expect("Stopped")
+			p.Expect("ready> ")
+			p.Type("fg\n")
+			p.Expect("exec cat'\r\n")
+			p.Type("two\n")
+			p.Expect("two\r\ntwo\r\n")
+			p.Type("\x03") // ^C
+			p.Expect("ready> ")
+			p.Type("echo status=$?\n")
+			p.Expect("status=130\r\n")
 
 			run("sh -c 'echo begun; exec cat'")
-			p.Sees("\r\nbegun\r\n")
-			p.Types("three\n")
-			p.Sees("three\r\nthree\r\n")
-			p.Types("\x04") // ^D
-			p.Sees("ready> ")
+			p.Expect("\r\nbegun\r\n")
+			p.Type("three\n")
+			p.Expect("three\r\nthree\r\n")
+			p.Type("\x04") // ^D
+			p.Expect("ready> ")
 
 			run(`bash -c 'trap "stty size; exit 9" WINCH; echo begun; while :; do sleep 0.02; done'`)
-			p.Sees("begun\r\n")
-			p.Resizes(30, 99)
-			p.Sees("30 99\r\n")
-			p.Sees("ready> ")
-			p.Types("echo status=$?\n")
-			p.Sees("status=9\r\n")
+			p.Expect("begun\r\n")
+			p.Resize(30, 99)
+			p.Expect("30 99\r\n")
+			p.Expect("ready> ")
+			p.Type("echo status=$?\n")
+			p.Expect("status=9\r\n")
 
 			run("sleep 1000 &")
-			p.Sees("ready> ")
-			p.Types("kill %1; wait %1; echo status=$?\n")
-			p.Sees("status=143\r\n")
-			p.Types("exit\n")
-			assert.Zero(t, p.Waits())
+			p.Expect("ready> ")
+			p.Type("kill %1; wait %1; echo status=$?\n")
+			p.Expect("status=143\r\n")
+			p.Type("exit\n")
+			assert.Zero(t, p.Wait())
 		})
 	}
 }

@@ -10,8 +10,8 @@ import (
 type Setting struct {
 	Key   string   // in lower case
 	Words []string // the arguments, without their quotes
-	Text  string   // the arguments as they stand, for options that take the rest of the line
-	From  string   // where it stands
+	Text  string   // the arguments as written, for options that take the rest of the line
+	From  string   // its origin for messages, such as a file and line
 }
 
 const blanks = " \t\r\n"
@@ -37,8 +37,8 @@ func ParseLine(line, from string) (s Setting, ok bool, err error) {
 	return Setting{Key: strings.ToLower(key), Words: words, Text: rest, From: from}, true, nil
 }
 
-// cutKey cuts off the keyword. Blanks end it, or one equals sign with blanks
-// around it; a part of it may stand in double quotes.
+// cutKey cuts off the keyword. It ends at blanks, or at one equals sign with or
+// without blanks around it. A part of it may be in double quotes.
 func cutKey(line string) (key, rest string, err error) {
 	end := strings.IndexAny(line, blanks+`"=`)
 	if end < 0 {
@@ -65,10 +65,10 @@ func cutKey(line string) (key, rest string, err error) {
 var errQuote = errors.New("a quote is not closed")
 
 // Split splits a value into words as OpenSSH does since 8.7. Blanks and tabs
-// separate them; double and single quotes keep them together, within a word too.
-// A backslash takes away the meaning of a quote, of another backslash and,
-// outside quotes, of a blank, and is itself otherwise. A # begins a comment where
-// a word would begin, and nowhere else.
+// separate words, unless they are in double or single quotes, which may begin
+// within a word. A backslash escapes a quote, another backslash and, outside
+// quotes, a blank; before any other character it is literal. A # begins a comment
+// only at the beginning of a word.
 func Split(s string) ([]string, error) {
 	var words []string
 	for {

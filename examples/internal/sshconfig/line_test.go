@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What OpenSSH 9.2 and 10.6 make of each; the corpus of examples/sshclient holds
-// whole configurations against them.
+// TestSplit has the words into which OpenSSH 9.2 and 10.6 split each value. A test
+// of examples/sshclient compares whole configurations.
 func TestSplit(t *testing.T) {
 	for text, want := range map[string][]string{
 		"":                      nil,
@@ -86,7 +86,7 @@ func TestExpandEnv(t *testing.T) {
 	}
 }
 
-// FuzzLine reads lines: what is read again, quoted, is the same.
+// FuzzLine claims that Split returns the words of a line again from its Text.
 func FuzzLine(f *testing.F) {
 	f.Add(`ProxyCommand sh -c "a 'b' \" c" # d`)
 	f.Add("IPQoS=af21 'cs1'")

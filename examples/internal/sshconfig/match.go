@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// match evaluates the criteria of a Match line. One that is not evaluated here
-// makes the block not match, with a note.
+// match evaluates the criteria of a Match line. If it has a criterion that this
+// package does not support, the block does not match, and the Reader notes it.
 func (r *Reader) match(ctx context.Context, s Setting, reached bool) (bool, error) {
 	words, result, seen := criteria(s.Words), true, 0
 	for len(words) > 0 {
@@ -37,7 +37,7 @@ func (r *Reader) match(ctx context.Context, s Setting, reached bool) (bool, erro
 		argument := words[0]
 		words = words[1:]
 		if name == "exec" && !(result && reached) {
-			continue // OpenSSH does not run it either
+			continue // as OpenSSH
 		}
 		matched, evaluated, err := r.criterion(ctx, name, argument)
 		switch {
@@ -45,7 +45,7 @@ func (r *Reader) match(ctx context.Context, s Setting, reached bool) (bool, erro
 			return false, fmt.Errorf("%s: Match %s: %w", s.From, name, err)
 		case !evaluated:
 			if reached {
-				r.note(s, "Match %s is not evaluated: the lines below it are left out", name)
+				r.note(s, "Match %s is not supported: the lines below it are ignored", name)
 			}
 			result = false
 		default:
@@ -58,7 +58,7 @@ func (r *Reader) match(ctx context.Context, s Setting, reached bool) (bool, erro
 	return result && reached, nil
 }
 
-// criteria splits name=value, which may stand for name and value.
+// criteria splits each name=value, which means the same as name and value.
 func criteria(words []string) []string {
 	var all []string
 	for i := 0; i < len(words); i++ {
@@ -112,7 +112,8 @@ func (r *Reader) criterion(ctx context.Context, name, argument string) (matched,
 	return false, false, nil
 }
 
-// succeeds runs a command in the user's shell, without input and output.
+// succeeds reports whether a command succeeds in the user's shell. The command has
+// no standard input, and its standard output is discarded.
 func succeeds(ctx context.Context, command string) bool {
 	cmd := exec.CommandContext(ctx, shell(), "-c", command)
 	cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
@@ -140,7 +141,7 @@ func onNetwork(list string) (bool, error) {
 		if err != nil {
 			addr, err := netip.ParseAddr(text)
 			if err != nil {
-				return false, fmt.Errorf("%q is no network", text)
+				return false, fmt.Errorf("%q is not an IP address or prefix", text)
 			}
 			network = netip.PrefixFrom(addr, addr.BitLen())
 		}

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// checkOwner refuses a file that others may write, as OpenSSH does.
+// checkOwner returns an error if other users may write the file, as OpenSSH does.
 func checkOwner(file string) error {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -16,7 +16,7 @@ func checkOwner(file string) error {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if ok && stat.Uid != 0 && int(stat.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("%s: bad owner or permissions: others may write it", file)
+		return fmt.Errorf("%s: bad owner or permissions: other users may write it", file)
 	}
 	return nil
 }

@@ -2,10 +2,10 @@ package sshconfig
 
 import "strings"
 
-// MatchPattern reports whether the pattern is s, with * for any text and ? for
-// any one octet.
+// MatchPattern reports whether s matches the pattern, in which * matches any text
+// and ? any one octet.
 func MatchPattern(pattern, s string) bool {
-	star, mark := -1, 0 // the last * and how far it reaches
+	star, mark := -1, 0 // the last *, and the end of the text that it matches
 	p, i := 0, 0
 	for i < len(s) {
 		switch {
@@ -25,8 +25,8 @@ func MatchPattern(pattern, s string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// MatchList reports whether one of a list of patterns, separated by commas, is s
-// and none behind a ! is.
+// MatchList reports whether s matches one of a list of patterns, separated by
+// commas, and none that a ! precedes.
 func MatchList(list, s string) bool {
 	matched := false
 	for pattern := range strings.SplitSeq(list, ",") {
@@ -42,7 +42,7 @@ func MatchList(list, s string) bool {
 	return matched
 }
 
-// MatchHost is MatchList for names of hosts, whose case means nothing.
+// MatchHost is MatchList for host names: it ignores case.
 func MatchHost(list, host string) bool {
 	return MatchList(strings.ToLower(list), strings.ToLower(host))
 }

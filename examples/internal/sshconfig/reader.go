@@ -15,37 +15,40 @@ import (
 // maxIncludes is how deep Include may nest, as in OpenSSH.
 const maxIncludes = 16
 
-// A Reader reads configuration for one session with one host. Its methods are
-// for one goroutine.
+// A Reader reads configuration for one session with one host. It is not safe for
+// concurrent use.
 type Reader struct {
 	Host    string // as on the command line
-	Session string // what Match sessiontype asks for: shell, exec, subsystem or none
-	Command string // what Match command asks for; empty for a shell
+	Session string // for Match sessiontype: shell, exec, subsystem or none
+	Command string // for Match command; empty for a shell
 
-	// Set gets each line but Host, Match and Include, in their order. active tells
-	// whether it counts: OpenSSH checks the others, too.
+	// Set gets each line except Host, Match and Include, in order. active reports
+	// whether the line is in a block that matches. Set gets the other lines, too,
+	// since OpenSSH checks them for errors.
 	Set func(s Setting, active bool) error
 
-	// Note gets what was not evaluated, in words. It may be nil.
+	// Note gets a message about each line that the Reader does not support. It may
+	// be nil.
 	Note func(text string)
 
 	first map[string]Setting // the first active line of each key
-	final bool               // the second pass
-	again bool               // a Match final asked for it
+	final bool               // this is the second pass
+	again bool               // a Match final requires a second pass
 }
 
 // A File is a configuration file.
 type File struct {
 	Name     string
-	System   bool // of all users: what it includes is relative to /etc/ssh, not ~/.ssh
-	Private  bool // must not be written by others
-	Optional bool // need not exist
+	System   bool // for all users: names in its Include lines are relative to /etc/ssh, not ~/.ssh
+	Private  bool // an error if other users may write it
+	Optional bool // no error if it does not exist
 }
 
-// Preset takes a setting of the command line, which counts before those of files.
+// Preset takes a setting of the command line. Call it before Read: the first value
+// of a key counts.
 func (r *Reader) Preset(s Setting) error { return r.set(s, true) }
 
-// Read reads the files, a second time if one of them has a Match final.
+// Read reads the files, and reads them again if one of them has a Match final.
 func (r *Reader) Read(ctx context.Context, files ...File) error {
 	if err := r.pass(ctx, files); err != nil || !r.again {
 		return err
@@ -64,8 +67,8 @@ func (r *Reader) pass(ctx context.Context, files []File) error {
 	return nil
 }
 
-// file reads one file. Where it is included by a block that does not match, none
-// of its lines is active.
+// file reads one file. If reached is false, a block that does not match includes
+// the file, and none of its lines is active.
 func (r *Reader) file(ctx context.Context, f File, reached bool, depth int) error {
 	if depth > maxIncludes {
 		return fmt.Errorf("%s: too many levels of Include", f.Name)
@@ -120,13 +123,14 @@ func (r *Reader) set(s Setting, active bool) error {
 	return nil
 }
 
-// host reports whether one pattern of a Host line matches, and none behind a !.
+// host reports whether one pattern of a Host line matches, and none that a !
+// precedes.
 func (r *Reader) host(s Setting, reached bool) (bool, error) {
 	if len(s.Words) == 0 {
 		return false, fmt.Errorf("%s: Host has no value", s.From)
 	}
 	name, matched := r.Host, false
-	if r.final { // as it is called by then
+	if r.final { // the second pass matches the HostName of the first
 		name = r.target()
 	}
 	for _, pattern := range s.Words {
@@ -144,7 +148,8 @@ func (r *Reader) host(s Setting, reached bool) (bool, error) {
 	return matched && reached, nil
 }
 
-// target is what Match host and %h mean: HostName, as far as it is known.
+// target returns the name for Match host and %h: HostName, if a line has set it,
+// else Host.
 func (r *Reader) target() string {
 	name, err := ExpandHost(r.value("hostname", r.Host), r.Host)
 	if err != nil {
@@ -153,7 +158,7 @@ func (r *Reader) target() string {
 	return name
 }
 
-// value is the first word of the first line of a key.
+// value returns the first word of the first line of a key, or other.
 func (r *Reader) value(key, other string) string {
 	if s, ok := r.first[key]; ok && len(s.Words) > 0 {
 		return s.Words[0]
@@ -161,7 +166,7 @@ func (r *Reader) value(key, other string) string {
 	return other
 }
 
-// tokens are those that the lines up to now make.
+// tokens returns the values of the tokens after the lines read so far.
 func (r *Reader) tokens() Tokens {
 	return Tokens{
 		Host: r.target(), Original: r.Host, Port: r.value("port", "22"),
@@ -169,8 +174,7 @@ func (r *Reader) tokens() Tokens {
 	}
 }
 
-// include reads the files that an Include names. Those that do not exist are no
-// error.
+// include reads the files of an Include line, and ignores files that do not exist.
 func (r *Reader) include(ctx context.Context, s Setting, from File, active bool, depth int) error {
 	if len(s.Words) == 0 {
 		return fmt.Errorf("%s: Include has no value", s.From)

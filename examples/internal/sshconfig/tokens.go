@@ -1,7 +1,7 @@
 package sshconfig
 
 import (
-	"crypto/sha1" //nolint:gosec // what OpenSSH names its control sockets with
+	"crypto/sha1" //nolint:gosec // OpenSSH names its control sockets with it
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// Tokens are what %h and its like stand for.
+// Tokens are the values of %h and the other tokens.
 type Tokens struct {
 	Host      string // %h: the name or address to connect to
 	Original  string // %n: as on the command line
 	Port      string // %p
-	User      string // %r: on the far side
+	User      string // %r: on the server
 	KeyAlias  string // %k: HostKeyAlias, or Original
 	JumpHosts string // %j
 }
 
-// Expand replaces the tokens in s, of the letters that OpenSSH knows for most
-// options. A letter that it does not know is an error.
+// Expand replaces the tokens in s. It supports the letters that OpenSSH allows in
+// most options, and returns an error for another.
 func (t Tokens) Expand(s string) (string, error) {
 	return expand(s, func(letter byte) (string, bool) {
 		switch letter {
@@ -56,7 +56,7 @@ func (t Tokens) Expand(s string) (string, error) {
 	})
 }
 
-// ExpandHost replaces the tokens of HostName, which are fewer.
+// ExpandHost replaces the tokens of HostName, which allows only %h.
 func ExpandHost(s, host string) (string, error) {
 	return expand(s, func(letter byte) (string, bool) { return host, letter == 'h' })
 }
@@ -76,7 +76,7 @@ func expand(s string, value func(letter byte) (string, bool)) (string, error) {
 			i++
 			v, ok := value(s[i])
 			if !ok {
-				return "", fmt.Errorf("%q: %%%c is not known", s, s[i])
+				return "", fmt.Errorf("%q: unknown token %%%c", s, s[i])
 			}
 			b.WriteString(v)
 		}
@@ -84,8 +84,8 @@ func expand(s string, value func(letter byte) (string, bool)) (string, error) {
 	return b.String(), nil
 }
 
-// ExpandEnv replaces ${NAME} by the value of the environment variable. One that
-// is not set is an error.
+// ExpandEnv replaces ${NAME} by the value of the environment variable. It returns
+// an error if the variable is not set.
 func ExpandEnv(s string) (string, error) {
 	var b strings.Builder
 	for {
@@ -96,7 +96,7 @@ func ExpandEnv(s string) (string, error) {
 		}
 		name, rest, ok := strings.Cut(after, "}")
 		if !ok {
-			return "", fmt.Errorf("%q: the brace of ${ is not closed", s)
+			return "", fmt.Errorf("%q: ${ without }", s)
 		}
 		value, ok := os.LookupEnv(name)
 		if !ok {
@@ -107,7 +107,8 @@ func ExpandEnv(s string) (string, error) {
 	}
 }
 
-// ExpandHome replaces the ~ or ~user at the beginning of a file name.
+// ExpandHome replaces ~ or ~user at the beginning of a file name by the user's home
+// directory.
 func ExpandHome(file string) string {
 	rest, ok := strings.CutPrefix(file, "~")
 	if !ok {
@@ -125,7 +126,7 @@ func ExpandHome(file string) string {
 	return filepath.Join(dir, below)
 }
 
-// Home is the home directory of the person who runs this.
+// Home returns the home directory of the user who runs this process.
 func Home() string {
 	dir, err := os.UserHomeDir()
 	if err != nil {
@@ -134,7 +135,7 @@ func Home() string {
 	return dir
 }
 
-// LocalUser is the login name of the person who runs this.
+// LocalUser returns the login name of the user who runs this process.
 func LocalUser() string {
 	u, err := user.Current()
 	if err != nil {

@@ -12,32 +12,32 @@ import (
 	"github.com/godscp/godscp/examples/internal/openssh"
 )
 
-// A behaviour is when an OpenSSH sets its marks. Which of them it sets, -G and -T
-// tell.
+// A behaviour describes when a version of OpenSSH sets its marks. The marks
+// themselves are those that -G and -T print.
 type behaviour struct {
 	name string
 	side dscptest.Side
 
-	// early: the interactive mark is set before anybody has logged in, by ssh
-	// before it connects, by sshd once it has accepted.
+	// early: it sets the interactive mark before login: ssh before it connects, sshd
+	// after it has accepted.
 	early bool
 
-	// continual: from then on the bulk mark is set whenever there is a channel
-	// without a terminal, and the interactive one when there is none any more. Else
-	// the first session decides, and what comes after changes nothing.
+	// continual: after login it sets the bulk mark when a channel without a terminal
+	// opens, and the interactive mark when the last of these closes. If false, it
+	// sets the mark of the first session and does not change it later.
 	continual bool
 }
 
-// behaviours are all that have been seen.
+// behaviours are all those of known versions.
 var behaviours = []behaviour{
-	{"once, after login", dscptest.Client, false, false},                                        // 8.4
-	{"before connect, and once after login", dscptest.Client, true, false},                      // 8.5 to 10.0
-	{"before connect, and with the channels that there are", dscptest.Client, true, true},       // 10.1, and Debian's 10.0
-	{"once, when a session starts", dscptest.Server, false, false},                              // up to 10.0
-	{"once it has accepted, and with the channels that there are", dscptest.Server, true, true}, // 10.1, and Debian's 10.0
+	{"once, after login", dscptest.Client, false, false},                              // 8.4
+	{"before connect, and once after login", dscptest.Client, true, false},            // 8.5 to 10.0
+	{"before connect, and whenever its channels change", dscptest.Client, true, true}, // 10.1, and Debian's 10.0
+	{"once, when a session starts", dscptest.Server, false, false},                    // up to 10.0
+	{"after accept, and whenever its channels change", dscptest.Server, true, true},   // 10.1, and Debian's 10.0
 }
 
-// What people do with an ssh connection.
+// The uses of an ssh connection.
 const (
 	useTerminal = "terminal"
 	useExec     = "exec"
@@ -51,7 +51,7 @@ const (
 
 var uses = []string{useTerminal, useExec, useSCP, useSFTP, useGit, useIdle, useForward, useJoin}
 
-// marks returns the marks that a connection shows, in their order.
+// marks returns the marks of a connection's packets, in order.
 func (b behaviour) marks(q openssh.Marks, use string) []dscp.CodePoint {
 	seen := []dscp.CodePoint{dscp.DF}
 	set := func(m openssh.Mark) {
@@ -69,7 +69,8 @@ func (b behaviour) marks(q openssh.Marks, use string) []dscp.CodePoint {
 			break
 		}
 		set(q.Bulk)
-		// At the end ssh says goodbye, and sshd has nothing more to say.
+		// After the channel has closed, ssh sends a disconnect message; sshd sends
+		// nothing more.
 		if b.side == dscptest.Client || use == useJoin {
 			set(q.Interactive)
 		}
@@ -85,8 +86,8 @@ func (b behaviour) marks(q openssh.Marks, use string) []dscp.CodePoint {
 	return slices.Compact(seen)
 }
 
-// observe finds out how the installed ssh or sshd behaves: from what the wire shows
-// of one command with marks that all differ.
+// observe finds out the behaviour of the installed ssh or sshd: it runs one command
+// with two different marks and looks at the packets.
 func observe(t *testing.T, side dscptest.Side) behaviour {
 	t.Helper()
 	const value = "af21 cs1"
@@ -107,11 +108,11 @@ func observe(t *testing.T, side dscptest.Side) behaviour {
 			return b
 		}
 	}
-	require.Fail(t, "unknown behaviour", "IPQoS %s: %v shows %v for a command, as no OpenSSH is known to: %s", value, side, saw.marks, saw.output)
+	require.Fail(t, "unknown behaviour", "IPQoS %s: marks of the %v for a command: %v, unlike any known OpenSSH: %s", value, side, saw.marks, saw.output)
 	return behaviour{}
 }
 
-// octets writes marks as programs set them: 0x48→0x20.
+// octets formats marks as TOS octets: 0x48→0x20.
 func octets(marks []dscp.CodePoint) string {
 	s := ""
 	for i, cp := range marks {

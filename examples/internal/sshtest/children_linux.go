@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Descendants returns the processes that pid has started and they have started.
+// Descendants returns the children of process pid, their children, and so on.
 func Descendants(pid int) []int {
 	var all []int
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -23,7 +23,7 @@ func Descendants(pid int) []int {
 	return all
 }
 
-// Alive reports whether there is a process pid that has not ended.
+// Alive reports whether process pid exists and has not ended: a zombie has.
 func Alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, after, ok := strings.Cut(string(stat), ") ")

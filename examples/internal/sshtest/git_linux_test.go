@@ -14,7 +14,8 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// TestThroughSSH runs the programs that people run over ssh.
+// TestThroughSSH claims that git and scp over ssh fail behind VMware's NAT with
+// OpenSSH's marks, and work with the printed configuration.
 func TestThroughSSH(t *testing.T) {
 	sshtest.Built(t, "proxycommand")
 	if !testns.Inside(t) {
@@ -29,7 +30,7 @@ func TestThroughSSH(t *testing.T) {
 		t.Run(use+" as OpenSSH would", func(t *testing.T) {
 			s := newSite(t, atSite{models: []dscptest.Model{dscptest.VMware}})
 			s.adds("    IPQoS af21 cs1\n")
-			require.Positive(t, fatal(stock.marks(q, use)), "of any ssh that is known")
+			require.Positive(t, fatal(stock.marks(q, use)), "every known ssh changes the IP precedence")
 			saw := s.does(use)
 			assert.False(t, saw.ok)
 			assert.Regexp(t, "Broken pipe|Connection reset|[Cc]onnection .*closed|lost connection", saw.output)
@@ -55,7 +56,8 @@ func TestThroughSSH(t *testing.T) {
 	}
 }
 
-// TestFallback has a box that loses every packet with the first mark.
+// TestFallback claims that ssh connects with a fallback mark if the network drops
+// all packets with the first.
 func TestFallback(t *testing.T) {
 	dscptest.Require(t, dscptest.BoxIPv4, dscptest.DropSYN)
 	s := newSite(t, atSite{models: []dscptest.Model{dscptest.DropMarked(dscp.CS1)}})
@@ -64,12 +66,12 @@ func TestFallback(t *testing.T) {
 	require.NoError(t, err, out)
 	assert.Equal(t, "through\n", out)
 	flows := s.box.Flows()
-	require.Len(t, flows, 1, "the lost attempts never arrived")
+	require.Len(t, flows, 1, "the SYNs of the first mark were dropped")
 	assert.Equal(t, dscp.LowDelay, flows[0].SYN)
 }
 
-// TestProxyJump goes through the site's server to another: the connection to the
-// first is the one that leaves, and it is marked.
+// TestProxyJump claims that with ProxyJump the connection to the jump host has the
+// mark.
 func TestProxyJump(t *testing.T) {
 	dscptest.Require(t, dscptest.BoxIPv4)
 	s := newSite(t, atSite{models: []dscptest.Model{dscptest.VMware}})

@@ -15,7 +15,7 @@ import (
 // A Key is a key pair on disk.
 type Key struct {
 	Signer ssh.Signer
-	File   string // the private key, as OpenSSH keeps it
+	File   string // file name of the private key, in OpenSSH's format
 	Line   string // the public key, as a line of authorized_keys
 }
 
@@ -35,7 +35,7 @@ func NewKey(tb testing.TB, passphrase string) *Key {
 	}
 	require.NoError(tb, err)
 	dir := tb.TempDir()
-	require.NoError(tb, os.Chmod(dir, 0o700)) // whatever the umask
+	require.NoError(tb, os.Chmod(dir, 0o700)) // the umask may allow more
 	file := filepath.Join(dir, "id_ed25519")
 	require.NoError(tb, os.WriteFile(file, pem.EncodeToMemory(block), 0o600))
 	return &Key{Signer: signer, File: file, Line: string(ssh.MarshalAuthorizedKey(signer.PublicKey()))}

@@ -24,16 +24,16 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// How the side that sits inside the NAT marks its connection.
+// A marking is the way in which the side inside the NAT marks its connection.
 type marking string
 
 const (
-	naive   marking = "naive"    // as OpenSSH does with af21 cs1: changes the mark of the live connection
+	naive   marking = "naive"    // as OpenSSH does with af21 cs1: it changes the mark of the established connection
 	pinned  marking = "pinned"   // one mark
 	natSafe marking = "NAT-safe" // one mark with IP precedence zero; OpenSSH's server can only change to such marks
 )
 
-// What a person, or a program, wants of the connection.
+// A purpose is the use of a connection.
 type purpose string
 
 const (
@@ -42,7 +42,7 @@ const (
 	transfer purpose = "transfer"
 )
 
-// A cell is one combination.
+// A cell is one combination of the matrix.
 type cell struct {
 	client, server string // "OpenSSH" or "Go"
 	box            string // "direct", "VMware" or "FlowKey"
@@ -55,15 +55,15 @@ type cell struct {
 // stock is how the installed programs behave.
 type stock struct{ ssh, sshd behaviour }
 
-// ipqos are OpenSSH's words for a marking.
+// ipqos has the IPQoS value for each marking.
 var ipqos = map[marking]string{naive: "af21 cs1", pinned: "none", natSafe: "16 8"}
 
 func (c cell) String() string {
 	return fmt.Sprintf("%s to %s, %s, %v inside is %s, %s", c.client, c.server, c.box, c.inside, c.marking, c.purpose)
 }
 
-// exists reports whether the programs can do what the cell says: ours cannot
-// change a mark.
+// exists reports whether the programs can do this: the Go programs cannot change a
+// mark.
 func (c cell) exists() bool {
 	if c.marking != naive {
 		return true
@@ -71,7 +71,7 @@ func (c cell) exists() bool {
 	return c.inside == dscptest.Client && c.client == "OpenSSH" || c.inside == dscptest.Server && c.server == "OpenSSH"
 }
 
-// marks returns the marks that the inside side shows, in their order.
+// marks returns the expected marks of the inside side's packets, in order.
 func (c cell) marks() []dscp.CodePoint {
 	interactive := c.purpose == shell
 	use := map[purpose]string{shell: useTerminal, command: useExec, transfer: useSFTP}[c.purpose]
@@ -83,9 +83,9 @@ func (c cell) marks() []dscp.CodePoint {
 		q, _ := openssh.Parse(ipqos[c.marking])
 		return c.stock.ssh.marks(q, use)
 	case c.inside == dscptest.Server && (c.client == "OpenSSH" || c.marking == natSafe):
-		// Ours answers a SYN that has one of its two marks in that class, and every other
-		// as interactive. A stock ssh has the interactive mark, another or none on every
-		// SYN, and our client here is not told to be NAT-safe.
+		// sshserver answers a SYN that has one of its two marks with that mark, and every
+		// other with the interactive one. A stock ssh's SYN never has the bulk mark, and
+		// sshclient runs without -nat-safe here.
 		interactive = true
 	}
 	switch {
@@ -99,8 +99,8 @@ func (c cell) marks() []dscp.CodePoint {
 	return []dscp.CodePoint{dscp.CS1}
 }
 
-// verdict returns what the box is to do: its rule, in the words of its
-// documentation, applied to what the side shows.
+// verdict returns the verdict that the box should reach: its documented rule applied
+// to the expected marks.
 func (c cell) verdict() dscptest.Verdict {
 	switch marks := c.marks(); {
 	case c.box == "VMware" && fatal(marks) >= 0:
@@ -111,8 +111,9 @@ func (c cell) verdict() dscptest.Verdict {
 	return dscptest.Pass
 }
 
-// TestMatrix runs every combination of clients, servers, boxes, markings and
-// purposes, and looks at every packet of what has to work.
+// TestMatrix claims that each combination of client, server, box, marking and
+// purpose works or breaks as the rules of the boxes say, and checks the marks of
+// all packets of those that work.
 func TestMatrix(t *testing.T) {
 	sshtest.Built(t, "sshclient", "sshserver", "proxycommand")
 	if !testns.Inside(t) {
@@ -139,7 +140,7 @@ func TestMatrix(t *testing.T) {
 								}
 								t.Run(c.String(), func(t *testing.T) {
 									t.Parallel()
-									newRun(t, c).goes(f)
+									newRun(t, c).check(f)
 								})
 							}
 						}
@@ -165,7 +166,7 @@ func newFile(t *testing.T, size int) file {
 	return f
 }
 
-// A run is one cell being tried.
+// A run is one run of a cell.
 type run struct {
 	*testing.T
 	cell
@@ -173,7 +174,7 @@ type run struct {
 	args    func(addr string, options ...string) []string // for OpenSSH's clients
 	user    string
 	known   func(addr string) string // a known_hosts file
-	addr    string                   // where the client connects to
+	addr    string                   // the address to which the client connects
 	server  netip.AddrPort
 	flows   func() []dscptest.Flow
 	capture *wire.Capture
@@ -183,7 +184,7 @@ func newRun(t *testing.T, c cell) *run {
 	r := &run{T: t, cell: c, key: sshtest.NewKey(t, "")}
 	var addr string
 	if c.server == "OpenSSH" {
-		var config []string // stock, if it is on the other end
+		var config []string // none, if the server is outside
 		if c.inside == dscptest.Server {
 			config = []string{"IPQoS " + ipqos[c.marking]}
 		}
@@ -197,7 +198,7 @@ func newRun(t *testing.T, c cell) *run {
 			options = append(options, "-nat-safe")
 		}
 		s := sshtest.StartGoServer(t, r.key, options...)
-		addr, r.user = s.Addr, "whoever"
+		addr, r.user = s.Addr, "user"
 		r.known = func(addr string) string { return sshtest.KnownHosts(t, s.HostKey, addr) }
 		r.args = func(addr string, options ...string) []string { return s.Args(t, r.key, addr, options...) }
 	}
@@ -221,19 +222,19 @@ func newRun(t *testing.T, c cell) *run {
 	return r
 }
 
-// ssh returns the command that reaches the server for the purpose.
+// ssh returns the client's command for the purpose.
 func (r *run) ssh(words ...string) *exec.Cmd {
 	if r.client == "Go" {
 		return r.goClient(words...)
 	}
 	var options []string
 	if r.verdict() == dscptest.Blackhole {
-		// A box that goes silent is noticed by asking.
+		// With keep-alives ssh notices that the box drops all packets.
 		options = append(options, "ServerAliveInterval=1", "ServerAliveCountMax=3", "ConnectTimeout=5")
 	}
 	program := sshtest.Program(r, "proxycommand")
 	switch {
-	case r.inside == dscptest.Server: // a stock ssh on the other end
+	case r.inside == dscptest.Server: // ssh is outside, with its defaults
 	case r.marking == naive:
 		options = append(options, "IPQoS="+ipqos[naive])
 	default:
@@ -274,18 +275,18 @@ func (r *run) goClient(words ...string) *exec.Cmd {
 	return cmd
 }
 
-// goes runs the cell and checks that what must work works, what must break
-// breaks, and that the marks are those that the cell is about.
-func (r *run) goes(f file) {
+// check runs the cell. It checks the verdict, the result of the command and the
+// marks.
+func (r *run) check(f file) {
 	var output string
 	var ok bool
 	switch r.purpose {
 	case shell:
-		output, ok = r.uses()
+		output, ok = r.runShell()
 	case command:
-		output, ok = r.commands()
+		output, ok = r.runCommand()
 	case transfer:
-		output, ok = r.transfers(f)
+		output, ok = r.transferFile(f)
 	}
 	want := r.verdict()
 	if r.box != "direct" {
@@ -295,19 +296,19 @@ func (r *run) goes(f file) {
 	}
 	if want == dscptest.Pass {
 		require.True(r, ok, output)
-		r.sees(r.marks())
+		r.checkMarks(r.marks())
 		return
 	}
 	assert.False(r, ok, output)
 	r.Logf("%v: %q", want, output[max(0, len(output)-120):])
 	if r.client == "OpenSSH" {
-		// What people found in their terminals.
+		// The messages of the published reports.
 		assert.Regexp(r, "Broken pipe|Connection reset by (peer|127\\.0\\.0\\.1 port [0-9]+)|[Cc]onnection (to .* )?closed|not responding|timed out", output)
 	}
 }
 
-// sees checks the marks of every packet that the inside side's socket has sent.
-func (r *run) sees(want []dscp.CodePoint) {
+// checkMarks checks the marks of all packets that the inside side's socket sent.
+func (r *run) checkMarks(want []dscp.CodePoint) {
 	packets := r.capture.Until(wire.Closed(1))
 	var got []dscp.CodePoint
 	var turns []wire.Packet
@@ -325,18 +326,18 @@ func (r *run) sees(want []dscp.CodePoint) {
 			turns = append(turns, p)
 		}
 	}
-	assert.Equal(r, want, got, "the first packet of each mark, and the last ones of all:\n%v\n%v", wire.Text(turns), wire.Text(packets[max(0, len(packets)-40):]))
+	assert.Equal(r, want, got, "the first packet of each mark, and the last 40 packets:\n%v\n%v", wire.Text(turns), wire.Text(packets[max(0, len(packets)-40):]))
 	assert.Greater(r, sent, 10)
 }
 
-// silenced reports whether the box has gone silent.
+// silenced reports whether the box drops all packets of the flow.
 func (r *run) silenced() bool {
 	f := r.flows()
 	return len(f) > 0 && f[0].Verdict == dscptest.Blackhole
 }
 
-// finish waits for a command that a silent box may have left waiting for ever:
-// OpenSSH asks whether the server is there, ours is told to end.
+// finish waits for a command to end. If the box drops all packets, OpenSSH ends by
+// its keep-alives; finish kills sshclient, which has none here.
 func (r *run) finish(cmd *exec.Cmd, ended <-chan struct{}) {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
@@ -346,7 +347,7 @@ func (r *run) finish(cmd *exec.Cmd, ended <-chan struct{}) {
 		case <-ended:
 			return
 		case <-deadline:
-			r.Errorf("it does not end")
+			r.Errorf("the client does not end")
 			cmd.Process.Kill()
 			<-ended
 			return
@@ -361,9 +362,9 @@ func (r *run) finish(cmd *exec.Cmd, ended <-chan struct{}) {
 func (r *run) execute(cmd *exec.Cmd, stdin string) (stdout, stderr string, ok bool) {
 	var out, said strings.Builder
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &said
-	cmd.WaitDelay = 20 * time.Second // sftp's transport may outlive it
+	cmd.WaitDelay = 20 * time.Second // sftp's transport may outlive sftp
 	if r.verdict() == dscptest.Blackhole {
-		cmd.WaitDelay = time.Second // it does, and has nothing to say
+		cmd.WaitDelay = time.Second // it does here, and prints nothing more
 	}
 	require.NoError(r, cmd.Start())
 	ended := make(chan struct{})
@@ -376,30 +377,30 @@ func (r *run) execute(cmd *exec.Cmd, stdin string) (stdout, stderr string, ok bo
 	return out.String(), said.String(), err == nil
 }
 
-// uses types into a shell.
-func (r *run) uses() (output string, ok bool) {
+// runShell types into a shell.
+func (r *run) runShell() (output string, ok bool) {
 	cmd := r.ssh()
-	p := sshtest.SitDown(r, cmd)
-	p.Types("echo $((6*7)); head -c 100000 /dev/zero | tr '\\0' x | tail -c 5; echo; exit 7\n")
+	p := sshtest.StartTerminal(r, cmd)
+	p.Type("echo $((6*7)); head -c 100000 /dev/zero | tr '\\0' x | tail -c 5; echo; exit 7\n")
 	r.finish(cmd, p.Ended())
-	return p.Everything(), p.Waits() == 7 && strings.Contains(p.Everything(), "42\r\nxxxxx\r\n")
+	return p.Output(), p.Wait() == 7 && strings.Contains(p.Output(), "42\r\nxxxxx\r\n")
 }
 
-// commands sends a megabyte through a command and back.
-func (r *run) commands() (output string, ok bool) {
+// runCommand sends a megabyte through a command and back.
+func (r *run) runCommand() (output string, ok bool) {
 	stdin := strings.Repeat("0123456789abcde\n", 1<<16)
 	stdout, stderr, ok := r.execute(r.ssh("cat"), stdin)
 	same := 0
 	for same < min(len(stdout), len(stdin)) && stdout[same] == stdin[same] {
 		same++
 	}
-	// What the program said comes last: it is looked at, and shown.
-	output = fmt.Sprintf("%d of %d octets came back, the first %d unchanged\n%s", len(stdout), len(stdin), same, stderr)
+	// stderr comes last: check matches it and logs the end of output.
+	output = fmt.Sprintf("%d of %d bytes came back, the first %d unchanged\n%s", len(stdout), len(stdin), same, stderr)
 	return output, ok && stdout == stdin
 }
 
-// transfers puts a file and gets it back.
-func (r *run) transfers(f file) (output string, ok bool) {
+// transferFile puts a file and gets it back.
+func (r *run) transferFile(f file) (output string, ok bool) {
 	there, back := filepath.Join(r.TempDir(), "there"), filepath.Join(r.TempDir(), "back")
 	stdout, stderr, ok := r.execute(r.ssh(), fmt.Sprintf("put %s %s\nget %s %s\n", f.name, there, there, back))
 	data, err := os.ReadFile(back)

@@ -20,22 +20,22 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// Where TestOpenSSH writes its tables to, and what it calls the programs beside
-// their version. If it writes them nowhere, it leaves out the settings that are
-// neither a default nor a cure.
+// Environment variables of TestOpenSSH: the file for its tables, and a name that it
+// adds to the version of the programs. Without a file it tests only the defaults
+// and the cures.
 const (
 	tableFile = "GODSCP_SSH_TABLE"
 	tableName = "GODSCP_SSH_NAME"
 )
 
-// A setting is what a user or an administrator may say about marks.
+// A setting is a configuration of marks.
 type setting struct {
 	name  string
 	lines string // of the configuration
-	cure  bool   // one mark, whatever is done
+	cure  bool   // every use has only one mark
 }
 
-// row names the setting in the table. The value is what the program says it is.
+// row names the setting in the table. value is the IPQoS that the program prints.
 func (s setting) row(value string) string {
 	if s.lines == "" {
 		return s.name + ", `" + value + "`"
@@ -43,11 +43,10 @@ func (s setting) row(value string) string {
 	return s.name
 }
 
-// TestOpenSSH makes tables of what the installed ssh and sshd do with marks: which
-// they show with nothing in the way, and with which of them (✗) VMware's NAT resets
-// the connection. What -G and -T print, and the behaviour that one command has
-// shown, tell all of it beforehand; and with each cure every use shows one mark and
-// lives.
+// TestOpenSSH makes tables of the marks of the installed ssh and sshd: the marks on
+// a direct path, and the mark (✗) at which VMware's NAT resets the connection. It
+// claims that they follow from the output of -G and -T and from the behaviour that
+// one command shows, and that with each cure every use has one mark and survives.
 //
 //	GODSCP_SSH_TABLE=/tmp/table go test -run 'TestOpenSSH$' -v ./examples/internal/sshtest
 func TestOpenSSH(t *testing.T) {
@@ -103,8 +102,7 @@ func TestOpenSSH(t *testing.T) {
 	t.Log("\n" + text.String())
 }
 
-// asked returns what the program says that a setting comes to. What is set by other
-// means than IPQoS is not its to say.
+// asked returns the IPQoS that the program prints for a setting, as text and parsed.
 func asked(t *testing.T, side dscptest.Side, set setting) (string, openssh.Marks) {
 	t.Helper()
 	var value string
@@ -125,7 +123,7 @@ func asked(t *testing.T, side dscptest.Side, set setting) (string, openssh.Marks
 	return value, q
 }
 
-// compares uses ssh with a setting, without a NAT and behind one, and returns the
+// compares runs ssh with a setting, without a NAT and behind one, and returns the
 // cell of the table.
 func compares(t *testing.T, side dscptest.Side, set setting, use string, q openssh.Marks, b behaviour) string {
 	at := atSite{inside: side, sshd: []string{"IPQoS none"}}
@@ -168,7 +166,7 @@ func compares(t *testing.T, side dscptest.Side, set setting, use string, q opens
 	assert.False(t, behind.ok, behind.output)
 	assert.Equal(t, dscptest.Reset, behind.verdict)
 	if shown := len(behind.marks); assert.LessOrEqual(t, shown, len(direct.marks)) {
-		assert.Equal(t, direct.marks[:shown], behind.marks, "up to the reset")
+		assert.Equal(t, direct.marks[:shown], behind.marks, "the marks before the reset")
 	}
 	t.Log(behind.output)
 	upTo := octets(direct.marks[:last+1])
@@ -184,15 +182,14 @@ func row(cells []string) string { return "| " + strings.Join(cells, " | ") + " |
 
 var versionPattern = regexp.MustCompile(`OpenSSH_([^\s,]+(?: Debian-[^\s,]+)?)`)
 
-// version names the program for the table: its own words, which say nothing of what
-// it does.
+// version returns the name and version of the program for the table.
 func version(t *testing.T, side dscptest.Side) string {
 	t.Helper()
 	program, name := sshtest.Tool(t, "ssh"), "ssh"
 	if side == dscptest.Server {
 		program, name = sshtest.Daemon(t), "sshd"
 	}
-	said, _ := exec.Command(program, "-V").CombinedOutput() // sshd has -V since 9.2, and says it in the usage before
+	said, _ := exec.Command(program, "-V").CombinedOutput() // sshd has -V since 9.2; before, its usage has the version
 	m := versionPattern.FindSubmatch(said)
 	require.NotNil(t, m, "%s", said)
 	name += " " + string(m[1])

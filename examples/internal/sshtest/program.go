@@ -9,14 +9,12 @@ import (
 	"testing"
 )
 
-// programs names the environment variable with the directory of programs that
-// are built already: by a parent process, or by somebody for a user who has no
-// Go.
+// programs is the environment variable with the directory of programs that are
+// already built: by a parent process, or for a user without a Go toolchain.
 const programs = "GODSCP_EXAMPLES"
 
 // Program builds the example program of that name, once per process, and returns
-// the name of the executable file. A package that uses it has a TestMain that
-// calls [Main].
+// its file name. The TestMain of a package that uses it must call [Main].
 func Program(tb testing.TB, name string) string {
 	tb.Helper()
 	if dir := os.Getenv(programs); dir != "" {
@@ -29,7 +27,7 @@ func Program(tb testing.TB, name string) string {
 	return file
 }
 
-// Main runs the tests and removes what Program built.
+// Main runs the tests, removes the programs that Program built, and exits.
 func Main(m *testing.M) {
 	code := m.Run()
 	builds.Lock()

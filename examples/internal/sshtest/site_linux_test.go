@@ -23,35 +23,34 @@ import (
 	"github.com/godscp/godscp/internal/wire"
 )
 
-// patience is how long a program may take before a test gives up on it.
+// patience is how long a program may take before its test fails.
 const patience = 30 * time.Second
 
-// A site is a stock sshd, perhaps with a NAT before it, and what somebody who works
-// there has in ~/.ssh/config.
+// A site is a stock sshd, with or without a NAT, and a user's ssh configuration.
 type site struct {
 	*testing.T
-	config string // its file name
+	config string // file name of the configuration
 	sshd   *sshtest.SSHD
-	addr   string              // where the client connects to
+	addr   string              // the address to which the client connects
 	box    *dscptest.Middlebox // nil without a NAT
-	inside dscptest.Side       // who sits behind the NAT; without one, whose marks are looked at
+	inside dscptest.Side       // the side behind the NAT; without one, the side whose marks count
 	home   string
 }
 
-// atSite says what is special about a site.
+// atSite are the options of newSite.
 type atSite struct {
 	sshd   []string // lines of sshd_config
 	inside dscptest.Side
-	models []dscptest.Model // of the NAT; without one there is none
+	models []dscptest.Model // of the NAT; nil: no NAT
 }
 
-// newSite makes one.
+// newSite starts the servers of a site.
 func newSite(t *testing.T, at atSite) *site {
 	t.Helper()
 	key := sshtest.NewKey(t, "")
 	sshd := sshtest.StartSSHD(t, key, at.sshd...)
 	s := &site{T: t, config: filepath.Join(t.TempDir(), "config"), sshd: sshd, addr: sshd.Addr, inside: at.inside}
-	// A socket's name has to be short.
+	// The name of a Unix socket in it must be short.
 	var err error
 	s.home, err = os.MkdirTemp("", "ssh")
 	require.NoError(t, err)
@@ -92,8 +91,8 @@ func (s *site) addsPrintedConfig(options ...string) {
 	s.adds(string(printed))
 }
 
-// command returns a program that speaks SSH through ssh, with the configuration.
-// It is killed when it takes too long.
+// command returns a command whose ssh uses the configuration. It is killed after
+// patience.
 func (s *site) command(name string, args ...string) *exec.Cmd {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), patience)
@@ -105,7 +104,7 @@ func (s *site) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// runs runs one to its end.
+// runs runs such a command and returns its output.
 func (s *site) runs(name string, args ...string) (output string, err error) {
 	s.Helper()
 	out, err := s.command(name, args...).CombinedOutput()
@@ -123,24 +122,24 @@ func (s *site) waits(ended <-chan struct{}, done func() bool) bool {
 		case <-ended:
 			return done()
 		case <-deadline:
-			require.Fail(s, "what is waited for does not come", "%s", s.sshd.Log())
+			require.Fail(s, "condition not met in time", "%s", s.sshd.Log())
 		case <-tick.C:
 		}
 	}
 	return true
 }
 
-// A sighting is what became of a use of ssh.
+// A sighting is the result of a use of ssh.
 type sighting struct {
-	ok       bool   // it did what it was for
-	output   string // what the program said
+	ok       bool // it succeeded
+	output   string
 	loggedIn bool
-	marks    []dscp.CodePoint // of the side inside, each that differs from the one before
+	marks    []dscp.CodePoint // of the inside side, each that differs from the one before
 	verdict  dscptest.Verdict // of the NAT, if there is one
 }
 
-// does uses ssh once, on one connection, and looks at every packet of it. The test
-// runs in a namespace of its own.
+// does uses ssh once, on one connection, and captures all packets. The test must run
+// in its own network namespace.
 func (s *site) does(use string) sighting {
 	s.Helper()
 	addr := netip.MustParseAddrPort(s.addr)
@@ -191,24 +190,24 @@ func (s *site) uses(use string, capture *wire.Capture) (output string, ok bool) 
 	return "", false
 }
 
-// brief is the end of what a program has said.
+// brief returns the end of a program's output.
 func brief(out string) string { return strings.TrimSpace(out[max(0, len(out)-300):]) }
 
-// terminal types into a shell. While it is open, between happens.
+// terminal types into a shell. It calls between while the shell is open.
 func (s *site) terminal(between func(ended <-chan struct{}), options ...string) (output string, ok bool) {
 	s.Helper()
-	p := sshtest.SitDown(s, s.command("ssh", append(append([]string{"-F", s.config, "-tt"}, options...), "work")...))
-	p.Types("stty -echo; echo $((6*7))\n")
-	if s.waits(p.Ended(), func() bool { return strings.Contains(p.Everything(), "42\r\n") }) {
+	p := sshtest.StartTerminal(s, s.command("ssh", append(append([]string{"-F", s.config, "-tt"}, options...), "work")...))
+	p.Type("stty -echo; echo $((6*7))\n")
+	if s.waits(p.Ended(), func() bool { return strings.Contains(p.Output(), "42\r\n") }) {
 		if between != nil {
 			between(p.Ended())
 		}
-		p.Types("head -c 100000 /dev/zero | tr '\\0' x | tail -c 5; echo $((6*8)); exit 7\n")
+		p.Type("head -c 100000 /dev/zero | tr '\\0' x | tail -c 5; echo $((6*8)); exit 7\n")
 	}
-	return brief(p.Everything()), p.Waits() == 7 && strings.Contains(p.Everything(), "xxxxx48\r\n")
+	return brief(p.Output()), p.Wait() == 7 && strings.Contains(p.Output(), "xxxxx48\r\n")
 }
 
-// joins has a command join the connection of a terminal. ok is about the terminal.
+// joins runs a command over the connection of a terminal. ok is the terminal's.
 func (s *site) joins() (output string, ok bool) {
 	s.Helper()
 	control := filepath.Join(s.home, "control")
@@ -216,13 +215,13 @@ func (s *site) joins() (output string, ok bool) {
 		if !s.waits(ended, func() bool { _, err := os.Stat(control); return err == nil }) {
 			return
 		}
-		// What cannot join shall not connect.
+		// With this ProxyCommand the command fails if it cannot join.
 		out, err := s.runs("ssh", "-F", s.config, "-S", control, "-o", "ProxyCommand=false", "-o", "ProxyUseFdpass=no", "work", "echo joined")
 		s.Logf("the command: %q, %v", out, err)
 	}, "-M", "-S", control)
 }
 
-// copies puts a file of four megabytes to the server, and sftp gets it back.
+// copies puts a file of four megabytes on the server; with sftp it also gets it back.
 func (s *site) copies(use string) (output string, ok bool) {
 	s.Helper()
 	f, there := newFile(s.T, 4<<20), filepath.Join(s.home, "there")
@@ -265,7 +264,7 @@ func (s *site) repository() string {
 	return dir
 }
 
-// starts starts ssh with options, and returns what it says at its end.
+// starts starts ssh. said waits for its end and returns its output.
 func (s *site) starts(args ...string) (process *os.Process, ended <-chan struct{}, said func() string) {
 	s.Helper()
 	var out strings.Builder
@@ -284,11 +283,12 @@ func (s *site) starts(args ...string) (process *os.Process, ended <-chan struct{
 	return cmd.Process, done, func() string { <-done; return brief(out.String()) }
 }
 
-// keepsAlive makes ssh send something when it has heard nothing for a second.
+// keepsAlive makes ssh send a keep-alive after one second without data from sshd.
 var keepsAlive = []string{"-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=30"}
 
-// staysUp waits for a keep-alive and its answer, which show the mark that lasts, and
-// reports whether they came. They are what comes after most of a second of silence.
+// staysUp waits for a keep-alive and its answer, which have the connection's final
+// mark, and reports whether they came. It recognises them by the 800 ms of silence
+// before them, since ssh sends one after a second of silence.
 func (s *site) staysUp(ended <-chan struct{}, capture *wire.Capture) bool {
 	s.Helper()
 	seen, quiet := -1, time.Now()
@@ -358,8 +358,8 @@ type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// fatal returns the index of the first mark with which a box that checks IP
-// precedence resets a flow, and -1 if it lets all of them pass.
+// fatal returns the index of the first mark whose IP precedence differs from that of
+// the first, at which VMware's NAT resets the flow, or -1.
 func fatal(marks []dscp.CodePoint) int {
 	return slices.IndexFunc(marks, func(cp dscp.CodePoint) bool { return cp.Precedence() != marks[0].Precedence() })
 }

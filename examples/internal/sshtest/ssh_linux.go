@@ -14,10 +14,9 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// Args returns what OpenSSH's clients need to reach the server at addr, which may
-// be a box before it, with the key: options alone, for ssh, scp and sftp alike,
-// and no configuration of the machine or of its user. The options given come
-// first, so they win.
+// Args returns arguments for ssh, scp or sftp that log in with the key at addr, the
+// server or a middlebox in front of it. They ignore the configuration of the machine
+// and of the user. The given options take precedence over the others.
 func (s *SSHD) Args(tb testing.TB, key *Key, addr string, options ...string) []string {
 	tb.Helper()
 	return clientArgs(tb, s.User, s.HostKey, key, addr, options)
@@ -26,7 +25,7 @@ func (s *SSHD) Args(tb testing.TB, key *Key, addr string, options ...string) []s
 // Args is as [SSHD.Args].
 func (s *GoServer) Args(tb testing.TB, key *Key, addr string, options ...string) []string {
 	tb.Helper()
-	return clientArgs(tb, "whoever", s.HostKey, key, addr, options)
+	return clientArgs(tb, "user", s.HostKey, key, addr, options)
 }
 
 func clientArgs(tb testing.TB, user string, hostKey ssh.PublicKey, key *Key, addr string, options []string) []string {
@@ -51,7 +50,8 @@ func clientArgs(tb testing.TB, user string, hostKey ssh.PublicKey, key *Key, add
 	return args
 }
 
-// Tool returns the file name of an installed program, or ends the test.
+// Tool returns the file name of an installed program, or ends the test as
+// [testns.Lacks] does.
 func Tool(tb testing.TB, name string) string {
 	tb.Helper()
 	testns.Require(tb, name)
@@ -60,9 +60,9 @@ func Tool(tb testing.TB, name string) string {
 	return file
 }
 
-// Transport returns a program that sftp can run with -S instead of ssh: it runs the
-// command, whatever its own arguments. The option -D, which is for this, takes no
-// arguments for the command before OpenSSH 9.1.
+// Transport returns the name of a script for sftp's option -S. It ignores its
+// arguments and runs the command. Option -D would do, but before OpenSSH 9.1 it
+// takes a command without arguments.
 func Transport(tb testing.TB, command []string) string {
 	tb.Helper()
 	name := filepath.Join(tb.TempDir(), "transport")
@@ -74,9 +74,9 @@ func Transport(tb testing.TB, command []string) string {
 	return name
 }
 
-// Built makes every Program that the calling test and the processes it starts ask
-// for one that exists: call it before testns.Inside, whose child has the test's
-// environment.
+// Built builds programs, so that later calls of [Program] in this test and in its
+// child processes return them. Call it before testns.Inside, whose child process
+// inherits the environment.
 func Built(t *testing.T, names ...string) {
 	t.Helper()
 	if os.Getenv(programs) != "" {

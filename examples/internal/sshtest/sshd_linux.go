@@ -18,42 +18,42 @@ import (
 	"github.com/godscp/godscp/internal/testns"
 )
 
-// An SSHD is OpenSSH's server.
+// An SSHD is a running OpenSSH server.
 type SSHD struct {
 	Addr    string // host:port on loopback
-	User    string // the one login name that it knows
+	User    string // the only login name that it accepts
 	HostKey ssh.PublicKey
 
 	cmd  *exec.Cmd
 	mu   sync.Mutex
 	log  []string
-	done chan struct{} // closed when no process of it is left to write to the log
+	done chan struct{} // closed when all its processes have ended
 }
 
-// Daemon returns the file name of the installed sshd, or ends the test. The name is
-// absolute: sshd starts by no other.
+// Daemon returns the absolute file name of the installed sshd, or ends the test as
+// [testns.Lacks] does. sshd does not start by a relative name.
 func Daemon(tb testing.TB) string {
 	tb.Helper()
 	sshd, err := exec.LookPath("sshd")
 	if err == nil {
 		return sshd
 	}
-	sshd = "/usr/sbin/sshd" // not in everybody's PATH
+	sshd = "/usr/sbin/sshd" // this directory may not be in PATH
 	if _, err := os.Stat(sshd); err != nil {
 		testns.Lacks(tb, "no sshd: %v", err)
 	}
 	return sshd
 }
 
-// Effective returns what the installed sshd prints with -T: the configuration that it
-// has with the given lines of sshd_config.
+// Effective returns the configuration that the installed sshd prints with -T for the
+// given lines of sshd_config.
 func Effective(tb testing.TB, config ...string) []byte {
 	tb.Helper()
 	dir := tb.TempDir()
 	file := filepath.Join(dir, "sshd_config")
 	lines := append([]string{"HostKey " + NewKey(tb, "").File}, config...)
 	require.NoError(tb, os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
-	cmd, _ := asAnybody(tb, dir, Daemon(tb), "-T", "-f", file)
+	cmd, _ := sshdCommand(tb, dir, Daemon(tb), "-T", "-f", file)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	printed, err := cmd.Output()
@@ -63,9 +63,9 @@ func Effective(tb testing.TB, config ...string) []byte {
 	return printed
 }
 
-// StartSSHD starts the installed sshd with OpenSSH's own defaults and the given
-// lines of sshd_config. It listens on 127.0.0.1, or where a ListenAddress among
-// the lines says, lets the key's owner in, and ends with the test.
+// StartSSHD starts the installed sshd with OpenSSH's defaults and the given lines of
+// sshd_config, and stops it at the end of the test. It listens on 127.0.0.1, or on a
+// ListenAddress among the lines, and accepts the key.
 func StartSSHD(tb testing.TB, key *Key, config ...string) *SSHD {
 	tb.Helper()
 	sshd := Daemon(tb)
@@ -85,7 +85,7 @@ func StartSSHD(tb testing.TB, key *Key, config ...string) *SSHD {
 		"HostKey " + hostKey.File,
 		"AuthorizedKeysFile " + authorized,
 		"PidFile none",
-		"StrictModes no", // a test's directory may lie below one that all can write to
+		"StrictModes no", // other users may be able to write to a parent of the test's directory
 		"UsePAM no",
 		"UseDNS no",
 		"PrintMotd no",
@@ -94,24 +94,24 @@ func StartSSHD(tb testing.TB, key *Key, config ...string) *SSHD {
 		"PasswordAuthentication no",
 		"KbdInteractiveAuthentication no",
 		"Subsystem sftp internal-sftp",
-		"SetEnv HOME=" + dir + " HISTFILE=", // a shell may say something when it starts, and write when all is over
+		"SetEnv HOME=" + dir + " HISTFILE=", // no start-up files, and no history file at the end
 		"LogLevel VERBOSE",
 	}, config...)
 	file := filepath.Join(dir, "sshd_config")
 	require.NoError(tb, os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
 
-	for range 10 { // a port that was free may be taken a moment later
+	for range 10 { // another process may take the free port first
 		s := &SSHD{Addr: freeAddr(tb, host), HostKey: hostKey.Signer.PublicKey(), done: make(chan struct{})}
 		if s.start(tb, sshd, file, dir) {
 			return s
 		}
 	}
-	tb.Fatal("sshd found no free port")
+	tb.Fatal("no free port for sshd in 10 attempts")
 	return nil
 }
 
 // KillSessions kills the processes of all sessions, so that their connections end
-// without a word.
+// without an SSH message.
 func (s *SSHD) KillSessions() {
 	for _, pid := range Descendants(s.cmd.Process.Pid) {
 		syscall.Kill(pid, syscall.SIGKILL)
@@ -138,7 +138,7 @@ func (s *SSHD) start(tb testing.TB, sshd, config, dir string) bool {
 	tb.Helper()
 	_, port, err := net.SplitHostPort(s.Addr)
 	require.NoError(tb, err)
-	s.cmd, s.User = asAnybody(tb, dir, sshd, "-D", "-e", "-f", config, "-p", port)
+	s.cmd, s.User = sshdCommand(tb, dir, sshd, "-D", "-e", "-f", config, "-p", port)
 	r, w, err := os.Pipe()
 	require.NoError(tb, err)
 	s.cmd.Stderr = w
@@ -146,7 +146,7 @@ func (s *SSHD) start(tb testing.TB, sshd, config, dir string) bool {
 	w.Close()
 	if err != nil {
 		r.Close()
-		testns.Lacks(tb, "no sshd for this user: %v", err)
+		testns.Lacks(tb, "sshd cannot run as this user: %v", err)
 	}
 	listening := make(chan bool, 1)
 	go s.read(r, listening)
@@ -168,8 +168,8 @@ func (s *SSHD) start(tb testing.TB, sshd, config, dir string) bool {
 	return false
 }
 
-// read keeps the log until the last process of the server has ended, and tells
-// when the server listens, or that it never will.
+// read collects the log until the last process of the server has ended. It sends
+// true when the server listens, or false if it ended before.
 func (s *SSHD) read(r *os.File, listening chan<- bool) {
 	defer close(s.done)
 	defer r.Close()
@@ -200,7 +200,7 @@ func (s *SSHD) stop(tb testing.TB) {
 	select {
 	case <-s.done:
 	case <-time.After(patience):
-		tb.Errorf("a session of sshd is still there")
+		tb.Errorf("a process of sshd still runs after %v", patience)
 	}
 	if tb.Failed() {
 		tb.Logf("sshd on %s:\n%s", s.Addr, s.Log())

@@ -29,12 +29,12 @@ type GoServer struct {
 
 var listening = regexp.MustCompile(`msg=listening addr=(\S+)`)
 
-// StartGoServer starts examples/sshserver with further options. It listens on
-// 127.0.0.1 unless they say else, and lets the key's owner in.
+// StartGoServer starts examples/sshserver on 127.0.0.1, with further options, and
+// stops it at the end of the test. The server accepts the key.
 func StartGoServer(tb testing.TB, key *Key, options ...string) *GoServer {
 	tb.Helper()
 	dir := tb.TempDir()
-	require.NoError(tb, os.Chmod(dir, 0o700)) // whatever the umask
+	require.NoError(tb, os.Chmod(dir, 0o700)) // the umask may allow more
 	authorized := filepath.Join(dir, "authorized_keys")
 	require.NoError(tb, os.WriteFile(authorized, []byte(key.Line), 0o600))
 	hostKey := NewKey(tb, "")
@@ -67,9 +67,9 @@ func StartGoServer(tb testing.TB, key *Key, options ...string) *GoServer {
 	select {
 	case s.Addr = <-addr:
 	case <-s.ended:
-		tb.Fatalf("sshserver does not start:\n%s", s.Log())
+		tb.Fatalf("sshserver ended before it listened:\n%s", s.Log())
 	case <-time.After(patience):
-		tb.Fatal("sshserver does not listen")
+		tb.Fatalf("sshserver does not listen after %v", patience)
 	}
 	return s
 }
@@ -81,10 +81,10 @@ func (s *GoServer) Log() string {
 	return strings.Join(s.log, "\n")
 }
 
-// PID returns the server's process.
+// PID returns the server's process number.
 func (s *GoServer) PID() int { return s.cmd.Process.Pid }
 
-// Signal sends a signal to the server, if it still runs.
+// Signal sends a signal to the server if it is still running.
 func (s *GoServer) Signal(sig os.Signal) { s.cmd.Process.Signal(sig) }
 
 // Wait waits until the server has ended, and returns its exit status.
@@ -93,7 +93,7 @@ func (s *GoServer) Wait(tb testing.TB) int {
 	select {
 	case <-s.ended: // before Wait, which would close the pipe
 	case <-time.After(patience):
-		tb.Errorf("sshserver does not end")
+		tb.Errorf("sshserver does not end after %v", patience)
 		s.cmd.Process.Kill()
 		<-s.ended
 	}

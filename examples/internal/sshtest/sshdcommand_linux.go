@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asAnybody returns the command that runs sshd for the user of this process, and
-// that user's login name.
+// sshdCommand returns a command that runs sshd as the user of this process, and the
+// login name that sshd accepts.
 //
-// Real root runs it as it is. For anybody else sshd serves only that user, who
-// may have no shell (nobody has none) or be root only in the user namespace of
-// testns.Inside, where sshd's separation of privileges cannot work. So it runs in
-// a user namespace as one ordinary user, with a passwd file of its own.
-func asAnybody(tb testing.TB, dir, sshd string, args ...string) (*exec.Cmd, string) {
+// Real root runs sshd directly. For another user, sshd would accept only that user,
+// who may have no shell (as nobody has none) or be root only in the user namespace
+// of testns.Inside, where sshd's separation of privileges cannot work. So sshd runs
+// in a user namespace as one ordinary user, with another passwd file.
+func sshdCommand(tb testing.TB, dir, sshd string, args ...string) (*exec.Cmd, string) {
 	tb.Helper()
 	if realRoot(tb) {
 		// Debian's start script makes it; without it sshd refuses to start.
@@ -31,8 +31,8 @@ func asAnybody(tb testing.TB, dir, sshd string, args ...string) (*exec.Cmd, stri
 		return exec.Command(sshd, args...), u.Username
 	}
 
-	// The overflow id: what the terminal devices of the machine belong to, seen
-	// from a namespace that does not know their group. sshd insists on a group.
+	// The overflow id: the group that terminal devices seem to have in a namespace
+	// that does not map their real group. sshd requires a group.
 	const id = 65534
 	passwd, group := filepath.Join(dir, "passwd"), filepath.Join(dir, "group")
 	require.NoError(tb, os.WriteFile(passwd, fmt.Appendf(nil, "tester:x:%d:%d::%s:/bin/sh\n", id, id, dir), 0o644))
@@ -48,8 +48,7 @@ func asAnybody(tb testing.TB, dir, sshd string, args ...string) (*exec.Cmd, stri
 	return cmd, "tester"
 }
 
-// realRoot reports whether this process is root of the machine, not only of a
-// user namespace.
+// realRoot reports whether this process is root in the initial user namespace.
 func realRoot(tb testing.TB) bool {
 	tb.Helper()
 	ids, err := os.ReadFile("/proc/self/uid_map")
