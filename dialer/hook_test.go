@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/dialer"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // A journal records which hooks ran, in order.
@@ -237,6 +238,9 @@ func TestWithListenOrder(t *testing.T) {
 		for _, fail := range []error{nil, errHook} {
 			t.Run(network, func(t *testing.T) {
 				t.Parallel()
+				if network == "udp4" {
+					trial.Need(t, trial.UDP)
+				}
 				var j journal
 				lc := dialer.WithListen(&net.ListenConfig{Control: j.control("own", nil)}, nil, j.hook("a", fail),
 					func(ctx context.Context, n, _ string, _ syscall.RawConn) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/internal/tos"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // remarkListener changes the mark that l's accepted conns inherit, through net's own
@@ -40,6 +41,7 @@ var acceptRoutes = []struct{ name, listen, dial string }{
 // one that ListenConfig asks for.
 func TestAcceptedConnWithoutTheMark(t *testing.T) {
 	t.Parallel()
+	trial.Need(t, trial.Inherited)
 	for _, r := range acceptRoutes {
 		for _, other := range []CodePoint{DF, CS1} {
 			t.Run(r.name+", "+other.String(), func(t *testing.T) {
@@ -104,10 +106,44 @@ func TestAcceptedConnWithoutTheMark(t *testing.T) {
 // sockets as they are, accepts conns with another mark.
 func TestUnmarkedListenerAcceptsAnyMark(t *testing.T) {
 	t.Parallel()
+	trial.Need(t, trial.Inherited)
 	l := listenOn(t, &ListenConfig{}, "127.0.0.1:0").(*Listener)
 	remarkListener(t, l, CS1)
 	_, server := pair(t, &Dialer{}, l)
 	assert.Equal(t, CS1, server.DSCP())
+}
+
+// TestAcceptWhereNoMarkIsInherited checks on systems such as gVisor that Accept returns
+// no conn without the mark, unless AllowUnmarked is set.
+func TestAcceptWhereNoMarkIsInherited(t *testing.T) {
+	t.Parallel()
+	if trial.Inherited() == nil {
+		t.Skip("accepted connections inherit the mark of their listener here")
+	}
+	for _, address := range append(loopbacks(t), ":0") {
+		for _, allow := range []bool{false, true} {
+			l, err := (&ListenConfig{DSCP: EF, AllowUnmarked: allow}).Listen(t.Context(), "tcp", address)
+			require.NoError(t, err)
+			defer l.Close()
+			for range 2 { // the listener lives on
+				c, err := (&Dialer{DSCP: AF21}).Dial("tcp", l.Addr().String())
+				require.NoError(t, err)
+				assert.Equal(t, AF21, c.(*Conn).DSCP())
+				defer c.Close()
+				s, err := l.Accept()
+				if allow {
+					require.NoError(t, err)
+					assert.Equal(t, DF, s.(*Conn).DSCP(), "it says what it carries")
+					require.NoError(t, s.(*Conn).Verify())
+					require.NoError(t, s.Close())
+					continue
+				}
+				m, ok := errors.AsType[*MarkError](err)
+				require.True(t, ok, "%v", err)
+				assert.Equal(t, EF, m.CodePoint)
+			}
+		}
+	}
 }
 
 // TestHTTPServerSurvivesUnmarkedConn checks that net/http takes the error of Accept

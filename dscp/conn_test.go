@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/nettest"
+
+	"github.com/godscp/godscp/internal/trial"
 )
 
 func TestSetDSCP(t *testing.T) {
@@ -148,6 +150,7 @@ func TestOf(t *testing.T) {
 
 func TestReadFromKeepsCount(t *testing.T) {
 	t.Parallel()
+	trial.Need(t, trial.Copy)
 	requireHost(t)
 	l := listenOn(t, &ListenConfig{}, "127.0.0.1:0")
 	from, source := pair(t, &Dialer{DSCP: AF21}, l)
@@ -180,7 +183,7 @@ func TestNettest(t *testing.T) {
 	for _, addr := range loopbacks(t) {
 		t.Run(addr, func(t *testing.T) {
 			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-				l, err := (&ListenConfig{DSCP: EF}).Listen(t.Context(), "tcp", addr)
+				l, err := (&ListenConfig{DSCP: EF, AllowUnmarked: trial.Inherited() != nil}).Listen(t.Context(), "tcp", addr)
 				if err != nil {
 					return nil, nil, nil, err
 				}

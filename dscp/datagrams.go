@@ -50,13 +50,16 @@ func (d *datagrams) has(cp CodePoint) (sent CodePoint, ok bool) {
 // checkDatagrams checks the field Datagrams before a socket is made. A code point above
 // 63 is an error on every network, a system that cannot mark on the udp networks.
 func checkDatagrams(network string, further []CodePoint, natSafe, allowUnmarked bool) error {
-	udp := strings.HasPrefix(network, "udp")
 	for _, cp := range further {
-		err := cp.check()
-		if err == nil && udp {
-			err = newMarking(cp, natSafe, allowUnmarked).check(network)
+		if err := cp.check(); err != nil {
+			return err
 		}
-		if err != nil {
+	}
+	if !strings.HasPrefix(network, "udp") {
+		return nil
+	}
+	for _, cp := range further {
+		if err := newMarking(cp, natSafe, allowUnmarked).check(network); err != nil {
 			return err
 		}
 	}
@@ -81,7 +84,13 @@ func (c *UDPConn) allow(d *datagrams) error {
 		return nil
 	}
 	network, peers := c.pin.udpNetwork(), tos.PeersOf(c.pin.far().String())
-	_, err := tos.Host.MessageOptions(network, peers, func() (bool, error) { return tos.V6Only(c.pin.raw) })
+	opts, err := tos.Host.MessageOptions(network, peers, func() (bool, error) { return tos.V6Only(c.pin.raw) })
+	for _, opt := range opts {
+		if opt.IgnoresMessage() {
+			err = tos.IgnoredMessage(opt)
+			break
+		}
+	}
 	if missing, ok := errors.AsType[*tos.MissingError](err); ok {
 		err = unsupportedOption(missing, network, c.pin.cp)
 	}

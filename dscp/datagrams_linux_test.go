@@ -15,6 +15,7 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/trial"
 	"github.com/godscp/godscp/internal/wire"
 )
 
@@ -232,6 +233,7 @@ func TestWireWriteMarkedNATSafe(t *testing.T) {
 // the mark.
 func TestWriteMarkedGSO(t *testing.T) {
 	t.Parallel()
+	trial.Need(t, trial.Messages, trial.Segmentation)
 	for _, s := range datagramSockets {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -275,6 +277,7 @@ func TestWriteMarkedGSO(t *testing.T) {
 // DF. Otherwise it means the pinned mark.
 func TestDatagramsWithDF(t *testing.T) {
 	t.Parallel()
+	trial.Need(t, trial.Messages)
 	for _, s := range datagramSockets {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -299,6 +302,7 @@ func TestDatagramsWithDF(t *testing.T) {
 // TestWriteMarkedAddress checks that the errors about an address are net's.
 func TestWriteMarkedAddress(t *testing.T) {
 	t.Parallel()
+	trial.Need(t, trial.Messages)
 	peer := sink(t, "127.0.0.1")
 	for _, cp := range []dscp.CodePoint{dscp.EF, dscp.AF41} {
 		settings := datagramSettings{dscp: dscp.EF, further: []dscp.CodePoint{dscp.AF41}}
@@ -319,6 +323,7 @@ func TestWriteMarkedAddress(t *testing.T) {
 }
 
 func TestWriteMarkedAllocatesNothing(t *testing.T) {
+	trial.Need(t, trial.Messages)
 	peer := sink(t, "127.0.0.1")
 	for _, address := range []string{"127.0.0.1:0", ":0"} {
 		c := listenDatagrams("udp", address)(t, datagramSettings{dscp: dscp.EF, further: []dscp.CodePoint{dscp.AF41}}, peer)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/internal/tos"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // TestDatagramsOutOfRange checks that a value above 63 fails every method before it
@@ -72,6 +73,7 @@ func TestWriteMarkedWithoutDatagrams(t *testing.T) {
 // mark, unless AllowUnmarked is set. Then WriteMarked takes DSCP and every mark in
 // Datagrams, and sends without a mark.
 func TestDatagramsOnUnmarkableSystem(t *testing.T) {
+	trial.Need(t, trial.UDP)
 	far, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer far.Close()

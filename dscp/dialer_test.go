@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/internal/nobody"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 func TestSYNCarriesEveryCodePoint(t *testing.T) {
@@ -29,8 +30,10 @@ func TestSYNCarriesEveryCodePoint(t *testing.T) {
 			client, server := pair(t, &Dialer{DSCP: cp}, l)
 			assert.Equal(t, cp, client.DSCP())
 			peer, ok := server.PeerDSCP()
-			if runtime.GOOS == "linux" {
+			if runtime.GOOS == "linux" && trial.SavedSYN() == nil {
 				require.True(t, ok, "the kernel saves SYNs")
+			}
+			if ok {
 				assert.Equal(t, cp, peer, "%s: mark of the SYN", addr)
 			}
 			assert.Equal(t, DF, server.DSCP())

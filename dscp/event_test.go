@@ -13,6 +13,7 @@ import (
 
 	"github.com/godscp/godscp/internal/nobody"
 	"github.com/godscp/godscp/internal/tos"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // An eventLog keeps the events of a Trace function. It is for one goroutine.
@@ -31,6 +32,7 @@ func (l *eventLog) last(t *testing.T) Event {
 
 func TestTrace(t *testing.T) {
 	requireHost(t)
+	trial.Need(t, trial.Inherited)
 	for _, address := range loopbacks(t) {
 		t.Run(address, func(t *testing.T) {
 			var served, dialed eventLog
@@ -125,6 +127,7 @@ func TestTraceReportsEffectiveMark(t *testing.T) {
 }
 
 func TestTraceUnix(t *testing.T) {
+	trial.Need(t, trial.Unix)
 	var events eventLog
 	path := t.TempDir() + "/s"
 	lc := ListenConfig{DSCP: EF, Trace: events.add}

@@ -11,12 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/godscp/godscp/internal/tos"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // TestPriorityIsRestored checks that SO_PRIORITY is unchanged after a refused change of
 // IP_TOS. Linux sets it along with IP_TOS, and it can select the band of a qdisc.
 func TestPriorityIsRestored(t *testing.T) {
 	t.Parallel()
+	trial.Need(t, trial.Priority)
 	for _, own := range []int{0, 2, 5} {
 		guardPairs(t, func(t *testing.T, c *Conn) {
 			priority := func(fd uintptr) int {

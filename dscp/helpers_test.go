@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/internal/tos"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // requireHost skips a test on a system that cannot mark.
@@ -45,6 +46,9 @@ func pair(t *testing.T, d *Dialer, l net.Listener) (client, server *Conn) {
 
 func listenOn(t *testing.T, lc *ListenConfig, address string) net.Listener {
 	t.Helper()
+	if !lc.AllowUnmarked && (lc.DSCP != DF || lc.NetListenConfig != nil) {
+		trial.Need(t, trial.Inherited)
+	}
 	l, err := lc.Listen(t.Context(), "tcp", address)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/internal/tos"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // requireAccepts dials l, which listens on addr, on each loopback address that it takes, and
@@ -46,6 +47,7 @@ func requireAccepts(t *testing.T, l net.Listener, addr string) {
 func TestListenerConns(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
+	trial.Need(t, trial.Inherited)
 	for _, mptcp := range []string{"default", "on", "off"} {
 		for _, addr := range append(loopbacks(t), ":0") {
 			t.Run(mptcp+"/"+addr, func(t *testing.T) {
@@ -114,6 +116,7 @@ func TestListenCallersHook(t *testing.T) {
 func TestWrap(t *testing.T) {
 	t.Parallel()
 	requireHost(t)
+	trial.Need(t, trial.Inherited)
 	for _, addr := range append(loopbacks(t), ":0") {
 		t.Run(addr, func(t *testing.T) {
 			t.Parallel()

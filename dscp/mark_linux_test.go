@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/godscp/godscp/internal/tos"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // socketPriority returns the SO_PRIORITY that Linux sets along with IP_TOS. See
@@ -19,6 +20,7 @@ func socketPriority(cp CodePoint) int { return [...]int{0, 2, 6, 4}[cp>>1&3] }
 // sets it, IPV6_TCLASS does not, and an accepted connection has 0.
 func TestIPv4MarkSetsSocketPriority(t *testing.T) {
 	t.Parallel()
+	trial.Need(t, trial.Priority)
 	priority := func(p *pin) int {
 		v, err := tos.GetInt(p.raw, unix.SOL_SOCKET, unix.SO_PRIORITY)
 		require.NoError(t, err)

@@ -128,6 +128,9 @@ func TestMemoryLearnTakesConstantTime(t *testing.T) {
 	}
 	slices.Sort(tookSmall)
 	slices.Sort(tookLarge)
+	if tookSmall[batches/2] == 0 {
+		t.Skip("the clock is too coarse to tell")
+	}
 	ratio := float64(tookLarge[batches/2]) / float64(tookSmall[batches/2])
 	t.Logf("learn at 1,000: %v, at 10: %v, ratio %.2f", tookLarge[batches/2]/batch, tookSmall[batches/2]/batch, ratio)
 	assert.LessOrEqual(t, ratio, 3.0)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/internal/tos"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // descriptors counts the open descriptors of the process.
@@ -48,6 +49,7 @@ func requireNothingLeft(t *testing.T, before int) {
 // TestNothingLeaks must not run in parallel: it counts the goroutines and descriptors of
 // the process.
 func TestNothingLeaks(t *testing.T) {
+	trial.Need(t, trial.Inherited)
 	l, err := (&dscp.ListenConfig{DSCP: dscp.EF}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()

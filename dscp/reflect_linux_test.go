@@ -27,6 +27,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/internal/long"
 	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/trial"
 	"github.com/godscp/godscp/internal/wire"
 )
 
@@ -35,6 +36,7 @@ var four = dscp.ListenConfig{DSCP: dscp.CS2, Reflect: []dscp.CodePoint{dscp.AF21
 
 func listenFour(t *testing.T, address string) *dscp.Listener {
 	t.Helper()
+	trial.Need(t, trial.MinTTL)
 	l, err := four.Listen(t.Context(), "tcp", address)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() }) //nolint:errcheck,gosec // already closed unless the test failed
@@ -313,6 +315,7 @@ func withReusePort(_, _ string, c syscall.RawConn) (err error) {
 // gets the port, and it serves all classes.
 func TestReflectTwoAtOnce(t *testing.T) {
 	t.Parallel()
+	trial.Need(t, trial.MinTTL)
 	for _, network := range []string{"tcp4", "tcp6", "tcp"} {
 		host := map[string]string{"tcp4": "127.0.0.1:0", "tcp6": "[::1]:0", "tcp": ":0"}[network]
 		for range long.N(20, 300) {
@@ -357,6 +360,7 @@ func TestReflectTwoAtOnce(t *testing.T) {
 // TestReflectLeavesNothing must not run in parallel: it counts the goroutines and
 // descriptors of the process.
 func TestReflectLeavesNothing(t *testing.T) {
+	trial.Need(t, trial.MinTTL)
 	runs := map[string]func(){
 		"closed": func() {
 			l, err := four.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -414,6 +418,7 @@ func TestReflectLeavesNothing(t *testing.T) {
 // goroutine waits in its Accept or AcceptTCP.
 func TestReflectDropped(t *testing.T) {
 	t.Parallel()
+	trial.Need(t, trial.MinTTL)
 	for name, accept := range map[string]func(*dscp.Listener) error{
 		"Accept":    func(l *dscp.Listener) error { _, err := l.Accept(); return err },
 		"AcceptTCP": func(l *dscp.Listener) error { _, err := l.AcceptTCP(); return err },
@@ -431,7 +436,12 @@ func TestReflectDropped(t *testing.T) {
 				address <- l.Addr().String()
 				accepted <- accept(l.(*dscp.Listener))
 			}()
-			to := <-address
+			var to string
+			select {
+			case to = <-address:
+			case err := <-accepted:
+				require.NoError(t, err, "Listen")
+			}
 			// The collector would close the listener in the cycle in which it closes the
 			// first of these, or before.
 			for range 2 {
@@ -694,6 +704,7 @@ func TestReflectFile(t *testing.T) {
 // with the address that all share, and that the options it sets are kept, except the mark.
 func TestReflectControl(t *testing.T) {
 	t.Parallel()
+	trial.Need(t, trial.MinTTL)
 	var addresses []string
 	lc := four
 	lc.Reflect = append([]dscp.CodePoint{dscp.DF}, lc.Reflect...)

@@ -21,6 +21,7 @@ import (
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/internal/seccomp"
 	"github.com/godscp/godscp/internal/testns"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // childEnv names the test that a child process runs.
@@ -71,6 +72,7 @@ func setOctet(fd uintptr, f family, octet int) error {
 // TestSeal seals a process that has threads and connections, and then tries each way to
 // change a mark.
 func TestSeal(t *testing.T) {
+	trial.Need(t, trial.Inherited)
 	if !inChild(t) {
 		return
 	}

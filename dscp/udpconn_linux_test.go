@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/godscp/godscp/internal/tos"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // receiver is a UDP socket that receives the TOS or Traffic Class octet of each datagram.
@@ -237,6 +238,9 @@ func TestUDPControlMessages(t *testing.T) {
 					continue
 				}
 				require.NoError(t, err, name)
+				if trial.Messages() != nil { // the ECN bits are then those of the socket
+					tt.want &^= ecnMask
+				}
 				assert.Equal(t, tt.want, r.octet(t), name)
 			}
 		})

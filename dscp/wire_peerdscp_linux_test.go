@@ -7,12 +7,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // TestSavedSYN checks the mark of the SYN without privilege, on the machine's own
 // loopback: the kernel saves the header of the SYN for the listener.
 func TestSavedSYN(t *testing.T) {
 	t.Parallel()
+	trial.Need(t, trial.SavedSYN)
 	for _, f := range families {
 		for _, cp := range codePoints() {
 			t.Run(f.name+"/"+mark(cp), func(t *testing.T) {

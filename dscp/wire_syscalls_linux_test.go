@@ -131,13 +131,16 @@ func strace(t *testing.T, calls, test, env string) string {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	log := filepath.Join(t.TempDir(), "strace")
-	cmd := exec.Command("strace", "-f", "-qq", "-e", "signal=none", "-e", "trace="+calls, "-o", log, self, "-test.run=^"+test+"$")
+	cmd := exec.Command("strace", "-f", "-qq", "-e", "signal=none", "-e", "trace="+calls, "-o", log, self, "-test.run=^"+test+"$", "-test.v")
 	cmd.Env = append(os.Environ(), env)
 	out, err := cmd.CombinedOutput()
 	if strings.Contains(string(out), "ptrace(") {
 		testns.Lacks(t, "strace may not trace: %s", out)
 	}
 	require.NoError(t, err, "%s", out)
+	if strings.Contains(string(out), "--- SKIP: "+test) {
+		testns.Lacks(t, "what is to be traced was skipped:\n%s", out)
+	}
 	trace, err := os.ReadFile(log)
 	require.NoError(t, err)
 	return string(trace)

@@ -3,6 +3,7 @@ package dscp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"reflect"
 	"runtime"
@@ -201,8 +202,12 @@ func (p *pin) isIPv6() bool {
 // errTrialDone makes net close a trial socket before it is bound.
 var errTrialDone = errors.New("trial done")
 
+// errNoHook is why there is no trial socket on a system where net runs no hooks.
+var errNoHook = fmt.Errorf("no trial socket: package net runs no hooks here: %w", errors.ErrUnsupported)
+
 // onTrialSocket calls f with a socket of the family that never sends anything: f runs in
-// the hook of a socket of net, which then fails with errTrialDone.
+// the hook of a socket of net, which then fails with errTrialDone. It fails
+// where net runs no hooks (plan9, js, wasip1).
 func onTrialSocket(ipv6 bool, f func(fd uintptr) error) error {
 	network, address := "udp4", "127.0.0.1:0"
 	if ipv6 {
@@ -216,9 +221,15 @@ func onTrialSocket(ipv6 bool, f func(fd uintptr) error) error {
 		}
 		return errTrialDone
 	}}
-	_, err := lc.ListenPacket(context.Background(), network, address)
-	if ran {
+	c, err := lc.ListenPacket(context.Background(), network, address)
+	if err == nil {
+		_ = c.Close() // nothing was sent on it
+	}
+	switch {
+	case ran:
 		return ferr
+	case err == nil:
+		return errNoHook
 	}
 	return err
 }

@@ -19,6 +19,8 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/internal/tos"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // patience bounds every wait of the tests.
@@ -53,6 +55,7 @@ func serveMarked(t testing.TB, address string, cp dscp.CodePoint, f func(net.Con
 	t.Helper()
 	lc := net.ListenConfig{}
 	if cp != dscp.DF {
+		needMarks(t)
 		lc.Control = dscp.Control(cp)
 	}
 	l, err := lc.Listen(context.Background(), "tcp", address)
@@ -87,6 +90,14 @@ func serveMarked(t testing.TB, address string, cp dscp.CodePoint, f func(net.Con
 		<-done
 	})
 	return l.Addr().String()
+}
+
+// needMarks skips a test that marks where the system cannot.
+func needMarks(t testing.TB) {
+	t.Helper()
+	if tos.Host.Unmarkable != "" {
+		t.Skipf("%s cannot mark: %s", tos.Host.OS, tos.Host.Unmarkable)
+	}
 }
 
 // echo returns what it receives.
@@ -205,6 +216,7 @@ func echoUDP(t testing.TB, address string, markAfter int) string {
 // test ends.
 func serveUDP(t testing.TB, address string, answer func(*net.UDPConn, []byte) bool) string {
 	t.Helper()
+	trial.Need(t, trial.UDP)
 	c, err := net.ListenPacket("udp", address)
 	require.NoError(t, err)
 	done := make(chan struct{})

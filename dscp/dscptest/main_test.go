@@ -1,6 +1,7 @@
 package dscptest_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // TestMain fails the run if a goroutine or a descriptor outlives the tests.
@@ -23,6 +27,8 @@ func TestMain(m *testing.M) {
 	if runtime.GOOS == "js" {
 		goroutines++ // the runtime starts one for events and keeps it
 	}
+	trial.NeedExamples(box, "ExampleStart", "ExampleConfig", "ExampleMiddlebox_Wait")
+	trial.NeedExamples(trial.SavedSYN, "ExampleSYN")
 	code := m.Run()
 	if flag.Lookup("test.fuzz").Value.String() != "" {
 		os.Exit(code) // the fuzzer keeps goroutines
@@ -50,6 +56,21 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// box returns why this system cannot run a middlebox, or nil.
+func box() error {
+	b, err := dscptest.Start("[::1]:9", dscptest.VMware)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	if err == nil {
+		err = b.Close()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err) // the examples fail
+	}
+	return nil
+}
+
 // pollerFDs is how many descriptors the runtime opens for its poller with the first
 // socket and keeps, and one for a file of the test binary.
 const pollerFDs = 3
@@ -60,6 +81,9 @@ type fdCount struct{ pipes, others int }
 // openFDs counts this process's descriptors; none where they cannot be listed.
 func openFDs() (n fdCount) {
 	const dir = "/proc/self/fd/"
+	if runtime.GOOS == "windows" {
+		return n // Wine has that directory, with its own descriptors
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return n

@@ -193,6 +193,11 @@ func (b *Middlebox) try() error {
 		}
 	}
 	err := b.kernel.Try(b.listener, b.network, cp)
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() && b.dropped != 0 {
+		// The kernel gave the SYN to the sink: it ignores the program. The sink's own
+		// trial did not notice, since a slow kernel does not answer in time.
+		return kernel.Unsupported(b.network, "SO_ATTACH_REUSEPORT_CBPF", fmt.Errorf("a SYN marked %v did not reach the box: %w", cp, err))
+	}
 	if err == nil || b.config.Sensor != "" || b.Sensor() != WireEvery {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/godscp/godscp/dscp"
 	"github.com/godscp/godscp/dscp/dscptest"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // serveGroup opens listeners with these marks on one address. On each connection it
@@ -70,6 +71,7 @@ func TestListenersWithSeveralMarksAreNotBlamed(t *testing.T) {
 			if s.sensor == dscptest.WireEvery && err != nil {
 				t.Skip(err) // it needs a privilege
 			}
+			trial.Need(t, trial.Supported(err))
 			require.NoError(t, err)
 			require.NoError(t, box.Close())
 			box = dscptest.Config{Upstream: server, Sensor: s.sensor, Models: []dscptest.Model{dscptest.OneMark}}.NewMiddlebox(r)

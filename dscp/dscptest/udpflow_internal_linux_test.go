@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/godscp/godscp/dscp/dscptest/internal/kernel"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // TestICMPErrorLosesNoDatagram has an upstream that was down come up before the flow has
@@ -28,6 +29,7 @@ func TestICMPErrorLosesNoDatagram(t *testing.T) {
 			require.NoError(t, err)
 			defer server.Close()
 			k, err := kernel.Open(name == "IPv6")
+			trial.Need(t, trial.Supported(err))
 			require.NoError(t, err)
 			defer k.Close()
 			f := &udpFlow{box: &Middlebox{kernel: k}, server: server.(*net.UDPConn)}

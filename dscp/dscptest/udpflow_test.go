@@ -225,6 +225,7 @@ func TestOneMarkJudgesDatagrams(t *testing.T) {
 // TestRestartedServerIsNotBlamed restarts a server with another mark.
 func TestRestartedServerIsNotBlamed(t *testing.T) {
 	eachFamily(t, func(t *testing.T, address string) {
+		needMarks(t)
 		listen := func(address string, cp dscp.CodePoint) *net.UDPConn {
 			lc := net.ListenConfig{Control: dscp.Control(cp)}
 			c, err := lc.ListenPacket(t.Context(), "udp", address)

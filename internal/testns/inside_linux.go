@@ -73,8 +73,9 @@ func up(name string) error {
 func denied(tb testing.TB, doing string, err error) {
 	tb.Helper()
 	// EPERM and EACCES are policy, ENOSPC and EUSERS limits (see
-	// user.max_net_namespaces), EINVAL and ENOSYS a kernel without namespaces.
-	for _, errno := range []syscall.Errno{unix.EPERM, unix.EACCES, unix.ENOSPC, unix.EUSERS, unix.EINVAL, unix.ENOSYS} {
+	// user.max_net_namespaces), EINVAL and ENOSYS a kernel without namespaces,
+	// ENOTTY one that changes no interface in them (gVisor).
+	for _, errno := range []syscall.Errno{unix.EPERM, unix.EACCES, unix.ENOSPC, unix.EUSERS, unix.EINVAL, unix.ENOSYS, unix.ENOTTY} {
 		if errors.Is(err, errno) {
 			Lacks(tb, "no network namespace here: %s: %v", doing, err)
 		}

@@ -62,3 +62,9 @@ func (p Platform) MessageOptions(network string, peers Peers, v6only func() (boo
 func NoMessage(o Option) *MissingError {
 	return &MissingError{o.String(), "the system does not take it in a control message"}
 }
+
+// IgnoredMessage returns the error for a system of which [Option.IgnoresMessage] has
+// shown that it takes the control message and ignores it.
+func IgnoredMessage(o Option) *MissingError {
+	return &MissingError{o.String(), "the system ignores it in a control message"}
+}

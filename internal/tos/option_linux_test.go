@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/godscp/godscp/internal/testns"
 )
 
 // TestOptionOnTheWire sets every octet on a bound socket, reads it back, and reads it from
@@ -81,7 +83,10 @@ func TestOptionsOfAClosedSocket(t *testing.T) {
 	require.NoError(t, err)
 	_, err = V6Only(raw)
 	require.Error(t, err, "an IPv4 socket has no such option")
-	require.Error(t, SetInt(raw, unix.SOL_SOCKET, -1, 1))
+	require.NoError(t, raw.Control(func(fd uintptr) { // gVisor takes any option
+		refused := unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, -1, 1)
+		require.Equal(t, refused != nil, SetInt(FD(fd), unix.SOL_SOCKET, -1, 1) != nil)
+	}))
 	require.NoError(t, pc.Close())
 	for name, err := range map[string]error{
 		"Set":     IPv4TOS.Set(raw, 0x48),
@@ -100,6 +105,24 @@ func TestOptionsOfAClosedSocket(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// savesSYN asks the kernel itself whether it has kept a SYN.
+func savesSYN(t *testing.T, l net.Listener) bool {
+	t.Helper()
+	client, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer client.Close()
+	server, err := l.Accept()
+	require.NoError(t, err)
+	defer server.Close()
+	raw, err := server.(*net.TCPConn).SyscallConn()
+	require.NoError(t, err)
+	header := ""
+	require.NoError(t, raw.Control(func(fd uintptr) {
+		header, _ = unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_SAVED_SYN)
+	}))
+	return header != ""
+}
 
 // TestSavedSYNOfAConnection has the kernel save the SYN of a marked dial.
 func TestSavedSYNOfAConnection(t *testing.T) {
@@ -125,6 +148,9 @@ func TestSavedSYNOfAConnection(t *testing.T) {
 			require.False(t, IsMPTCP(raw))
 		}
 		require.NoError(t, SaveSYN(raw))
+		if !savesSYN(t, l) {
+			testns.Lacks(t, "the kernel takes TCP_SAVE_SYN and saves none")
+		}
 		for _, octet := range []uint8{0x00, 0x48, 0xb8, 0xfc} {
 			d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { return o.Set(c, octet) }}
 			client, err := d.Dial("tcp", l.Addr().String())

@@ -21,15 +21,23 @@ var datagramRules = part("Datagrams and WriteMarked",
 	},
 	mutation{
 		rule: "a value above 63 in Datagrams fails every network", how: "UDP's alone",
-		file: datagrams, old: "err := cp.check()\n", new: "var err error\n", test: "TestDatagramsOutOfRange",
+		file: datagrams, old: "range further {\n\t\tif err := cp.check(); err != nil {", new: "range further {\n\t\tif err := cp.check(); err != nil && strings.HasPrefix(network, \"udp\") {", test: "TestDatagramsOutOfRange",
 	},
 	mutation{
 		rule: "a system that cannot mark fails before there is a socket", how: "it goes on",
-		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && udp && false {", test: "TestDatagramsOnUnmarkableSystem",
+		file: datagrams, old: "check(network); err != nil {", new: "check(network); err != nil && false {", test: "TestDatagramsOnUnmarkableSystem",
+	},
+	mutation{
+		rule: "a system that ignores the control message is refused", how: "it is believed",
+		file: datagrams, old: "if opt.IgnoresMessage() {", new: "if opt.IgnoresMessage() && false {", test: "TestDatagramsIgnored",
+	},
+	mutation{
+		rule: "what another has marked on the way tells nothing of the system", how: "it is taken for ignored",
+		file: "internal/tos/cmsg_trial_unix.go", old: "ok && octet == socket {", new: "ok && octet != datagram {", test: "TestDatagramsRemarked", in: "dscp",
 	},
 	mutation{
 		rule: "on networks other than UDP Datagrams has no effect", how: "it has",
-		file: datagrams, old: "if err == nil && udp {", new: "if err == nil && (udp || true) {", test: "TestDatagramsOnUnmarkableSystem",
+		file: datagrams, old: "if !strings.HasPrefix(network, \"udp\") {", new: "if !strings.HasPrefix(network, \"udp\") && false {", test: "TestDatagramsOnUnmarkableSystem",
 	},
 	mutation{
 		rule: "DSCP can be asked for where AllowUnmarked has let the socket come up without it", how: "it is refused",

@@ -50,7 +50,7 @@ var xnetRules = part("What x/net does to a pinned socket",
 	},
 	mutation{
 		rule: "without a trial socket the flow is not touched", how: "the function runs on it",
-		file: xnet, old: "if ran {\n\t\treturn ferr", new: "if ran || true {\n\t\treturn ferr", test: "TestWithoutTrialSocketNothingChanges",
+		file: xnet, old: "case ran:\n\t\treturn ferr", new: "case ran, true:\n\t\treturn ferr", test: "TestWithoutTrialSocketNothingChanges",
 	},
 	mutation{
 		rule: "the trial socket is of the flow's family", how: "it is IPv4's",

@@ -64,9 +64,13 @@ func (k *linuxKernel) OpenSYNSink(good *net.TCPListener, network string, marks M
 func (s *synSink) Close() error { return s.l.Close() }
 
 // try sends one SYN, which must be discarded. On loopback the answer to a SYN arrives
-// at once, so a short wait is enough.
+// at once, so a short wait is enough. A slower kernel is noticed when the middlebox is
+// tried with another mark. Where every mark is discarded, try waits longer.
 func (s *synSink) try(k *linuxKernel, network string, marks MarkSet) error {
-	const wait = 50 * time.Millisecond
+	wait := 50 * time.Millisecond
+	if ^marks == 0 {
+		wait = 500 * time.Millisecond
+	}
 	var cp dscp.CodePoint
 	for !marks.Has(cp) {
 		cp++

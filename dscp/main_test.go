@@ -1,0 +1,17 @@
+package dscp_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/godscp/godscp/internal/trial"
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	trial.NeedExamples(trial.Inherited, "ExampleListenConfig", "ExampleListener_AcceptConn")
+	trial.NeedExamples(trial.MinTTL, "ExampleListenConfig_reflect")
+	trial.NeedExamples(trial.Messages, "ExampleUDPConn_WriteMarked")
+	os.Exit(m.Run())
+}
