@@ -32,7 +32,7 @@ var connRules = part("Conn",
 		file: conn, old: "if err != nil {\n\t\tc.Close()\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", new: "if err != nil {\n\t\treturn nil, err\n\t}\n\treturn conn, nil\n}\n\n// pinAccepted", test: "TestUnpinnableConnIsClosed",
 	},
 	mutation{
-		rule: "one whose mark cannot be read back names the mark", how: "it does not",
+		rule: "the error for a mark that cannot be read back names the mark", how: "it does not",
 		file: conn, old: "\t\terr = conn.pin.unreadable(m.cp, err)\n", new: "", test: "TestUnreadableMarkIsMarkError",
 	},
 	mutation{
@@ -48,7 +48,7 @@ var connRules = part("Conn",
 		file: conn, old: "err = m.tolerate(conn.inherits(m.cp))", new: "err = conn.inherits(m.cp)", test: "TestAcceptedConnWithoutTheMark",
 	},
 	mutation{
-		rule: "an unmarked listener asks for nothing", how: "it asks for DF",
+		rule: "an unmarked listener requires no mark", how: "it requires DF",
 		file: conn, old: "if cp == DF || cp == c.pin.cp {", new: "if cp == c.pin.cp {", test: "TestUnmarkedListenerAcceptsAnyMark",
 	},
 	mutation{

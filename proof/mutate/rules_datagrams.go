@@ -24,11 +24,11 @@ var datagramRules = part("Datagrams and WriteMarked",
 		file: datagrams, old: "range further {\n\t\tif err := cp.check(); err != nil {", new: "range further {\n\t\tif err := cp.check(); err != nil && strings.HasPrefix(network, \"udp\") {", test: "TestDatagramsOutOfRange",
 	},
 	mutation{
-		rule: "a system that cannot mark fails before there is a socket", how: "it goes on",
+		rule: "on a system that cannot mark, the dial fails before there is a socket", how: "it goes on",
 		file: datagrams, old: "check(network); err != nil {", new: "check(network); err != nil && false {", test: "TestDatagramsOnUnmarkableSystem",
 	},
 	mutation{
-		rule: "a system that ignores the control message is refused", how: "it is believed",
+		rule: "a system that ignores the control message is refused", how: "it is not read",
 		file: datagrams, old: "if opt.IgnoresMessage() {", new: "if opt.IgnoresMessage() && false {", test: "TestDatagramsIgnored",
 	},
 	mutation{
@@ -40,11 +40,11 @@ var datagramRules = part("Datagrams and WriteMarked",
 		file: datagrams, old: "if !strings.HasPrefix(network, \"udp\") {", new: "if !strings.HasPrefix(network, \"udp\") && false {", test: "TestDatagramsOnUnmarkableSystem",
 	},
 	mutation{
-		rule: "DSCP can be asked for where AllowUnmarked has let the socket come up without it", how: "it is refused",
+		rule: "WriteMarked accepts DSCP where AllowUnmarked left the socket unmarked", how: "it is refused",
 		file: datagrams, old: "if dscp != DF {", new: "if dscp > maxCodePoint {", test: "TestDatagramsOnUnmarkableSystem",
 	},
 	mutation{
-		rule: "a system that does not take the mark of one datagram fails the dial", how: "the first datagram does",
+		rule: "on a system that cannot mark single datagrams, the dial fails", how: "the first datagram does",
 		file: datagrams, old: "return c.pin.opError(\"pin\", err)", new: "return nil", test: "TestDatagramsWithoutControlMessages",
 	},
 	mutation{

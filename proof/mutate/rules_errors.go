@@ -28,7 +28,7 @@ var errorRules = part("Errors",
 		file: errorsGo, old: "func (e *MarkError) Unwrap() error { return e.Err }", new: "func (e *MarkError) Unwrap() error { return nil }", test: "TestMarkFails",
 	},
 	mutation{
-		rule: "a timeout of net stays one", how: "it does not",
+		rule: "a timeout of net is a timeout", how: "it does not",
 		file: errorsGo, old: "return ok && t.Timeout()", new: "return ok && t.Timeout() && false", test: "TestDialKeepsNetErrors",
 	},
 	mutation{
@@ -60,7 +60,7 @@ var errorRules = part("Errors",
 		file: errorsGo, old: "func (e *dialError) Unwrap() error   { return e.err }", new: "func (e *dialError) Unwrap() error   { return nil }", test: "TestErrorsReportTimeoutAsTheirReason",
 	},
 	mutation{
-		rule: "errors answer Temporary as their reason does", how: "they do not",
+		rule: "Temporary of an error is that of its cause", how: "they do not",
 		file: errorsGo, old: "return ok && t.Temporary()", new: "return ok && t.Temporary() && false", test: "TestErrorsReportTimeoutAsTheirReason",
 	},
 )

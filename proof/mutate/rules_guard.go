@@ -108,7 +108,7 @@ var guardRules = part("The guard of SyscallConn",
 		file: watch, old: "if err := before.write(fd, changed); err != nil {", new: "for _, opt := range tos.Both {\n\t\tbefore.octet[opt] = p.pinned(opt).TOS()\n\t}\n\tif err := before.write(fd, changed); err != nil {", test: "TestGuardRestoresMarkBeforeCall",
 	},
 	mutation{
-		rule: "with the priority that Linux changes along", how: "that stays",
+		rule: "with the priority that Linux changes with the mark", how: "that stays",
 		file: marks, old: "ok && now == m.priority {", new: "ok && now == m.priority || true {", test: "TestPriorityIsRestored",
 	},
 	mutation{
@@ -116,7 +116,7 @@ var guardRules = part("The guard of SyscallConn",
 		file: watch, old: "other && cp != p.pinned(opt) {", new: "(other || true) && cp != p.pinned(opt) {", test: "TestGuardRestoresMarkBeforeCall",
 	},
 	mutation{
-		rule: "to set the pinned mark is no offence", how: "it is refused",
+		rule: "setting the pinned mark is allowed", how: "it is refused",
 		file: watch, old: "other && cp != p.pinned(opt) {", new: "other {", test: "TestGuardRestoresMarkBeforeCall",
 	},
 	mutation{

@@ -26,11 +26,11 @@ var markRules = part("How a socket is marked",
 		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: "if false && tos.IsMPTCP(c) {", test: "TestControlAvoidsMPTCP",
 	},
 	mutation{
-		rule: "AllowUnmarked does not defeat that", how: "it does",
+		rule: "that holds under AllowUnmarked, too", how: "it does",
 		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: "if isTCP(network) && tos.IsMPTCP(c) && !m.allowUnmarked {", test: "TestControlAvoidsMPTCP",
 	},
 	mutation{
-		rule: "of either family", how: "IPv6's alone",
+		rule: "it holds for IPv4 and IPv6", how: "for IPv6 alone",
 		file: mark, old: "if isTCP(network) && tos.IsMPTCP(c) {", new: `if network == "tcp6" && tos.IsMPTCP(c) {`, test: "TestControlAvoidsMPTCP",
 	},
 	mutation{

@@ -40,7 +40,7 @@ var memoryRules = part("Memory",
 		file: memory, old: "if e, ok := m.known[d]; ok {\n\t\tm.forget(e)\n\t}\n", new: "", test: "TestMemoryLearnsAgain",
 	},
 	mutation{
-		rule: "the first mark coming up is learnt by forgetting", how: "it is kept as an entry",
+		rule: "if the first mark works, the entry is removed", how: "it is kept as an entry",
 		file: memory, old: "if works == d.first {", new: "if works > maxCodePoint {", test: "TestMemoryForgetsIfTheFirstMarkConnects",
 	},
 	mutation{

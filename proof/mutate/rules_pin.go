@@ -86,7 +86,7 @@ var pinRules = part("What a conn is pinned at",
 		file: pin, old: "sent, ok = p.pinned(opt), true", new: "sent, ok = DF, true", test: "TestUDPControlMessages",
 	},
 	mutation{
-		rule: "unless Datagrams names DF", how: "also then",
+		rule: "unless Datagrams has DF", how: "also then",
 		file: pin, old: "if !ok && cp == DF {", new: "if cp == DF {", test: "TestDatagramsWithDF",
 	},
 	mutation{
