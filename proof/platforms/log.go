@@ -96,7 +96,8 @@ func read(r io.Reader) (platform, error) {
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
 		line := strings.TrimRight(lines.Text(), "\r")
-		if _, marked, ok := strings.Cut(line, "@@ "); ok { // the kernel may have written before it
+		// The kernel may have written before it. A diff that testify prints has "@@ -1 +1 @@".
+		if _, marked, ok := strings.Cut(line, "@@ "); ok && !strings.HasPrefix(marked, "-") {
 			word, rest, _ := strings.Cut(marked, " ")
 			fields := strings.Fields(rest)
 			switch {

@@ -26,6 +26,7 @@ PASS
         --- SKIP: TestWire (0.00s)
     inside_linux.go:131: skipped in its namespace; the reason is in the log above
 --- SKIP: TestWire (0.30s)
+        	            	@@ -1 +1 @@
 === NAME  TestFamilies/IPv6
     families_test.go:7: no IPv6
 --- PASS: TestFamilies (0.00s)
@@ -67,8 +68,8 @@ func TestRead(t *testing.T) {
 	assert.Contains(t, report.String(), "passed at the second attempt: TestRing")
 	assert.Contains(t, report.String(), "failed: TestStill")
 	writeTable(&table, []platform{p})
-	assert.Contains(t, table.String(), "dscp as nobody | FAIL | 2 | 1 | 2 |")
-	assert.Contains(t, table.String(), "| Linux 5.10.0-32-cloud-amd64 amd64 | go1.26.8 | dialer as root | ok | 1 | 0 | 1 | `.ci/kernels bullseye` |")
+	assert.Contains(t, table.String(), "| Linux 5.10.0-32-cloud-amd64 amd64 | 1.26.8 | dialer, `examples/vmware` | root | 1 | 0 | 1 | `.ci/kernels bullseye` |")
+	assert.Contains(t, table.String(), "| dscp (FAIL) | nobody | 2 | 1 | 2 |")
 }
 
 // TestFailed names the logs that count as failures.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -88,18 +89,46 @@ func (p platform) title() string {
 	return p.name
 }
 
-// writeTable prints what ran where, as Markdown.
+// writeTable prints what ran where, as Markdown: a row for each user on a platform.
 func writeTable(w io.Writer, logs []platform) {
-	fmt.Fprintln(w, "| platform | Go | what ran | result | passed | failed | skipped | command |")
+	fmt.Fprintln(w, "| platform | Go | packages, and programs themselves | as | passed | failed | skipped | command |")
 	fmt.Fprintln(w, "|---|---|---|---|--:|--:|--:|---|")
 	for _, p := range logs {
+		release := strings.TrimPrefix(p.release, "go")
 		if p.notExecuted != "" {
-			fmt.Fprintf(w, "| %s | %s | not executed: %s | | | | | `%s` |\n", p.title(), p.release, p.notExecuted, p.command)
+			fmt.Fprintf(w, "| %s | %s | not executed: %s | | | | | `%s` |\n", p.title(), release, p.notExecuted, p.command)
 			continue
 		}
-		for _, r := range p.runs {
-			fmt.Fprintf(w, "| %s | %s | %s as %s | %s | %d | %d | %d | `%s` |\n",
-				p.title(), p.release, r.pkg, r.user, r.result(), r.passed, len(r.fails), len(r.skips), p.command)
+		for _, user := range p.users() {
+			var packages []string
+			var passed, failed, skipped int
+			for _, r := range p.runs {
+				if r.user != user {
+					continue
+				}
+				name := strings.TrimSuffix(r.pkg, program)
+				if name != r.pkg {
+					name = "`" + name + "`"
+				}
+				if r.failed() {
+					name += " (FAIL)"
+				}
+				packages = append(packages, name)
+				passed, failed, skipped = passed+r.passed, failed+len(r.fails), skipped+len(r.skips)
+			}
+			fmt.Fprintf(w, "| %s | %s | %s | %s | %d | %d | %d | `%s` |\n", p.title(), release,
+				strings.Join(packages, ", "), user, passed, failed, skipped, p.command)
 		}
 	}
+}
+
+// users returns who ran tests, in the order in which they began.
+func (p platform) users() []string {
+	var users []string
+	for _, r := range p.runs {
+		if !slices.Contains(users, r.user) {
+			users = append(users, r.user)
+		}
+	}
+	return users
 }
