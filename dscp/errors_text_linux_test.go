@@ -19,11 +19,13 @@ import (
 	"github.com/godscp/godscp/internal/nobody"
 	"github.com/godscp/godscp/internal/testns"
 	"github.com/godscp/godscp/internal/tos"
+	"github.com/godscp/godscp/internal/trial"
 )
 
 // TestErrorTextsOfSockets holds the texts of what fails with a socket. It is not
 // parallel, since some rows have the package behave as on another system.
 func TestErrorTextsOfSockets(t *testing.T) {
+	trial.Need(t, trial.Inherited, trial.MinTTL, trial.Messages)
 	const server = "127.0.0.1:22" // no row connects to it
 	marked := &dscp.Dialer{DSCP: dscp.AF21}
 	errMine := errors.New("mine")

@@ -18,6 +18,7 @@ import (
 // TestErrorTextsOfMiddlebox holds the texts of what a box on Linux cannot do.
 func TestErrorTextsOfMiddlebox(t *testing.T) {
 	t.Parallel()
+	dscptest.Require(t, dscptest.BoxIPv4)
 	var missing *dscp.UnsupportedError
 	sensor := func(upstream string, s dscptest.Sensor) error {
 		box, err := dscptest.Config{Upstream: upstream, Sensor: s}.Start()
