@@ -31,6 +31,8 @@ PASS
     families_test.go:7: no IPv6
 --- PASS: TestFamilies (0.00s)
     --- SKIP: TestFamilies/IPv6 (0.00s)
+    ring_test.go:3: Diff:
+        @@ -1 +1 @@
 --- FAIL: TestRing (1.00s)
 --- FAIL: TestStill (1.00s)
 @@ end dscp nobody 1
