@@ -93,8 +93,13 @@
 //	DragonFly              UnsupportedError  yes               UnsupportedError
 //	all others             UnsupportedError  UnsupportedError  UnsupportedError
 //
-// Only Linux has been tested, down to the packets. The rest of the tables is from the
-// sources of the systems and of x/net; that code is built and vetted, not run. A
+// A kernel may accept the mark in a control message and ignore it, as gVisor does. The
+// first socket with Datagrams tests that once, on loopback, and fails with an
+// UnsupportedError where the mark is ignored.
+//
+// Only Linux has been tested, down to the packets. On Windows (Wine), js and wasip1 the
+// tests show that a marked dial is an error. The rest of the tables is from the sources
+// of the systems and of x/net; that code is built and vetted, not run. A
 // dual-stack wildcard is a listener, or an unconnected UDP socket, that accepts peers
 // of both families; where one socket cannot mark for both, listen on "tcp4" and
 // "tcp6" separately (net sets IPV6_V6ONLY for "tcp6"). On Linux, setting IP_TOS also
