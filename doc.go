@@ -10,11 +10,15 @@
 // section 5.3; RFC 9293, section 3.9.2).
 //
 //   - [github.com/godscp/godscp/dscp] has the code points, the Dialer, the
-//     ListenConfig and the pinned conns. Most programs need nothing else.
+//     ListenConfig and the pinned conns. Most programs need nothing else. On Linux its
+//     Seal has the kernel refuse changes of the mark.
 //   - [github.com/godscp/godscp/dialer] chains functions that prepare a socket
 //     before it connects or listens. It does not deal with DSCP.
 //   - [github.com/godscp/godscp/dscp/dscptest] puts a middlebox that mishandles
-//     DSCP between a client and a server in a Go test, without root.
+//     DSCP between a client and a server in a Go test, without root;
+//     [github.com/godscp/godscp/dscp/dscptest/trace] shows what the middlebox saw.
+//   - dscpvet, a module of its own, is a tool for go vet that finds calls that mark
+//     wrongly.
 //   - examples/vmware shows the failure behind VMware's NAT and each cure:
 //     go run ./examples/vmware
 //   - examples/pathcheck reports what the path to a server does to marks.

@@ -218,8 +218,8 @@ func (c CodePoint) AppendText(b []byte) ([]byte, error) {
 }
 
 // UnmarshalText implements [encoding.TextUnmarshaler]: it reads what [Parse] reads,
-// so flag.TextVar, encoding/json and YAML packages accept names and numbers. On an
-// error c keeps its value.
+// so flag.TextVar, encoding/json and YAML packages accept names and numbers; in JSON a
+// number has to be in quotes. On an error c keeps its value.
 func (c *CodePoint) UnmarshalText(text []byte) error {
 	cp, err := Parse(string(text))
 	if err != nil {

@@ -4,8 +4,9 @@ package dscp
 // networks that reset a flow whose precedence bits change. It uses the values of
 // OpenSSH up to 7.7, which the reports on VMware's NAT name as the cure.
 //
-//   - Bulk classes (AF11, AF12, AF13, CS1, LE) become [Throughput], octet 0x08.
-//   - [DF] and the code points 2 to 7, whose precedence is zero already, stay.
+//   - Bulk classes (AF11, AF12, AF13, CS1, LE) become [Throughput], octet 0x08. LE has
+//     precedence zero, too, but the reports name Throughput as the cure for bulk.
+//   - [DF] and the code points 2 to 7, which have precedence zero, stay.
 //   - All others become [LowDelay], octet 0x10.
 //
 // It helps with boxes that check precedence, not with every box: a box that has the

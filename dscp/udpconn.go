@@ -25,8 +25,8 @@ import (
 //   - The embedded UDPConn itself.
 //   - Control messages that are sent through SyscallConn, as x/net does in
 //     WriteTo and WriteBatch of ipv4.PacketConn and ipv6.PacketConn, and in
-//     SendMsg and SendMsgs of ipv4.Conn and ipv6.Conn. The guard cannot see them.
-//     Without a mark in the control messages these methods send the pinned mark. For
+//     SendMsg and SendMsgs of ipv4.Conn and ipv6.Conn. The guard cannot see them. If
+//     the control messages have no mark, the datagrams carry the pinned mark. For
 //     batches use [UDPConn.WriteBatch], which takes the same messages.
 //
 // After [Seal] the kernel refuses every change of the options, however it is made. Seal
