@@ -59,9 +59,8 @@ func TestSYNACKMarkWithReflection(t *testing.T) {
 	}
 }
 
-// listenShared opens a listener that shares its address, marked cp.
-func listenShared(t *testing.T, network, address string, cp dscp.CodePoint) net.Listener {
-	t.Helper()
+// tryShared opens a listener that shares its address, marked cp.
+func tryShared(network, address string, cp dscp.CodePoint) (net.Listener, error) {
 	lc := net.ListenConfig{Control: func(network, address string, c syscall.RawConn) error {
 		if err := sharePort(c); err != nil {
 			return err
@@ -69,10 +68,38 @@ func listenShared(t *testing.T, network, address string, cp dscp.CodePoint) net.
 		return dscp.Control(cp)(network, address, c)
 	}}
 	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(context.Background(), network, address)
+	return lc.Listen(context.Background(), network, address)
+}
+
+func listenShared(t *testing.T, network, address string, cp dscp.CodePoint) net.Listener {
+	t.Helper()
+	l, err := tryShared(network, address, cp)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	return l
+}
+
+// listenTwice opens a listener marked CS1 on an address with port 0, and one marked EF
+// on the same port of another address. The port may be in use there, so it tries several.
+func listenTwice(t *testing.T, network, address string, other netip.Addr) net.Listener {
+	t.Helper()
+	otherNetwork := "tcp4"
+	if other.Is6() {
+		otherNetwork = "tcp6"
+	}
+	for range 100 {
+		first := listenShared(t, network, address, dscp.CS1)
+		second, err := tryShared(otherNetwork, netip.AddrPortFrom(other, AddrPort(first.Addr()).Port()).String(), dscp.EF)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			require.NoError(t, first.Close())
+			continue
+		}
+		require.NoError(t, err)
+		t.Cleanup(func() { second.Close() })
+		return first
+	}
+	require.Fail(t, "no port is free on both addresses")
+	return nil
 }
 
 // TestSYNACKMarkOfGroup predicts nothing if sockets with different marks listen on an
@@ -95,7 +122,7 @@ func TestSYNACKMarkOfGroup(t *testing.T) {
 			t.Parallel()
 			asked := netip.MustParseAddr(tt.ask)
 			k := openKernel(t, asked.Is6())
-			first := listenShared(t, tt.network, tt.listen, dscp.CS1)
+			first := listenTwice(t, tt.network, tt.listen, netip.MustParseAddr(tt.other).Unmap())
 			shared := first.Addr().String()
 			addr := netip.AddrPortFrom(asked, AddrPort(first.Addr()).Port())
 			holds := func(known bool, why string) {
@@ -106,13 +133,6 @@ func TestSYNACKMarkOfGroup(t *testing.T) {
 					assert.Equal(t, dscp.CS1, cp, why)
 				}
 			}
-			holds(true, "one socket")
-			other := netip.MustParseAddr(tt.other).Unmap()
-			network := "tcp4"
-			if other.Is6() {
-				network = "tcp6"
-			}
-			listenShared(t, network, netip.AddrPortFrom(other, addr.Port()).String(), dscp.EF)
 			holds(true, "another address")
 			var group []net.Listener
 			for range 300 { // more than fit into one answer of the kernel
