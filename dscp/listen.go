@@ -54,15 +54,19 @@ type ListenConfig struct {
 	// with an UnsupportedError; with AllowUnmarked it returns a listener for DSCP
 	// alone.
 	//
-	// If another socket listens on the port, such as that of a second instance of the
-	// program, Listen fails with EADDRINUSE. While the listener is open, other users
-	// cannot bind the port. A process of the same user can, since SO_REUSEPORT is set:
-	// its socket with SO_REUSEPORT on the same address gets no connections, but can
-	// replace the BPF program that chooses the socket for a SYN, and its socket on a
-	// more specific address than a wildcard takes the traffic for that address. If a
-	// connection came up with the mark of another class than its SYN asked for, Accept
-	// returns a temporary error that wraps a MarkError; with AllowUnmarked it returns
-	// the connection.
+	// About other sockets on the port:
+	//
+	//   - If another socket listens on the port, such as that of a second instance of
+	//     the program, Listen fails with EADDRINUSE.
+	//   - While the listener is open, other users cannot bind the port.
+	//   - A process of the same user can, since SO_REUSEPORT is set. Its socket with
+	//     SO_REUSEPORT on the same address gets no connections, but it can replace the
+	//     BPF program that chooses the socket for a SYN. Its socket on a more specific
+	//     address than a wildcard takes the traffic for that address.
+	//
+	// If a connection came up with another mark than its SYN asked for, Accept returns
+	// a temporary error that wraps a MarkError; with AllowUnmarked it returns the
+	// connection.
 	//
 	// The Control function of NetListenConfig runs once for each socket. Each mark has
 	// its own backlog. Until all sockets are open, and while they are closed, SYNs are
