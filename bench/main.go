@@ -52,7 +52,7 @@ var sections = []section{
 	{"memory", "Open connections", measureMemory},
 	{"copy", "Read, write and copy", measureCopy},
 	{"setdscp", "A refused change", measureSetDSCP},
-	{"lab", "The lab", measureLab},
+	{"lab", "Middleboxes of dscptest", measureLab},
 }
 
 // A result is the output of a section.

@@ -1,7 +1,8 @@
 // Package dscpvet finds calls that mark packets with a DSCP wrongly.
 //
 // A network path may reset, drop or slow down a TCP connection whose mark
-// changes after the SYN (RFC 7657, section 5.3; RFC 9293, SHLD-23). A mark is
+// changes after the SYN; RFC 7657, section 5.3, recommends one mark for a
+// connection, and RFC 9293 (section 3.9.2, a SHOULD) that it does not change. A mark is
 // safe if it is on the socket before connect or listen and never changes. The
 // analyzer reports programs that mark in another way, and names the line of
 // github.com/godscp/godscp/dscp that does it right.
