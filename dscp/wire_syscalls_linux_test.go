@@ -152,7 +152,7 @@ func TestFastPaths(t *testing.T) {
 	for _, p := range fastPaths {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			trace := strace(t, "sendfile,splice,writev", "TestFastPathChild", "DSCP_FAST_PATH="+p.name)
+			trace := strace(t, "sendfile,?sendfile64,splice,writev", "TestFastPathChild", "DSCP_FAST_PATH="+p.name)
 			got := map[string]int{}
 			for line := range strings.Lines(trace) {
 				if m := traced.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
