@@ -1,6 +1,7 @@
 package dscp_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -91,8 +92,8 @@ func countPackets(t *testing.T, which func(cp dscp.CodePoint) bool) *packetCount
 		&unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}))
 	lo, err := net.InterfaceByName("lo")
 	require.NoError(t, err)
-	all := uint16(unix.ETH_P_ALL)
-	require.NoError(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: lo.Index}))
+	all := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // htons
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: lo.Index}))
 	return &packetCount{fd: fd}
 }
 

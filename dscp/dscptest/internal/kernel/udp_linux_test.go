@@ -146,7 +146,7 @@ func TestArrivalIsReadAmongOthers(t *testing.T) {
 	at, ok = arrived(append(tos.AppendControl(nil, tos.IPv4TOS, 0x48), b...))
 	require.True(t, ok)
 	require.True(t, at.Equal(time.Unix(want.Unix())), "%v", at)
-	for _, oob := range [][]byte{nil, tos.AppendControl(nil, tos.IPv4TOS, 1), b[:20], {1, 2, 3}} {
+	for _, oob := range [][]byte{nil, tos.AppendControl(nil, tos.IPv4TOS, 1), b[:unix.CmsgLen(size)-1], {1, 2, 3}} {
 		_, ok = arrived(oob)
 		require.False(t, ok)
 	}
