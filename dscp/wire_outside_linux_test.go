@@ -23,7 +23,7 @@ func TestWireOutsideANamespace(t *testing.T) {
 	if trial.Inherited() == nil {
 		t.Skip("TestWireEveryPacket looks at this kernel's packets")
 	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(uint16(unix.ETH_P_ALL)<<8))
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(packetProtocol))
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		t.Skipf("packet sockets: %v", err)
 	}

@@ -37,6 +37,9 @@ type packetCount struct {
 	total int
 }
 
+// packetProtocol asks a packet socket for all protocols, in network byte order.
+var packetProtocol = binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL))
+
 // countPackets starts to count TCP and UDP packets with one of the code points, each
 // packet once.
 func countPackets(t *testing.T, which func(cp dscp.CodePoint) bool) *packetCount {
@@ -92,8 +95,7 @@ func countPackets(t *testing.T, which func(cp dscp.CodePoint) bool) *packetCount
 		&unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}))
 	lo, err := net.InterfaceByName("lo")
 	require.NoError(t, err)
-	all := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // htons
-	require.NoError(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: lo.Index}))
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: packetProtocol, Ifindex: lo.Index}))
 	return &packetCount{fd: fd}
 }
 
