@@ -1,6 +1,7 @@
 package dscptest_test
 
 import (
+	"encoding/binary"
 	"net"
 	"testing"
 	"time"
@@ -56,6 +57,9 @@ func octets(t testing.TB, c *net.UDPConn) (tell func() error, next func() int) {
 		messages, err := unix.ParseSocketControlMessage(oob[:n])
 		require.NoError(t, err)
 		require.Len(t, messages, 1)
+		if data := messages[0].Data; len(data) == 4 { // IPV6_TCLASS is an int, IP_TOS an octet
+			return int(binary.NativeEndian.Uint32(data))
+		}
 		return int(messages[0].Data[0])
 	}
 }
