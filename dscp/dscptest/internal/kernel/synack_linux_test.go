@@ -79,9 +79,10 @@ func listenShared(t *testing.T, network, address string, cp dscp.CodePoint) net.
 	return l
 }
 
-// listenTwice opens a listener marked CS1 on an address with port 0, and one marked EF
-// on the same port of another address. The port may be in use there, so it tries several.
-func listenTwice(t *testing.T, network, address string, other netip.Addr) net.Listener {
+// listenTwice opens a listener marked CS1 on an address with port 0, calls alone, and
+// opens one marked EF on the same port of another address. The port may be in use there,
+// so it tries several.
+func listenTwice(t *testing.T, network, address string, other netip.Addr, alone func(net.Listener)) net.Listener {
 	t.Helper()
 	otherNetwork := "tcp4"
 	if other.Is6() {
@@ -89,6 +90,7 @@ func listenTwice(t *testing.T, network, address string, other netip.Addr) net.Li
 	}
 	for range 100 {
 		first := listenShared(t, network, address, dscp.CS1)
+		alone(first)
 		second, err := tryShared(otherNetwork, netip.AddrPortFrom(other, AddrPort(first.Addr()).Port()).String(), dscp.EF)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			require.NoError(t, first.Close())
@@ -122,9 +124,7 @@ func TestSYNACKMarkOfGroup(t *testing.T) {
 			t.Parallel()
 			asked := netip.MustParseAddr(tt.ask)
 			k := openKernel(t, asked.Is6())
-			first := listenTwice(t, tt.network, tt.listen, netip.MustParseAddr(tt.other).Unmap())
-			shared := first.Addr().String()
-			addr := netip.AddrPortFrom(asked, AddrPort(first.Addr()).Port())
+			var addr netip.AddrPort
 			holds := func(known bool, why string) {
 				t.Helper()
 				cp, ok := k.SYNACKMark(addr, dscp.AF41)
@@ -133,6 +133,11 @@ func TestSYNACKMarkOfGroup(t *testing.T) {
 					assert.Equal(t, dscp.CS1, cp, why)
 				}
 			}
+			first := listenTwice(t, tt.network, tt.listen, netip.MustParseAddr(tt.other).Unmap(), func(l net.Listener) {
+				addr = netip.AddrPortFrom(asked, AddrPort(l.Addr()).Port())
+				holds(true, "one socket")
+			})
+			shared := first.Addr().String()
 			holds(true, "another address")
 			var group []net.Listener
 			for range 300 { // more than fit into one answer of the kernel
