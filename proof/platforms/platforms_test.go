@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -69,9 +70,21 @@ func TestRead(t *testing.T) {
 	assert.Contains(t, report.String(), "skipped: TestWire: nft is not installed")
 	assert.Contains(t, report.String(), "passed at the second attempt: TestRing")
 	assert.Contains(t, report.String(), "failed: TestStill")
-	writeTable(&table, []platform{p})
-	assert.Contains(t, table.String(), "| Linux 5.10.0-32-cloud-amd64 amd64 | 1.26.8 | dialer, `examples/vmware` | root | 1 | 0 | 1 | `.ci/kernels bullseye` |")
-	assert.Contains(t, table.String(), "| dscp (FAIL) | nobody | 2 | 1 | 2 |")
+	second, err := read(strings.NewReader(`@@ kernel 5.10.0-32-cloud-amd64 amd64, 2 processors
+@@ go go1.26.8
+@@ command .ci/kernels bullseye
+@@ begin internal/packet root
+--- PASS: TestRing (0.01s)
+@@ end internal/packet root 0
+@@ done
+`))
+	require.NoError(t, err)
+	lacking, err := read(strings.NewReader("@@ system Windows in Wine\n@@ go go1.26.8\n@@ command .ci/systems windows\n@@ not executed: no wine\n"))
+	require.NoError(t, err)
+	writeTable(&table, []platform{p, second, lacking})
+	want, err := os.ReadFile("testdata/table.md")
+	require.NoError(t, err)
+	assert.Equal(t, string(want), table.String())
 }
 
 // TestFailed names the logs that count as failures.

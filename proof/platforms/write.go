@@ -89,37 +89,99 @@ func (p platform) title() string {
 	return p.name
 }
 
-// writeTable prints what ran where, as Markdown: a row for each user on a platform.
+// A row is a line of the table: what one command did on a platform.
+type row struct {
+	platform, release, command string
+	cells                      [columns]string
+	notExecuted                string
+}
+
+// The columns of results.
+const (
+	asRoot = iota // also of systems without users
+	asNobody
+	twoProcessors
+	columns
+)
+
+// secondPass is the suffix of the name of a platform for the second pass of
+// .ci/kernels, whose log is a file of its own.
+const secondPass = ", 2 processors"
+
+// writeTable prints what ran where, as Markdown: a row for each command on a platform,
+// and below the table the packages whose tests the commands ran.
 func writeTable(w io.Writer, logs []platform) {
-	fmt.Fprintln(w, "| platform | Go | packages, and programs themselves | as | passed | failed | skipped | command |")
-	fmt.Fprintln(w, "|---|---|---|---|--:|--:|--:|---|")
+	var rows []*row
+	var packages []string
 	for _, p := range logs {
-		release := strings.TrimPrefix(p.release, "go")
-		if p.notExecuted != "" {
-			fmt.Fprintf(w, "| %s | %s | not executed: %s | | | | | `%s` |\n", p.title(), release, p.notExecuted, p.command)
-			continue
+		title, second := strings.CutSuffix(p.title(), secondPass)
+		r := &row{platform: title, release: strings.TrimPrefix(p.release, "go"), command: p.command, notExecuted: p.notExecuted}
+		if i := slices.IndexFunc(rows, func(other *row) bool {
+			return other.platform == r.platform && other.release == r.release && other.command == r.command
+		}); i >= 0 {
+			r = rows[i]
+		} else {
+			rows = append(rows, r)
 		}
 		for _, user := range p.users() {
-			var packages []string
-			var passed, failed, skipped int
-			for _, r := range p.runs {
-				if r.user != user {
-					continue
-				}
-				name := strings.TrimSuffix(r.pkg, program)
-				if name != r.pkg {
-					name = "`" + name + "`"
-				}
-				if r.failed() {
-					name += " (FAIL)"
-				}
-				packages = append(packages, name)
-				passed, failed, skipped = passed+r.passed, failed+len(r.fails), skipped+len(r.skips)
+			column, pass := asRoot, ""
+			switch {
+			case second:
+				column, pass = twoProcessors, secondPass
+			case user == "nobody":
+				column = asNobody
 			}
-			fmt.Fprintf(w, "| %s | %s | %s | %s | %d | %d | %d | `%s` |\n", p.title(), release,
-				strings.Join(packages, ", "), user, passed, failed, skipped, p.command)
+			cell, ran := p.results(user)
+			r.cells[column] = cell
+			command, _, _ := strings.Cut(p.command, " ")
+			if line := fmt.Sprintf("`%s`%s: %s.", command, pass, ran); !slices.Contains(packages, line) {
+				packages = append(packages, line)
+			}
 		}
 	}
+	fmt.Fprintln(w, "| platform | Go | as root | as nobody | two processors | command |")
+	fmt.Fprintln(w, "|---|---|--:|--:|--:|---|")
+	for _, r := range rows {
+		fmt.Fprintf(w, "| %s | %s | %s | `%s` |\n", r.platform, r.release, r.results(), r.command)
+	}
+	fmt.Fprintln(w)
+	for _, line := range packages {
+		fmt.Fprintln(w, "-", line)
+	}
+}
+
+func (r *row) results() string {
+	if r.notExecuted != "" {
+		return "not executed: " + r.notExecuted + " | |"
+	}
+	return strings.Join(r.cells[:], " | ")
+}
+
+// results returns how many tests of a user passed, failed and were skipped, with the
+// packages that failed, and a list of all packages. The names of programs are in
+// backticks.
+func (p platform) results(user string) (cell, packages string) {
+	var names, failures []string
+	var passed, failed, skipped int
+	for _, r := range p.runs {
+		if r.user != user {
+			continue
+		}
+		name, program := strings.CutSuffix(r.pkg, program)
+		if program {
+			name = "`" + name + "`"
+		}
+		names = append(names, name)
+		if r.failed() {
+			failures = append(failures, name)
+		}
+		passed, failed, skipped = passed+r.passed, failed+len(r.fails), skipped+len(r.skips)
+	}
+	cell = fmt.Sprintf("%d / %d / %d", passed, failed, skipped)
+	if len(failures) > 0 {
+		cell += " FAIL: " + strings.Join(failures, ", ")
+	}
+	return cell, strings.Join(names, ", ")
 }
 
 // users returns who ran tests, in the order in which they began.
