@@ -88,7 +88,10 @@ func TestDatagramsIgnored(t *testing.T) {
 	if !testns.Inside(t) {
 		return
 	}
-	testns.Current(t).Input(remarkOutput("62"), "nft", "-f", "-")
+	here := testns.Current(t)
+	here.Input(remarkOutput("62"), "nft", "-f", "-")
+	// Every other datagram is lost, the first one included.
+	here.Input("table inet loss { chain in { type filter hook input priority 0; meta l4proto udp numgen inc mod 2 == 0 drop; }; }", "nft", "-f", "-")
 	requireIgnored(t)
 }
 

@@ -92,7 +92,7 @@ func (b *Middlebox) openUDP() error {
 	b.udp = c.(*net.UDPConn)
 	b.closers = append(b.closers, b.udp)
 	b.udpFlows = make(map[netip.AddrPort]*udpFlow)
-	return b.kernel.TryUDP(b.udp, network, trialMark)
+	return b.kernel.TryUDP(network, trialMark)
 }
 
 // udpNetwork returns the network for datagrams of a box's family.

@@ -3,7 +3,9 @@
 package tos
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -54,22 +56,34 @@ func (o Option) tryMessage() uint32 {
 	if receive.Number == 0 || o.Set(raw, socket) != nil || SetInt(raw, o.Level(), receive.Number, 1) != nil {
 		return obeyed
 	}
-	to := c.LocalAddr().(*net.UDPAddr).AddrPort()
-	if _, _, err := c.WriteMsgUDPAddrPort([]byte{0}, AppendControl(nil, o, datagram), to); err != nil {
-		return obeyed // it does not ignore what it refuses
-	}
-	// A datagram to the own host is there at once, unless something drops it.
-	if err := c.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
-		return obeyed
-	}
-	b, oob := make([]byte, 1), make([]byte, 128)
-	_, oobn, _, _, err := c.ReadMsgUDPAddrPort(b, oob)
-	if err != nil {
-		return obeyed
-	}
-	// Any third octet is the work of something on the way, which tells nothing.
-	if octet, ok := ReceivedOctet(oob[:oobn]); ok && octet == socket {
+	// It does not ignore what it refuses, and what does not arrive tells nothing.
+	// Neither does a third octet, which is the work of something on the way.
+	if octet, ok := sendToSelf(c, AppendControl(nil, o, datagram)); ok && octet == socket {
 		return ignored
 	}
 	return obeyed
+}
+
+// sendToSelf sends a datagram with a control message from a socket to itself, and
+// returns the octet with which it arrives. A datagram to the own host is there at once.
+// If it is not, it may have been lost, and sendToSelf sends a second and a third.
+func sendToSelf(c *net.UDPConn, control []byte) (octet uint8, ok bool) {
+	self := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	b, oob := make([]byte, 1), make([]byte, 128)
+	for range 3 {
+		if _, _, err := c.WriteMsgUDPAddrPort([]byte{0}, control, self); err != nil {
+			return 0, false
+		}
+		if err := c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			return 0, false
+		}
+		_, oobn, _, _, err := c.ReadMsgUDPAddrPort(b, oob)
+		if err == nil {
+			return ReceivedOctet(oob[:oobn])
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return 0, false
+		}
+	}
+	return 0, false
 }

@@ -36,6 +36,10 @@ var datagramRules = part("Datagrams and WriteMarked",
 		file: "internal/tos/cmsg_trial_unix.go", old: "ok && octet == socket {", new: "ok && octet != datagram {", test: "TestDatagramsRemarked", in: "dscp",
 	},
 	mutation{
+		rule: "a datagram of the trial that is lost is sent again", how: "it is not",
+		file: "internal/tos/cmsg_trial_unix.go", old: "for range 3 {", new: "for range 1 {", test: "TestDatagramsIgnored", in: "dscp",
+	},
+	mutation{
 		rule: "on networks other than UDP Datagrams has no effect", how: "it has",
 		file: datagrams, old: "if !strings.HasPrefix(network, \"udp\") {", new: "if !strings.HasPrefix(network, \"udp\") && false {", test: "TestDatagramsOnUnmarkableSystem",
 	},

@@ -45,8 +45,9 @@ type Kernel interface {
 	// option and not act on it.
 	Try(l *net.TCPListener, network string, cp dscp.CodePoint) error
 
-	// TryUDP does the same with a datagram to c.
-	TryUDP(c *net.UDPConn, network string, cp dscp.CodePoint) error
+	// TryUDP does the same with a datagram between two sockets of its own. It tells
+	// what sockets can do that were prepared before and are open.
+	TryUDP(network string, cp dscp.CodePoint) error
 
 	// Probe returns a probe for what arrives on c, which was accepted or dialled.
 	Probe(c *net.TCPConn, accepted bool) (Probe, error)

@@ -1,8 +1,11 @@
 package kernel
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -90,19 +93,26 @@ func (s Source) option() string {
 	return "NETLINK_SOCK_DIAG"
 }
 
-func (k *linuxKernel) TryUDP(c *net.UDPConn, network string, cp dscp.CodePoint) error {
-	d := net.Dialer{Timeout: tryTime}
-	client, err := d.Dial(network, c.LocalAddr().String())
+func (k *linuxKernel) TryUDP(network string, cp dscp.CodePoint) error {
+	lc := net.ListenConfig{Control: k.PrepareUDP()}
+	receiver, err := lc.ListenPacket(context.Background(), network, loopbackOf(network))
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	if s, err := k.udpSocket(AddrPort(client.LocalAddr()), AddrPort(c.LocalAddr())); err == nil && s.ID != 0 {
+	defer receiver.Close()
+	c := receiver.(*net.UDPConn)
+	d := net.Dialer{Timeout: tryTime}
+	sender, err := d.Dial(network, c.LocalAddr().String())
+	if err != nil {
+		return err
+	}
+	defer sender.Close()
+	if s, err := k.udpSocket(AddrPort(sender.LocalAddr()), AddrPort(c.LocalAddr())); err == nil && s.ID != 0 {
 		k.tellsUDPSockets.Store(true)
 	}
 	// Linux begins to record arrival times some time after it was asked to.
 	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
-		oob, sent, err := k.trialDatagram(c, client.(*net.UDPConn), cp)
+		oob, sent, err := k.trialDatagram(c, sender.(*net.UDPConn), cp)
 		if err != nil {
 			return err
 		}
@@ -119,29 +129,53 @@ func (k *linuxKernel) TryUDP(c *net.UDPConn, network string, cp dscp.CodePoint) 
 	}
 }
 
-// timestampTime is how long a trial waits for the kernel to record arrival times. If
-// it does not, Kernel.Arrived returns false.
-const timestampTime = 100 * time.Millisecond
+func loopbackOf(network string) string {
+	if network == "udp6" {
+		return "[::1]:0"
+	}
+	return "127.0.0.1:0"
+}
 
-// trialDatagram sends a datagram and receives it. It returns the control messages with
+const (
+	// timestampTime is how long a trial waits for the kernel to record arrival
+	// times. If it does not, Kernel.Arrived returns false.
+	timestampTime = 100 * time.Millisecond
+	// resendTime is how long a trial waits for a datagram before it sends another.
+	resendTime = 100 * time.Millisecond
+)
+
+// trialDatagram sends a datagram and receives it. If it does not arrive, because
+// loopback may lose packets, it sends it again. It returns the control messages with
 // which it was received, and a time between sending and receiving.
-func (k *linuxKernel) trialDatagram(c, client *net.UDPConn, cp dscp.CodePoint) (oob []byte, sent time.Time, err error) {
-	if _, _, err := client.WriteMsgUDP(nil, tos.AppendControl(nil, k.option(), cp.TOS()), nil); err != nil {
-		return nil, sent, err
-	}
-	sent = time.Now()
-	if err := c.SetReadDeadline(sent.Add(tryTime)); err != nil {
-		return nil, sent, err
-	}
-	defer c.SetReadDeadline(time.Time{})
+func (k *linuxKernel) trialDatagram(c, sender *net.UDPConn, cp dscp.CodePoint) (oob []byte, sent time.Time, err error) {
 	oob = make([]byte, 128)
-	for {
-		_, n, _, from, err := c.ReadMsgUDPAddrPort(make([]byte, 1), oob)
-		if err != nil {
+	for begin := time.Now(); ; {
+		if _, _, err := sender.WriteMsgUDP(nil, tos.AppendControl(nil, k.option(), cp.TOS()), nil); err != nil {
 			return nil, sent, err
 		}
-		if from.String() == client.LocalAddr().String() {
+		sent = time.Now()
+		n, err := receiveFrom(c, AddrPort(sender.LocalAddr()), oob, sent.Add(resendTime))
+		switch {
+		case err == nil:
 			return oob[:n], sent, nil
-		} // otherwise another program has sent it by chance
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, sent, err
+		case time.Since(begin) > tryTime:
+			return nil, sent, fmt.Errorf("no trial datagram arrived within %v: %w", tryTime, err)
+		}
+	}
+}
+
+// receiveFrom receives a datagram from an address, and returns the length of its
+// control messages. It drops others, which other programs have sent by chance.
+func receiveFrom(c *net.UDPConn, address netip.AddrPort, oob []byte, deadline time.Time) (int, error) {
+	if err := c.SetReadDeadline(deadline); err != nil {
+		return 0, err
+	}
+	for {
+		_, n, _, from, err := c.ReadMsgUDPAddrPort(make([]byte, 1), oob)
+		if err != nil || netip.AddrPortFrom(from.Addr().Unmap(), from.Port()) == address {
+			return n, err
+		}
 	}
 }

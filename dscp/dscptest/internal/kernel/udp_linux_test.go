@@ -3,8 +3,8 @@ package kernel
 import (
 	"encoding/binary"
 	"net"
+	"os"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/godscp/godscp/dscp"
+	"github.com/godscp/godscp/internal/testns"
 	"github.com/godscp/godscp/internal/tos"
 )
 
@@ -92,9 +93,8 @@ func TestUDPSocketFindsOwner(t *testing.T) {
 		other := AddrPort(remote.LocalAddr())
 		_, ok := k.UDPSocket(other, other)
 		require.False(t, ok, "before TryUDP")
-		require.NoError(t, k.PrepareUDP()("", "", rawOf(t, remote)))
 		network := map[bool]string{true: "udp4", false: "udp6"}[other.Addr().Is4()]
-		require.NoError(t, k.TryUDP(remote.(*net.UDPConn), network, dscp.AF21))
+		require.NoError(t, k.TryUDP(network, dscp.AF21))
 
 		var ids []uint64
 		local := address
@@ -123,10 +123,29 @@ func TestUDPSocketFindsOwner(t *testing.T) {
 	}
 }
 
-func rawOf(t *testing.T, c net.PacketConn) syscall.RawConn {
-	raw, err := c.(*net.UDPConn).SyscallConn()
+// TestTrialDatagramIsSentAgain has loopback lose every other datagram, the first one
+// included, and then all.
+func TestTrialDatagramIsSentAgain(t *testing.T) {
+	t.Parallel()
+	if !testns.Inside(t) {
+		return
+	}
+	testns.Require(t, "nft")
+	here := testns.Current(t)
+	here.Input("table inet loss { chain input { type filter hook input priority 0; meta l4proto udp numgen inc mod 2 == 0 drop; }; }", "nft", "-f", "-")
+	for _, network := range []string{"udp4", "udp6"} {
+		k, err := Open(network == "udp6")
+		require.NoError(t, err)
+		defer k.Close()
+		require.NoError(t, k.TryUDP(network, dscp.AF21))
+	}
+	here.Input("table inet silence { chain input { type filter hook input priority 0; meta l4proto udp drop; }; }", "nft", "-f", "-")
+	k, err := Open(false)
 	require.NoError(t, err)
-	return raw
+	defer k.Close()
+	err = k.TryUDP("udp4", dscp.AF21)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.ErrorContains(t, err, "no trial datagram arrived within 5s: read udp4 127.0.0.1:")
 }
 
 // TestArrivalIsReadAmongOthers finds the time among other control messages.
