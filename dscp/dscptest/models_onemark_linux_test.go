@@ -41,6 +41,42 @@ var sensors = []struct {
 // workers is how many flows run at once.
 const workers = 48
 
+// TestOneMarkSeesChangeBeforeClose changes the mark right before the test ends: Close
+// samples once more.
+func TestOneMarkSeesChangeBeforeClose(t *testing.T) {
+	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
+	eachFamily(t, func(t *testing.T, address string) {
+		server := serve(t, address, echo)
+		for range 20 {
+			r := &recorder{TB: t}
+			box := dscptest.NewMiddlebox(r, server, dscptest.OneMark)
+			c := dial(t, box.Addr())
+			require.NoError(t, ask(c, "before"))
+			require.NoError(t, mark(c, dscp.AF21))
+			_, err := c.Write([]byte("last"))
+			require.NoError(t, err)
+			requireArrived(t, c)
+			r.finish()
+			require.Len(t, r.errors, 1)
+		}
+	})
+}
+
+// requireArrived waits until the kernel of the other end has acknowledged all that c
+// sent. On loopback Linux may leave the delivery to ksoftirqd.
+func requireArrived(t *testing.T, c *net.TCPConn) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		var unacknowledged int
+		var errno error
+		require.NoError(t, raw.Control(func(fd uintptr) { unacknowledged, errno = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }))
+		require.NoError(t, errno)
+		return unacknowledged == 0
+	}, 10*time.Second, time.Millisecond)
+}
+
 // TestCorrectProgramsAreNotBlamed has programs that keep their marks use boxes with
 // OneMark, on a misleading network: it loses and reorders segments, another host sends
 // packets with the addresses of the flows, segments are above 64 KiB, and ports are

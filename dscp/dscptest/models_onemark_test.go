@@ -55,26 +55,6 @@ func TestOneMarkReportsBeforeReset(t *testing.T) {
 	})
 }
 
-// TestOneMarkSeesChangeBeforeClose changes the mark right before the test ends: Close
-// samples once more.
-func TestOneMarkSeesChangeBeforeClose(t *testing.T) {
-	dscptest.Require(t, dscptest.BoxIPv4, dscptest.BoxIPv6)
-	eachFamily(t, func(t *testing.T, address string) {
-		server := serve(t, address, echo)
-		for range 20 {
-			r := &recorder{TB: t}
-			box := dscptest.NewMiddlebox(r, server, dscptest.OneMark)
-			c := dial(t, box.Addr())
-			require.NoError(t, ask(c, "before"))
-			require.NoError(t, mark(c, dscp.AF21))
-			_, err := c.Write([]byte("last"))
-			require.NoError(t, err)
-			r.finish()
-			require.Len(t, r.errors, 1)
-		}
-	})
-}
-
 // TestOneMarkJudgesServer has the server change its mark. Before, the two sides keep
 // different marks, which is correct.
 func TestOneMarkJudgesServer(t *testing.T) {
