@@ -414,9 +414,10 @@ func (b *Middlebox) wake() {
 // Sensor returns how the box learns the marks of the segments after the SYN.
 func (b *Middlebox) Sensor() Sensor { return sensorOf(b.kernel.Source()) }
 
-// Close stops the box and resets the connections that it still holds. When it
-// returns, no goroutine and no socket of the box is left. It returns an error if a
-// box with [WireEvery] missed segments. It may be called more than once.
+// Close stops the box. It judges what has arrived on the connections that it still
+// holds, and resets them. When it returns, no goroutine and no socket of the box is
+// left. It returns an error if a box with [WireEvery] missed segments. It may be called
+// more than once.
 func (b *Middlebox) Close() error {
 	b.mu.Lock()
 	b.stop()
