@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -91,13 +92,20 @@ func (n *Net) Input(input, name string, args ...string) string {
 	return n.run(cmd)
 }
 
+// commands is held while a command runs. Of several nft at once all but one read the
+// rules again and again.
+var commands sync.Mutex
+
 func (n *Net) run(cmd *exec.Cmd) string {
 	n.tb.Helper()
 	Require(n.tb, cmd.Args[0])
 	var out []byte
 	n.Do(func() {
+		commands.Lock()
 		var err error
-		if out, err = cmd.CombinedOutput(); err == nil {
+		out, err = cmd.CombinedOutput()
+		commands.Unlock()
+		if err == nil {
 			return
 		}
 		if bytes.Contains(out, []byte("Operation not permitted")) { // Linux 7.3 forbids nft in a namespace of an unprivileged user to write headers
