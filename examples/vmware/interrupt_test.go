@@ -71,7 +71,7 @@ func assertNothingLeft(t *testing.T, tmp string) {
 				strings.Contains(stack, "net/http.")
 			assert.False(c, ours, stack)
 		}
-	}, 5*time.Second, time.Millisecond)
+	}, 10*time.Second, 50*time.Millisecond) // more often, it would stop the goroutines on a slow processor
 }
 
 // TestInterrupt claims that an interrupt, while ssh hangs, ends the program and its ssh,
