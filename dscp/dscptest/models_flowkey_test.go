@@ -68,6 +68,7 @@ func TestFlowKeySilencesServer(t *testing.T) {
 			io.ReadFull(c, make([]byte, len("after")))
 			mark(c, dscp.LowDelay) // FlowKey ignores precedence
 			io.WriteString(c, "after")
+			io.Copy(io.Discard, c) // SocketOption reads the mark of a socket that is open
 		}), dscptest.FlowKey)
 		c := dial(t, box.Addr())
 		require.NoError(t, ask(c, "before"))

@@ -31,7 +31,7 @@ const (
 	// set to. The box asks the kernel for it whenever it reads from the flow,
 	// and again before it records a change. It is not what was sent, and it
 	// works only for a sender in the same network namespace whose socket is
-	// still open. The box may miss what a client sends right before it closes,
+	// still open. The box may miss what a side sends right before it closes,
 	// and may take what it sent right before a change for changed.
 	//
 	// The mark of a server's SYN-ACK is that of its listener. If sockets with
